@@ -1,0 +1,380 @@
+//! Directories by descriptor.
+//!
+//! A [`Dir`] takes *names*, never paths: a name with a slash in it, or one of `.` and `..`, is refused before it
+//! reaches the kernel, and no name is ever followed through a symlink. So whatever sits in a directory, an
+//! operation on it stays in that directory.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, Stat, Timespec, Timestamps, UTIME_OMIT,
+};
+use rustix::io::Errno;
+
+/// A system call that failed: which one, on what, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SysError {
+    /// Name of the system call.
+    pub call: &'static str,
+    /// The name or path it was given; empty when it worked on a descriptor alone.
+    pub on: OsString,
+    /// What the kernel answered.
+    pub errno: Errno,
+}
+
+impl SysError {
+    pub(crate) fn new(call: &'static str, on: impl AsRef<OsStr>, errno: Errno) -> SysError {
+        SysError { call, on: on.as_ref().to_owned(), errno }
+    }
+
+    /// True when what was named does not exist.
+    pub fn is_not_found(&self) -> bool {
+        self.errno == Errno::NOENT
+    }
+
+    /// True when something of that name exists already.
+    pub fn already_exists(&self) -> bool {
+        self.errno == Errno::EXIST
+    }
+
+    /// True when the name is not a directory, or is a symlink where none is followed.
+    pub fn is_not_a_directory(&self) -> bool {
+        matches!(self.errno, Errno::NOTDIR | Errno::LOOP)
+    }
+
+    /// True when the file system has no room left, in bytes or in inodes.
+    pub fn is_full(&self) -> bool {
+        matches!(self.errno, Errno::NOSPC | Errno::DQUOT)
+    }
+}
+
+impl fmt::Display for SysError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // `escape_debug` keeps a hostile file name on one line.
+        let on = self.on.to_string_lossy();
+        write!(f, "{}(\"{}\"): {}", self.call, on.escape_debug(), self.errno)
+    }
+}
+
+impl std::error::Error for SysError {}
+
+/// What a directory entry is, seen without following it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    Symlink,
+    /// A socket, device, pipe: nothing that belongs into a volume.
+    Other,
+}
+
+/// What `stat` says of an entry or an open descriptor, as far as this driver asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metadata {
+    /// Kind of the entry.
+    pub kind: EntryKind,
+    /// Permission bits, 0o0000 to 0o7777.
+    pub mode: u32,
+    /// Owning group.
+    pub gid: u32,
+    /// Owning user.
+    pub uid: u32,
+    /// Size in bytes.
+    pub size: u64,
+    /// Device that holds it: differs from the parent's where something is mounted.
+    pub device: u64,
+    /// Inode number.
+    pub inode: u64,
+    /// Time of last modification.
+    pub modified: SystemTime,
+}
+
+impl From<Stat> for Metadata {
+    fn from(stat: Stat) -> Metadata {
+        let kind = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => EntryKind::File,
+            FileType::Directory => EntryKind::Directory,
+            FileType::Symlink => EntryKind::Symlink,
+            _ => EntryKind::Other,
+        };
+        // A time before 1970 can only be a clock that was never set: it counts as the epoch.
+        let seconds = u64::try_from(stat.st_mtime).unwrap_or(0);
+        let nanos = u32::try_from(stat.st_mtime_nsec).unwrap_or(0).min(999_999_999);
+        Metadata {
+            kind,
+            mode: stat.st_mode & 0o7777,
+            gid: stat.st_gid,
+            uid: stat.st_uid,
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            modified: UNIX_EPOCH + Duration::new(seconds, nanos),
+        }
+    }
+}
+
+/// An open directory.
+#[derive(Debug)]
+pub struct Dir(OwnedFd);
+
+impl Dir {
+    /// Opens an absolute path as the kernel resolves it, symlinks included: for paths that the administrator
+    /// chose (kubelet's pods directory), never for anything that a pod or a provider can influence.
+    pub fn open_trusting_path(path: &Path) -> Result<Dir, SysError> {
+        rustix::fs::open(path, DIRECTORY | OFlags::RDONLY, Mode::empty())
+            .map(Dir)
+            .map_err(|errno| SysError::new("open", path, errno))
+    }
+
+    /// Opens a directory in this one. A symlink, or anything that is no directory, is an error.
+    pub fn open_dir(&self, name: &OsStr) -> Result<Dir, SysError> {
+        self.open("openat", name, DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY, Mode::empty()).map(Dir)
+    }
+
+    /// Opens a directory in this one as the kernel resolves it: see [`Dir::open_trusting_path`].
+    pub fn open_dir_trusting_links(&self, name: &OsStr) -> Result<Dir, SysError> {
+        self.open("openat", name, DIRECTORY | OFlags::RDONLY, Mode::empty()).map(Dir)
+    }
+
+    /// A second descriptor of this directory.
+    pub fn try_clone(&self) -> Result<Dir, SysError> {
+        self.0.try_clone().map(Dir).map_err(|error| io_error("fcntl", "", &error))
+    }
+
+    /// Opens a regular file in this directory for reading. Never blocks on a pipe.
+    pub fn open_file(&self, name: &OsStr) -> Result<File, SysError> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+        self.open("openat", name, flags, Mode::empty()).map(File::from)
+    }
+
+    /// Creates a regular file that did not exist, readable by its owner alone until somebody opens it up.
+    pub fn create_file(&self, name: &OsStr) -> Result<File, SysError> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+        self.open("openat", name, flags, Mode::from_raw_mode(0o600)).map(File::from)
+    }
+
+    /// Creates a directory with the given mode, whatever the umask says, and opens it.
+    pub fn create_dir(&self, name: &OsStr, mode: u32) -> Result<Dir, SysError> {
+        rustix::fs::mkdirat(&self.0, component("mkdirat", name)?, Mode::from_raw_mode(mode & 0o700))
+            .map_err(|errno| SysError::new("mkdirat", name, errno))?;
+        let dir = self.open_dir(name)?;
+        dir.set_mode(mode)?;
+        Ok(dir)
+    }
+
+    /// Creates a symlink in this directory. `target` is stored as it is; nothing here ever follows it.
+    pub fn create_symlink(&self, target: &OsStr, name: &OsStr) -> Result<(), SysError> {
+        rustix::fs::symlinkat(target, &self.0, component("symlinkat", name)?)
+            .map_err(|errno| SysError::new("symlinkat", name, errno))
+    }
+
+    /// The text of a symlink in this directory.
+    pub fn read_link(&self, name: &OsStr) -> Result<OsString, SysError> {
+        rustix::fs::readlinkat(&self.0, component("readlinkat", name)?, Vec::new())
+            .map(|text| OsString::from_vec(text.into_bytes()))
+            .map_err(|errno| SysError::new("readlinkat", name, errno))
+    }
+
+    /// Renames within this directory, replacing what is there in one step.
+    pub fn rename(&self, from: &OsStr, to: &OsStr) -> Result<(), SysError> {
+        self.rename_into(from, self, to)
+    }
+
+    /// Renames an entry of this directory into another one.
+    pub fn rename_into(&self, from: &OsStr, dir: &Dir, to: &OsStr) -> Result<(), SysError> {
+        rustix::fs::renameat(&self.0, component("renameat", from)?, &dir.0, component("renameat", to)?)
+            .map_err(|errno| SysError::new("renameat", to, errno))
+    }
+
+    /// Swaps two entries of this directory in one step.
+    pub fn exchange(&self, one: &OsStr, other: &OsStr) -> Result<(), SysError> {
+        let (one, other) = (component("renameat2", one)?, component("renameat2", other)?);
+        rustix::fs::renameat_with(&self.0, one, &self.0, other, RenameFlags::EXCHANGE)
+            .map_err(|errno| SysError::new("renameat2", other, errno))
+    }
+
+    /// Removes anything but a directory; a symlink itself, not what it points to.
+    pub fn remove_file(&self, name: &OsStr) -> Result<(), SysError> {
+        rustix::fs::unlinkat(&self.0, component("unlinkat", name)?, AtFlags::empty())
+            .map_err(|errno| SysError::new("unlinkat", name, errno))
+    }
+
+    /// Removes an empty directory.
+    pub fn remove_dir(&self, name: &OsStr) -> Result<(), SysError> {
+        rustix::fs::unlinkat(&self.0, component("rmdir", name)?, AtFlags::REMOVEDIR)
+            .map_err(|errno| SysError::new("rmdir", name, errno))
+    }
+
+    /// Metadata of an entry, not followed.
+    pub fn metadata_of(&self, name: &OsStr) -> Result<Metadata, SysError> {
+        rustix::fs::statat(&self.0, component("fstatat", name)?, AtFlags::SYMLINK_NOFOLLOW)
+            .map(Metadata::from)
+            .map_err(|errno| SysError::new("fstatat", name, errno))
+    }
+
+    /// Metadata of this directory.
+    pub fn metadata(&self) -> Result<Metadata, SysError> {
+        rustix::fs::fstat(&self.0).map(Metadata::from).map_err(|errno| SysError::new("fstat", "", errno))
+    }
+
+    /// The names in this directory, without `.` and `..`.
+    pub fn names(&self) -> Result<Vec<OsString>, SysError> {
+        let failed = |errno| SysError::new("getdents", "", errno);
+        // A descriptor of its own: the kernel keeps the read position with the open file.
+        let fresh = rustix::fs::openat(&self.0, c".", DIRECTORY | OFlags::RDONLY, Mode::empty())
+            .map_err(|errno| SysError::new("openat", ".", errno))?;
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::new(fresh).map_err(failed)? {
+            let name = OsString::from_vec(entry.map_err(failed)?.file_name().to_bytes().to_vec());
+            if name != "." && name != ".." {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    /// Sets this directory's permission bits.
+    pub fn set_mode(&self, mode: u32) -> Result<(), SysError> {
+        set_mode(&self.0, mode)
+    }
+
+    /// Gives this directory to a group.
+    pub fn set_group(&self, gid: u32) -> Result<(), SysError> {
+        set_group(&self.0, gid)
+    }
+
+    /// Sets this directory's time of last modification.
+    pub fn set_modified(&self, time: SystemTime) -> Result<(), SysError> {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let last_modification = Timespec {
+            tv_sec: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: since.subsec_nanos().into(),
+        };
+        let last_access = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+        rustix::fs::futimens(&self.0, &Timestamps { last_access, last_modification })
+            .map_err(|errno| SysError::new("futimens", "", errno))
+    }
+
+    fn open(
+        &self,
+        call: &'static str,
+        name: &OsStr,
+        flags: OFlags,
+        mode: Mode,
+    ) -> Result<OwnedFd, SysError> {
+        rustix::fs::openat(&self.0, component(call, name)?, flags | OFlags::CLOEXEC, mode)
+            .map_err(|errno| SysError::new(call, name, errno))
+    }
+}
+
+impl AsFd for Dir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl From<OwnedFd> for Dir {
+    fn from(fd: OwnedFd) -> Dir {
+        Dir(fd)
+    }
+}
+
+/// Sets permission bits through a descriptor: 0o777 at most, so no set-user-id bit can ever be made here.
+pub fn set_mode(fd: impl AsFd, mode: u32) -> Result<(), SysError> {
+    rustix::fs::fchmod(fd, Mode::from_raw_mode(mode & 0o777))
+        .map_err(|errno| SysError::new("fchmod", format!("{mode:04o}"), errno))
+}
+
+/// Changes the owning group through a descriptor; the owner stays.
+pub fn set_group(fd: impl AsFd, gid: u32) -> Result<(), SysError> {
+    rustix::fs::fchown(fd, None, Some(Gid::from_raw(gid)))
+        .map_err(|errno| SysError::new("fchown", gid.to_string(), errno))
+}
+
+/// Metadata of an open file.
+pub fn metadata(fd: impl AsFd) -> Result<Metadata, SysError> {
+    rustix::fs::fstat(fd).map(Metadata::from).map_err(|errno| SysError::new("fstat", "", errno))
+}
+
+/// An I/O error of the standard library as the system call error that it is.
+pub fn io_error(call: &'static str, on: impl AsRef<OsStr>, error: &io::Error) -> SysError {
+    SysError::new(call, on, Errno::from_io_error(error).unwrap_or(Errno::IO))
+}
+
+/// The one gate for names: a single component that is neither `.` nor `..`.
+fn component<'a>(call: &'static str, name: &'a OsStr) -> Result<&'a OsStr, SysError> {
+    let bytes = name.as_bytes();
+    if bytes.is_empty() || bytes == b"." || bytes == b".." || bytes.contains(&b'/') {
+        return Err(SysError::new(call, name, Errno::INVAL));
+    }
+    Ok(name)
+}
+
+const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workdir() -> (tempfile::TempDir, Dir) {
+        let path = tempfile::tempdir().unwrap();
+        let dir = Dir::open_trusting_path(path.path()).unwrap();
+        (path, dir)
+    }
+
+    #[test]
+    fn a_name_that_is_more_than_one_component_never_reaches_the_kernel() {
+        let (_keep, dir) = workdir();
+        for name in ["", ".", "..", "a/b", "/etc", "../x"] {
+            let error = dir.open_dir(name.as_ref()).unwrap_err();
+            assert_eq!(error.errno, Errno::INVAL, "{name}");
+            assert!(dir.create_file(name.as_ref()).is_err(), "{name}");
+            assert!(dir.remove_file(name.as_ref()).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_symlink_is_never_followed() {
+        let (path, dir) = workdir();
+        std::os::unix::fs::symlink("/", path.path().join("root")).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", path.path().join("file")).unwrap();
+        assert!(dir.open_dir("root".as_ref()).unwrap_err().is_not_a_directory());
+        assert_eq!(dir.open_file("file".as_ref()).unwrap_err().errno, Errno::LOOP);
+        assert!(dir.create_file("file".as_ref()).unwrap_err().already_exists());
+        assert_eq!(dir.metadata_of("root".as_ref()).unwrap().kind, EntryKind::Symlink);
+    }
+
+    #[test]
+    fn modes_do_not_depend_on_the_umask_and_never_carry_special_bits() {
+        let (_keep, dir) = workdir();
+        let file = dir.create_file("f".as_ref()).unwrap();
+        set_mode(&file, 0o6777).unwrap();
+        assert_eq!(metadata(&file).unwrap().mode, 0o777);
+        assert_eq!(dir.create_dir("d".as_ref(), 0o777).unwrap().metadata().unwrap().mode, 0o777);
+    }
+
+    #[test]
+    fn the_time_of_a_directory_can_be_set_and_read_back() {
+        let (_keep, dir) = workdir();
+        let time = UNIX_EPOCH + Duration::new(1_700_000_000, 123_000_000);
+        dir.set_modified(time).unwrap();
+        assert_eq!(dir.metadata().unwrap().modified, time);
+    }
+
+    #[test]
+    fn an_error_reads_like_strace_and_stays_on_one_line() {
+        let (_keep, dir) = workdir();
+        let text = dir.open_file("no\nsuch".as_ref()).unwrap_err().to_string();
+        assert_eq!(text, "openat(\"no\\nsuch\"): No such file or directory (os error 2)");
+    }
+}

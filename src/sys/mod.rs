@@ -1,0 +1,9 @@
+//! The kernel: every system call of the driver that touches files, mounts or sockets by descriptor.
+//!
+//! Nothing here knows volumes, secrets or Kubernetes. Each wrapper sets the flags that must never be forgotten
+//! (close-on-exec, no-follow) itself, and each error reads like a line of strace.
+
+pub mod at;
+pub mod mount;
+pub mod mountinfo;
+pub mod socket;
