@@ -1,0 +1,73 @@
+//! Values that must never be printed and are overwritten when dropped.
+//!
+//! The types have no `Display`, no `Serialize` and a `Debug` that shows only the length, so that a secret can
+//! reach a log line, an error or an event only through an explicit `expose`, which is easy to grep for.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+/// Secret bytes: the contents of a file that a provider sent.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct SecretBytes(Zeroizing<Vec<u8>>);
+
+impl SecretBytes {
+    /// Takes ownership of the buffer; it is overwritten when the value is dropped.
+    pub fn new(bytes: Vec<u8>) -> SecretBytes {
+        SecretBytes(Zeroizing::new(bytes))
+    }
+
+    /// The bytes themselves. Whoever calls this answers for where they go.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Length in bytes, which is not secret.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True when there is no content.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for SecretBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretBytes({} bytes)", self.0.len())
+    }
+}
+
+/// Secret text: tokens and the JSON payloads that carry them.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct SecretString(Zeroizing<String>);
+
+impl SecretString {
+    /// Takes ownership of the text; it is overwritten when the value is dropped.
+    pub fn new(text: String) -> SecretString {
+        SecretString(Zeroizing::new(text))
+    }
+
+    /// The text itself. Whoever calls this answers for where it goes.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretString {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretString({} bytes)", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_the_length_and_nothing_of_the_content() {
+        assert_eq!(format!("{:?}", SecretBytes::new(b"hunter2".to_vec())), "SecretBytes(7 bytes)");
+        assert_eq!(format!("{:?}", SecretString::new("hunter2".into())), "SecretString(7 bytes)");
+    }
+}
