@@ -1,0 +1,43 @@
+//! The API server, as a blocking REST client: the few requests that a node plugin needs, and no more.
+//!
+//! It is written by hand over an HTTP library because the whole need is five calls; a general Kubernetes
+//! client would bring an async runtime and more code than the rest of the driver together. The module knows
+//! nothing of CSI, providers or volumes.
+//!
+//! The threat is a bearer token that may read and write in every namespace. It is sent only to the configured
+//! server, over TLS that trusts the cluster's own authority alone; redirects and proxies are refused, names
+//! from a pod's specification are checked before they become part of a path, and no error or log line holds
+//! the token. What this module cannot close is the HTTP library's own trace log, which shows whole requests:
+//! `logging` shuts it at every verbosity.
+
+pub mod budget;
+pub mod client;
+pub mod config;
+pub mod error;
+pub mod event;
+pub mod types;
+
+mod event_limit;
+mod gate;
+mod resource;
+mod retry;
+mod text;
+mod token;
+mod transport;
+
+#[cfg(test)]
+#[path = "../../tests/support/api_server.rs"]
+pub(crate) mod api_server;
+#[cfg(test)]
+mod client_tests;
+#[cfg(test)]
+mod event_tests;
+
+pub use budget::Budget;
+pub use client::{Client, RequestObserver};
+pub use config::{ClusterConfig, ConfigError};
+pub use error::ApiError;
+pub use event::{Dropped, EventSettings, EventSink, PodRef};
+pub use types::{
+    Event, ObjectVersion, OwnerReference, PodStatusMeta, SecretProviderClass, SecretProviderClassPodStatus,
+};

@@ -1,0 +1,192 @@
+//! The resources this driver touches, and their paths.
+//!
+//! Names reach this file from pods' specifications. They are checked against the API's own rules instead of
+//! being escaped: a name that passes has only lower-case letters, digits, `-` and inner dots, so it cannot
+//! leave its place in the path, and one that fails could not exist anyway.
+
+use super::error::ApiError;
+use super::text::printable;
+
+/// One kind of namespaced object.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Resource {
+    /// API group; empty for the core group.
+    group: &'static str,
+    version: &'static str,
+    plural: &'static str,
+}
+
+/// `secretproviderclasses.secrets-store.csi.x-k8s.io`.
+pub const CLASSES: Resource = Resource {
+    group: "secrets-store.csi.x-k8s.io",
+    version: "v1",
+    plural: "secretproviderclasses",
+};
+/// `secretproviderclasspodstatuses.secrets-store.csi.x-k8s.io`.
+pub const POD_STATUSES: Resource = Resource {
+    group: "secrets-store.csi.x-k8s.io",
+    version: "v1",
+    plural: "secretproviderclasspodstatuses",
+};
+/// Core events.
+pub const EVENTS: Resource = Resource {
+    group: "",
+    version: "v1",
+    plural: "events",
+};
+
+impl Resource {
+    /// Path of the namespace's collection.
+    ///
+    /// # Errors
+    /// [`ApiError::InvalidName`] when `namespace` is not a DNS label.
+    pub fn collection(&self, namespace: &str) -> Result<String, ApiError> {
+        if !is_label(namespace) {
+            return Err(invalid("namespace", namespace));
+        }
+        Ok(match self.group {
+            "" => format!("/api/{}/namespaces/{namespace}/{}", self.version, self.plural),
+            group => format!(
+                "/apis/{group}/{}/namespaces/{namespace}/{}",
+                self.version, self.plural
+            ),
+        })
+    }
+
+    /// Path of one object.
+    ///
+    /// # Errors
+    /// [`ApiError::InvalidName`] when `namespace` is not a DNS label or `name` not a DNS subdomain.
+    pub fn object(&self, namespace: &str, name: &str) -> Result<String, ApiError> {
+        if !is_subdomain(name) {
+            return Err(invalid("name", name));
+        }
+        Ok(format!("{}/{name}", self.collection(namespace)?))
+    }
+
+    /// `plural.group`, the way the API's messages name a resource; the plural alone in the core group.
+    pub fn qualified(&self) -> String {
+        match self.group {
+            "" => self.plural.to_owned(),
+            group => format!("{}.{group}", self.plural),
+        }
+    }
+}
+
+fn invalid(what: &'static str, value: &str) -> ApiError {
+    ApiError::InvalidName {
+        what,
+        value: printable(value, 80),
+    }
+}
+
+/// RFC 1123 label: at most 63 of `a-z0-9-`, beginning and ending with a letter or digit.
+fn is_label(text: &str) -> bool {
+    text.len() <= 63 && is_label_of_any_length(text)
+}
+
+/// RFC 1123 subdomain as the API checks it: dot-separated labels, at most 253 bytes in all.
+fn is_subdomain(text: &str) -> bool {
+    text.len() <= LONGEST_NAME && text.split('.').all(is_label_of_any_length)
+}
+
+fn is_label_of_any_length(text: &str) -> bool {
+    let is_edge = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let edges = text
+        .as_bytes()
+        .first()
+        .copied()
+        .zip(text.as_bytes().last().copied());
+    edges.is_some_and(|(first, last)| is_edge(first) && is_edge(last))
+        && text.bytes().all(|byte| is_edge(byte) || byte == b'-')
+}
+
+/// Longest name of an object, in bytes.
+pub const LONGEST_NAME: usize = 253;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_built_from_group_namespace_and_name() {
+        assert_eq!(
+            CLASSES.object("team-a", "db.v1").unwrap(),
+            "/apis/secrets-store.csi.x-k8s.io/v1/namespaces/team-a/secretproviderclasses/db.v1"
+        );
+        assert_eq!(
+            EVENTS.collection("default").unwrap(),
+            "/api/v1/namespaces/default/events"
+        );
+        assert_eq!(
+            POD_STATUSES.qualified(),
+            "secretproviderclasspodstatuses.secrets-store.csi.x-k8s.io"
+        );
+        assert_eq!(EVENTS.qualified(), "events");
+    }
+
+    #[test]
+    fn a_name_that_could_change_the_path_is_refused() {
+        let names = [
+            "",
+            ".",
+            "..",
+            "../../secrets",
+            "a/b",
+            "a%2fb",
+            "a?watch=1",
+            "a#b",
+            "a b",
+            "A",
+            "a_b",
+            "-a",
+            "a-",
+            ".a",
+            "a.",
+            "a..b",
+            "a\nb",
+            "ä",
+            "a\0b",
+            "a\\b",
+        ];
+        for name in names {
+            let error = CLASSES.object("default", name).unwrap_err();
+            assert!(
+                matches!(error, ApiError::InvalidName { what: "name", .. }),
+                "{name:?}"
+            );
+            let error = CLASSES.object(name, "x").unwrap_err();
+            assert!(
+                matches!(
+                    error,
+                    ApiError::InvalidName {
+                        what: "namespace",
+                        ..
+                    }
+                ),
+                "{name:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn lengths_are_those_of_the_api() {
+        assert!(CLASSES.object("default", &"a".repeat(253)).is_ok());
+        assert!(CLASSES.object("default", &"a".repeat(254)).is_err());
+        assert!(CLASSES.object(&"a".repeat(63), "x").is_ok());
+        assert!(CLASSES.object(&"a".repeat(64), "x").is_err());
+        assert!(
+            CLASSES.object("a.b", "x").is_err(),
+            "a namespace is a label, not a subdomain"
+        );
+    }
+
+    #[test]
+    fn a_refused_name_is_shown_printable_and_short() {
+        let error = CLASSES
+            .object("default", &"\n".repeat(500))
+            .unwrap_err()
+            .to_string();
+        assert!(error.len() < 200 && !error.contains('\n'), "{error}");
+    }
+}

@@ -1,0 +1,368 @@
+//! One HTTP exchange with the API server: the only file that names the HTTP library.
+//!
+//! It trusts the cluster's own authority and nothing else, follows no redirect, asks no proxy, and bounds
+//! every answer in time and size. It knows no resource and never tries twice, except that a changed authority
+//! bundle is picked up when a handshake fails. The token goes into one header, marked sensitive; errors are
+//! made of our own words or of the operating system's, so nothing that was sent can come back in them.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::CertificateDer;
+use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use ureq::http::{HeaderValue, Method, Request, Response, Uri};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::{Agent, Body};
+use zeroize::Zeroizing;
+
+use super::config::{ClusterConfig, ConfigError, load_authority};
+use super::error::Trouble;
+use super::text::printable;
+use crate::secret::SecretString;
+
+/// Connections to one API server.
+pub struct Transport {
+    base: String,
+    authority_file: Option<PathBuf>,
+    user_agent: String,
+    session: Mutex<Session>,
+}
+
+/// Connections that share one set of trusted authorities.
+#[derive(Clone)]
+struct Session {
+    agent: Agent,
+    authority: Arc<Vec<CertificateDer<'static>>>,
+    checked_at: Instant,
+}
+
+/// What is done to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// GET.
+    Get,
+    /// POST to a collection.
+    Create,
+    /// PUT of a whole object.
+    Update,
+}
+
+/// A complete answer, whatever its status.
+pub struct Answer {
+    /// HTTP status code.
+    pub code: u16,
+    /// The Retry-After header, where it was a number of seconds.
+    pub retry_after: Option<Duration>,
+    /// The body, at most [`LARGEST_ANSWER_BYTES`].
+    pub body: Vec<u8>,
+}
+
+impl Verb {
+    /// The verb as in access rules and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verb::Get => "get",
+            Verb::Create => "create",
+            Verb::Update => "update",
+        }
+    }
+}
+
+impl Transport {
+    /// Loads the authority bundle and prepares connections; none is made yet.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for an unusable address, authority bundle or user agent.
+    pub fn new(config: &ClusterConfig, now: Instant) -> Result<Transport, ConfigError> {
+        let base = config.base()?;
+        HeaderValue::from_str(&config.user_agent).map_err(|_| ConfigError::UserAgent)?;
+        let authority_file = match (config.is_encrypted(), &config.ca_file) {
+            (false, _) => None,
+            (true, Some(file)) => Some(file.clone()),
+            (true, None) => return Err(ConfigError::NoAuthority),
+        };
+        let authority = Arc::new(match &authority_file {
+            Some(file) => load_authority(file)?,
+            None => Vec::new(),
+        });
+        let agent = agent(&authority, &config.user_agent);
+        let session = Mutex::new(Session {
+            agent,
+            authority,
+            checked_at: now,
+        });
+        Ok(Transport {
+            base,
+            authority_file,
+            user_agent: config.user_agent.clone(),
+            session,
+        })
+    }
+
+    /// Sends one request and reads the whole answer within `time`.
+    ///
+    /// # Errors
+    /// [`Trouble`] when no complete answer came. Any status code is an answer.
+    pub fn send(
+        &self,
+        verb: Verb,
+        path: &str,
+        body: Option<&[u8]>,
+        token: Option<&SecretString>,
+        time: Duration,
+    ) -> Result<Answer, Trouble> {
+        let started = Instant::now();
+        self.refresh_authority(started, false);
+        let first = self.exchange(verb, path, body, token, time);
+        // A failed handshake is what a rotated authority looks like; nothing of the request has left yet.
+        if !matches!(first, Err(Trouble::Tls { .. })) || !self.refresh_authority(started, true) {
+            return first;
+        }
+        self.exchange(verb, path, body, token, time.saturating_sub(started.elapsed()))
+    }
+
+    fn exchange(
+        &self,
+        verb: Verb,
+        path: &str,
+        body: Option<&[u8]>,
+        token: Option<&SecretString>,
+        time: Duration,
+    ) -> Result<Answer, Trouble> {
+        if time.is_zero() {
+            return Err(Trouble::Timeout);
+        }
+        let agent = self.session().agent.clone();
+        let method = match verb {
+            Verb::Get => Method::GET,
+            Verb::Create => Method::POST,
+            Verb::Update => Method::PUT,
+        };
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.base));
+        request = request.header(ACCEPT, "application/json");
+        if let Some(token) = token {
+            let bearer = Zeroizing::new(format!("Bearer {}", token.expose()));
+            let mut value = HeaderValue::from_str(&bearer).map_err(|_| Trouble::Protocol {
+                cause: "the token is not a legal header value",
+            })?;
+            value.set_sensitive(true);
+            request = request.header(AUTHORIZATION, value);
+        }
+        let illegal = |_| Trouble::Protocol {
+            cause: "the request is not legal",
+        };
+        let answer = match body {
+            Some(body) => {
+                let request = request
+                    .header(CONTENT_TYPE, "application/json")
+                    .body(body)
+                    .map_err(illegal)?;
+                agent.run(
+                    agent
+                        .configure_request(request)
+                        .timeout_global(Some(time))
+                        .build(),
+                )
+            }
+            None => {
+                let request = request.body(()).map_err(illegal)?;
+                agent.run(
+                    agent
+                        .configure_request(request)
+                        .timeout_global(Some(time))
+                        .build(),
+                )
+            }
+        };
+        read(answer.map_err(trouble)?)
+    }
+
+    /// Looks at the authority bundle, at most once in [`AUTHORITY_REREAD_AFTER`] unless `at_once`; true when
+    /// it changed. A bundle that cannot be read leaves the last good one in use.
+    fn refresh_authority(&self, now: Instant, at_once: bool) -> bool {
+        let Some(file) = &self.authority_file else {
+            return false;
+        };
+        {
+            let mut session = self.session();
+            if !at_once && now.saturating_duration_since(session.checked_at) < AUTHORITY_REREAD_AFTER {
+                return false;
+            }
+            // Set before the file is read, outside the lock: the other callers go on with what is at hand.
+            session.checked_at = now;
+        }
+        let authority = match load_authority(file) {
+            Ok(authority) => authority,
+            Err(error) => {
+                log::warn!(error:% = error; "the last good certificate authority stays in use");
+                return false;
+            }
+        };
+        let mut session = self.session();
+        if *session.authority == authority {
+            return false;
+        }
+        // A new agent, because connections made under the old bundle must not outlive its removal.
+        session.agent = agent(&authority, &self.user_agent);
+        session.authority = Arc::new(authority);
+        log::info!(file:% = file.display(); "certificate authority bundle has changed");
+        true
+    }
+
+    fn session(&self) -> std::sync::MutexGuard<'_, Session> {
+        // No code that can panic runs between two changes of the session.
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An agent that trusts `authority` alone.
+fn agent(authority: &[CertificateDer<'static>], user_agent: &str) -> Agent {
+    let roots: Vec<_> = authority
+        .iter()
+        .map(|der| Certificate::from_der(der).to_owned())
+        .collect();
+    let tls = TlsConfig::builder()
+        .root_certs(RootCerts::new_with_certs(&roots))
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .build();
+    let config = Agent::config_builder()
+        .tls_config(tls)
+        // A proxy named in the environment would be handed requests for the API server.
+        .proxy(None)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .http_status_as_error(false)
+        .user_agent(user_agent)
+        .timeout_connect(Some(CONNECT_TIMEOUT))
+        .max_idle_connections(MOST_IDLE_CONNECTIONS)
+        .max_idle_connections_per_host(MOST_IDLE_CONNECTIONS)
+        .max_idle_age(LONGEST_IDLE)
+        .build();
+    Agent::with_parts(config, DefaultConnector::default(), LiteralFirst::default())
+}
+
+/// Reads the answer to its end.
+fn read(mut answer: Response<Body>) -> Result<Answer, Trouble> {
+    let retry_after = answer
+        .headers()
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok());
+    let retry_after = retry_after
+        .and_then(|value| value.trim().parse().ok())
+        .map(Duration::from_secs);
+    let code = answer.status().as_u16();
+    let body = answer
+        .body_mut()
+        .with_config()
+        .limit(LARGEST_ANSWER_BYTES)
+        .read_to_vec()
+        .map_err(trouble)?;
+    Ok(Answer {
+        code,
+        retry_after,
+        body,
+    })
+}
+
+/// The library's error in our terms.
+fn trouble(error: ureq::Error) -> Trouble {
+    use ureq::Timeout;
+    match error {
+        ureq::Error::Io(cause) => io_trouble(&cause),
+        ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => Trouble::Connect {
+            cause: "timed out".to_owned(),
+        },
+        ureq::Error::Timeout(_) => Trouble::Timeout,
+        ureq::Error::HostNotFound => Trouble::Connect {
+            cause: "its name has no address".to_owned(),
+        },
+        ureq::Error::ConnectionFailed => Trouble::Connect {
+            cause: "failed".to_owned(),
+        },
+        ureq::Error::Rustls(cause) => Trouble::Tls { cause: shown(&cause) },
+        ureq::Error::Tls(cause) => Trouble::Tls {
+            cause: cause.to_owned(),
+        },
+        ureq::Error::BodyExceedsLimit(limit) => Trouble::TooLarge { limit },
+        ureq::Error::LargeResponseHeader(_, limit) => Trouble::TooLarge {
+            limit: u64::try_from(limit).unwrap_or(LARGEST_ANSWER_BYTES),
+        },
+        // The rest describes bytes of the exchange; its kind is enough.
+        ureq::Error::Protocol(_) => Trouble::Protocol {
+            cause: "the answer is malformed",
+        },
+        _ => Trouble::Protocol {
+            cause: "the library gave no reason",
+        },
+    }
+}
+
+fn io_trouble(cause: &io::Error) -> Trouble {
+    if let Some(tls) = cause
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+    {
+        return Trouble::Tls { cause: shown(tls) };
+    }
+    match cause.kind() {
+        io::ErrorKind::ConnectionRefused
+        | io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkUnreachable
+        | io::ErrorKind::NetworkDown
+        | io::ErrorKind::AddrNotAvailable => Trouble::Connect { cause: shown(cause) },
+        io::ErrorKind::TimedOut => Trouble::Timeout,
+        _ => Trouble::Lost { cause: shown(cause) },
+    }
+}
+
+fn shown(cause: &dyn fmt::Display) -> String {
+    printable(&cause.to_string(), LONGEST_CAUSE_BYTES)
+}
+
+/// Takes an address literal as it is, and asks the system for names.
+///
+/// The library starts a thread for each lookup, so that a timeout can end it. In a cluster the server is an
+/// address, and a thread for each request would be all that the lookup does.
+#[derive(Debug, Default)]
+struct LiteralFirst(DefaultResolver);
+
+impl Resolver for LiteralFirst {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        config: &ureq::config::Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let host = uri
+            .host()
+            .map(|host| host.trim_start_matches('[').trim_end_matches(']'));
+        let Some(address) = host.and_then(|host| host.parse::<IpAddr>().ok()) else {
+            return self.0.resolve(uri, config, timeout);
+        };
+        let default_port = if uri.scheme_str() == Some("http") { 80 } else { 443 };
+        let mut addresses = self.0.empty();
+        addresses.push(SocketAddr::new(address, uri.port_u16().unwrap_or(default_port)));
+        Ok(addresses)
+    }
+}
+
+/// The largest answer that is read: etcd keeps no object above 1.5 MiB.
+pub const LARGEST_ANSWER_BYTES: u64 = 4 * 1024 * 1024;
+/// Long enough for a lost SYN and its first two repetitions.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Half of the requests that may be under way at once: bursts may reconnect, steady work does not.
+const MOST_IDLE_CONNECTIONS: usize = 8;
+/// Shorter than the idle timeouts of the load balancers that stand before API servers.
+const LONGEST_IDLE: Duration = Duration::from_secs(50);
+/// As often as the token; a removed authority must not stay trusted until a restart.
+const AUTHORITY_REREAD_AFTER: Duration = Duration::from_secs(60);
+/// Causes are one clause.
+const LONGEST_CAUSE_BYTES: usize = 300;

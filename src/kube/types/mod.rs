@@ -1,0 +1,23 @@
+//! The API objects, with the fields that this driver reads or writes and no others.
+//!
+//! An object that is written back keeps every field it came with: what the driver does not know is carried
+//! along in `rest`, so that an update never drops somebody else's label, annotation or a field of a newer
+//! version. Decoding is tolerant where the API is (`null` is the empty value) and precise about what it
+//! refuses.
+
+mod class;
+mod event;
+mod meta;
+mod pod_status;
+
+pub use class::{SecretProviderClass, ShapeError};
+pub use event::{Event, EventMeta, InvolvedObject, Source};
+pub use meta::{OwnerReference, PodStatusMeta};
+pub use pod_status::{ObjectVersion, PodStatus, SecretProviderClassPodStatus};
+
+use serde::{Deserialize, Deserializer};
+
+/// Reads `null` as the empty value, which is how the API server treats it.
+fn null_as_empty<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
+}

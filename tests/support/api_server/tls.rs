@@ -1,0 +1,64 @@
+//! An authority made at run time, and the server's side of TLS under it.
+
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+/// A self-signed authority and the server's certificate under it.
+pub struct Authority {
+    pem: String,
+    config: Arc<ServerConfig>,
+}
+
+impl Authority {
+    /// A fresh authority with a certificate for the loopback names.
+    pub fn new() -> Authority {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "api server double");
+        let issuer =
+            CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("an authority");
+        let key = KeyPair::generate().expect("a key");
+        let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
+        let certificate = CertificateParams::new(names)
+            .expect("legal names")
+            .signed_by(&key, &issuer);
+        let chain = vec![certificate.expect("a certificate").der().clone()];
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions of the provider")
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .expect("a certificate with its key");
+        Authority {
+            pem: issuer.pem(),
+            config: Arc::new(config),
+        }
+    }
+
+    /// The authority's certificate.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// The server's side of a handshake.
+    pub fn server_config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.config)
+    }
+}
+
+/// The encrypted stream; the handshake is done on its first use.
+pub fn accept(
+    config: Arc<ServerConfig>,
+    stream: TcpStream,
+) -> Option<StreamOwned<ServerConnection, TcpStream>> {
+    Some(StreamOwned::new(ServerConnection::new(config).ok()?, stream))
+}
