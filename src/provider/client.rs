@@ -1,0 +1,229 @@
+//! Calls to one provider.
+
+use std::hash::{BuildHasher, RandomState};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use zeroize::Zeroize;
+
+use crate::rpc::channel::Channel;
+use crate::rpc::deadline::Deadline;
+use crate::rpc::pb::provider as pb;
+use crate::rpc::status::{Code, Status};
+use crate::secret::{SecretBytes, SecretString};
+
+use super::name::ProviderName;
+use super::registry::CallLimits;
+
+/// One provider behind one socket.
+pub struct Provider {
+    name: ProviderName,
+    socket: PathBuf,
+    channel: Channel,
+    in_hand: Arc<AtomicUsize>,
+    limits: CallLimits,
+}
+
+/// What a provider is asked for.
+pub struct MountRequest {
+    /// JSON object of strings: the class's parameters, the pod's attributes, service account tokens.
+    pub attributes: SecretString,
+    /// JSON object of strings, or `null`: the Secret that the pod's volume refers to.
+    pub secrets: SecretString,
+    /// Where the volume is on the host.
+    pub target_path: String,
+    /// What the volume holds.
+    pub current: Vec<ObjectVersion>,
+}
+
+/// An object and its version, both as the provider names them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ObjectVersion {
+    /// Identifies the object within the volume.
+    pub id: String,
+    /// Opaque.
+    pub version: String,
+}
+
+/// What a provider answered, before anybody checked it.
+pub struct MountResponse {
+    /// What the volume holds now.
+    pub objects: Vec<ObjectVersion>,
+    /// The provider's own error code; empty when it has none.
+    pub error_code: String,
+    /// Path, mode and contents of each file; none when the provider wrote them itself.
+    pub files: Vec<(String, i32, SecretBytes)>,
+    /// Size of the answer on the wire, in bytes.
+    pub encoded_bytes: u64,
+}
+
+impl Provider {
+    pub(super) fn new(
+        name: ProviderName,
+        socket: PathBuf,
+        channel: Channel,
+        in_hand: Arc<AtomicUsize>,
+        limits: CallLimits,
+    ) -> Provider {
+        Provider { name, socket, channel, in_hand, limits }
+    }
+
+    pub(super) fn calls_in_hand(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.in_hand)
+    }
+
+    /// The provider's name.
+    pub fn name(&self) -> &ProviderName {
+        &self.name
+    }
+
+    /// Where it listens.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Asks for the content of a volume, once. A full provider is refused at once, with UNAVAILABLE.
+    pub fn mount(&self, request: &MountRequest, deadline: Deadline) -> Result<MountResponse, Status> {
+        let _slot = self.enter()?;
+        let mut message = pb::MountRequest {
+            attributes: request.attributes.expose().to_owned(),
+            secrets: request.secrets.expose().to_owned(),
+            target_path: request.target_path.clone(),
+            permission: PERMISSION.to_owned(),
+            current_object_version: request.current.iter().map(to_message).collect(),
+            ..pb::MountRequest::default()
+        };
+        let answered = self.channel.call(MOUNT, &message, deadline);
+        message.attributes.zeroize();
+        message.secrets.zeroize();
+        answered.map(from_message).map_err(|status| self.explain(status))
+    }
+
+    /// Asks for the provider's version: does it answer at all?
+    pub fn version(&self, deadline: Deadline) -> Result<String, Status> {
+        let request = pb::VersionRequest { version: API_VERSION.to_owned(), ..pb::VersionRequest::default() };
+        let answer: pb::VersionResponse = self.channel.call(VERSION, &request, deadline)?;
+        Ok(answer.runtime_version)
+    }
+
+    fn enter(&self) -> Result<Slot<'_>, Status> {
+        let before = self.in_hand.fetch_add(1, Ordering::Relaxed);
+        let slot = Slot(&self.in_hand);
+        if before < self.limits.concurrent {
+            return Ok(slot);
+        }
+        let text = format!(
+            "provider \"{}\" has {before} calls in hand, the most that --max-provider-calls allows; try again",
+            self.name
+        );
+        Err(Status::new(Code::Unavailable, text))
+    }
+
+    /// Says what to do where the library's own words don't.
+    fn explain(&self, status: Status) -> Status {
+        match (status.code, status.message.strip_prefix("Received message larger than max")) {
+            (Code::ResourceExhausted, Some(sizes)) => Status::new(
+                status.code,
+                format!(
+                    "grpc: received message larger than max{sizes}: raise --max-call-recv-msg-size (now {} bytes) \
+                     and the driver's memory limit, or mount fewer objects in one volume",
+                    self.limits.answer_bytes
+                ),
+            ),
+            (Code::DeadlineExceeded, _) => Status::new(
+                status.code,
+                format!(
+                    "provider \"{}\" at {} gave no answer in time: {}",
+                    self.name,
+                    self.socket.display(),
+                    status.message
+                ),
+            ),
+            _ => status,
+        }
+    }
+}
+
+/// The one retry rule: a call that ends UNAVAILABLE is made again, three times in all, about a second apart, as
+/// long as the caller waits. `attempt` finds the provider anew each time, since its socket may be another by then.
+pub fn with_retries<T>(
+    deadline: Deadline,
+    mut attempt: impl FnMut() -> Result<T, Status>,
+) -> Result<T, Status> {
+    for delay in DELAYS {
+        match attempt() {
+            Err(status) if status.code == Code::Unavailable => {
+                log::debug!(error:% = status; "provider is unavailable, trying again");
+                if !sleep_unless_past(jittered(delay), deadline) {
+                    return Err(status);
+                }
+            }
+            ended => return ended,
+        }
+    }
+    attempt()
+}
+
+/// Up to a fifth less, so that the callers that one outage hit don't come back in step.
+fn jittered(delay: Duration) -> Duration {
+    let noise = u32::try_from(RandomState::new().hash_one(delay) % 1000).unwrap_or(0);
+    delay - delay / 5 * noise / 1000
+}
+
+/// Sleeps; false as soon as the deadline is past.
+fn sleep_unless_past(delay: Duration, deadline: Deadline) -> bool {
+    let until = Instant::now() + delay;
+    loop {
+        if deadline.is_past() {
+            return false;
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return true;
+        }
+        thread::sleep(left.min(Duration::from_millis(50)));
+    }
+}
+
+/// One call in hand.
+struct Slot<'a>(&'a AtomicUsize);
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn to_message(object: &ObjectVersion) -> pb::ObjectVersion {
+    pb::ObjectVersion {
+        id: object.id.clone(),
+        version: object.version.clone(),
+        ..pb::ObjectVersion::default()
+    }
+}
+
+fn from_message(message: pb::MountResponse) -> MountResponse {
+    let encoded_bytes = protobuf::Message::compute_size(&message);
+    let objects = message.object_version.into_iter();
+    MountResponse {
+        objects: objects.map(|object| ObjectVersion { id: object.id, version: object.version }).collect(),
+        error_code: message.error.into_option().map(|error| error.code).unwrap_or_default(),
+        files: message
+            .files
+            .into_iter()
+            .map(|file| (file.path, file.mode, SecretBytes::new(file.contents)))
+            .collect(),
+        encoded_bytes,
+    }
+}
+
+const MOUNT: &str = "/v1alpha1.CSIDriverProvider/Mount";
+const VERSION: &str = "/v1alpha1.CSIDriverProvider/Version";
+const API_VERSION: &str = "v1alpha1";
+/// File mode 0644 as a decimal number in JSON, the only value that is ever sent.
+const PERMISSION: &str = "420";
+/// Before the second attempt and before the third.
+const DELAYS: [Duration; 2] = [Duration::from_millis(1000), Duration::from_millis(1100)];

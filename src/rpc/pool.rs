@@ -1,0 +1,222 @@
+//! A bounded pool of worker threads for blocking handlers.
+//!
+//! Workers are started when they are needed and leave after a while without work, so that an idle driver is small
+//! and a burst after a node's restart is still served at once. Work is admitted before it is handed over: when all
+//! workers are busy and the queue is full, the caller knows at once and answers RESOURCE_EXHAUSTED, which kubelet
+//! takes as "try again".
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Work for a worker.
+type Job = Box<dyn FnOnce() + Send>;
+
+/// The pool; clones share it.
+#[derive(Clone)]
+pub struct Pool {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    max_workers: usize,
+    max_queued: usize,
+    state: Mutex<State>,
+    /// Work has come, or the pool was closed.
+    work: Condvar,
+    /// The last admitted work ended.
+    quiet: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// Work that was admitted and has not ended: promised, queued or running.
+    admitted: usize,
+    queue: VecDeque<(Job, Ticket)>,
+    workers: usize,
+    idle: usize,
+    closed: bool,
+}
+
+impl Pool {
+    /// A pool of at most `max_workers` threads (at least one) and `max_queued` jobs that wait for one.
+    pub fn start(max_workers: usize, max_queued: usize) -> io::Result<Pool> {
+        let (work, quiet) = (Condvar::new(), Condvar::new());
+        let state = Mutex::new(State { workers: 1, ..State::default() });
+        let shared = Arc::new(Shared { max_workers: max_workers.max(1), max_queued, state, work, quiet });
+        // This one never leaves, so that a machine without threads to spare still makes progress.
+        start_worker(&shared)?;
+        Ok(Pool { shared })
+    }
+
+    /// Room for one job, or none.
+    pub fn admit(&self) -> Option<Ticket> {
+        let mut state = self.shared.lock();
+        if state.closed || state.admitted >= self.shared.max_workers + self.shared.max_queued {
+            return None;
+        }
+        state.admitted += 1;
+        Some(Ticket { shared: Arc::clone(&self.shared) })
+    }
+
+    /// Admits no more work and waits until the work in hand is done, at most `patience`. True when all of it was.
+    pub fn close(&self, patience: Duration) -> bool {
+        let until = Instant::now() + patience;
+        let mut state = self.shared.lock();
+        state.closed = true;
+        self.shared.work.notify_all();
+        while state.admitted > 0 {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            state = self.shared.quiet.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+}
+
+/// The right to run one job.
+pub struct Ticket {
+    shared: Arc<Shared>,
+}
+
+impl Ticket {
+    /// Hands the job to a worker.
+    pub fn run(self, job: impl FnOnce() + Send + 'static) {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
+        if state.idle <= state.queue.len() && state.workers < shared.max_workers {
+            match start_worker(&shared) {
+                Ok(()) => state.workers += 1,
+                // The machine has no more threads for us: those that run will get to it.
+                Err(error) => log::warn!(error:% = error; "could not start a worker thread"),
+            }
+        }
+        state.queue.push_back((Box::new(job), self));
+        drop(state);
+        shared.work.notify_one();
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.admitted -= 1;
+        if state.admitted == 0 {
+            self.shared.quiet.notify_all();
+        }
+    }
+}
+
+impl Shared {
+    fn run_worker(&self) {
+        while let Some((job, ticket)) = self.next_job() {
+            // A job that panics must not take its worker with it.
+            if std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).is_err() {
+                log::error!("a worker's job panicked; this is a bug of the driver, please report it");
+            }
+            drop(ticket);
+        }
+    }
+
+    /// The next job; none when the pool is closed and empty, or there was nothing to do for a while.
+    fn next_job(&self) -> Option<(Job, Ticket)> {
+        let mut until = Instant::now() + IDLE;
+        let mut state = self.lock();
+        loop {
+            if let Some(next) = state.queue.pop_front() {
+                return Some(next);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if state.closed || (left.is_zero() && state.workers > 1) {
+                state.workers -= 1;
+                return None;
+            }
+            if left.is_zero() {
+                until = Instant::now() + IDLE;
+                continue;
+            }
+            state.idle += 1;
+            state = self.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state.idle -= 1;
+        }
+    }
+
+    /// No job runs under this lock, so a panic can't leave the state half changed.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn start_worker(shared: &Arc<Shared>) -> io::Result<()> {
+    let shared = Arc::clone(shared);
+    let worker = thread::Builder::new().name("worker".to_owned()).stack_size(WORKER_STACK_BYTES);
+    worker.spawn(move || shared.run_worker()).map(drop)
+}
+
+/// How long a worker without work stays.
+const IDLE: Duration = Duration::from_secs(10);
+/// The deepest stack of a publish takes well under a tenth of this; only touched pages cost memory.
+const WORKER_STACK_BYTES: usize = 512 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Barrier;
+    use std::sync::mpsc;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn work_beyond_the_workers_waits_and_beyond_the_queue_is_not_admitted() {
+        let pool = Pool::start(2, 1).unwrap();
+        let gate = Arc::new(Barrier::new(3));
+        let (tell, told) = mpsc::channel();
+        for _ in 0..2 {
+            let (gate, tell) = (Arc::clone(&gate), tell.clone());
+            pool.admit().unwrap().run(move || {
+                gate.wait();
+                tell.send("gated").unwrap();
+            });
+        }
+        pool.admit().unwrap().run(move || tell.send("queued").unwrap());
+        assert!(pool.admit().is_none());
+        gate.wait();
+        assert!(pool.close(PATIENCE));
+        let mut all: Vec<_> = told.iter().collect();
+        all.sort_unstable();
+        assert_eq!(all, ["gated", "gated", "queued"]);
+        assert!(pool.admit().is_none());
+    }
+
+    #[test]
+    fn a_ticket_that_is_never_used_gives_its_room_back() {
+        let pool = Pool::start(1, 0).unwrap();
+        let ticket = pool.admit().unwrap();
+        assert!(pool.admit().is_none());
+        drop(ticket);
+        assert!(pool.admit().is_some());
+    }
+
+    #[test]
+    fn a_job_that_panics_leaves_the_pool_working() {
+        let pool = Pool::start(1, 4).unwrap();
+        pool.admit().unwrap().run(|| panic!("on purpose"));
+        let (tell, told) = mpsc::channel();
+        pool.admit().unwrap().run(move || tell.send("alive").unwrap());
+        assert_eq!(told.recv_timeout(PATIENCE), Ok("alive"));
+    }
+
+    #[test]
+    fn closing_gives_up_on_a_job_that_hangs() {
+        let pool = Pool::start(1, 0).unwrap();
+        let (release, released) = mpsc::channel::<()>();
+        pool.admit().unwrap().run(move || assert!(released.recv().is_err()));
+        assert!(!pool.close(Duration::from_millis(20)));
+        drop(release);
+        assert!(pool.close(PATIENCE));
+    }
+}

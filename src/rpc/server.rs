@@ -1,0 +1,214 @@
+//! A gRPC server on one endpoint whose methods are blocking functions.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use grpcio::{
+    ChannelBuilder, Marshaller, Method, MethodType, RpcContext, ServerBuilder, ServerCredentials, Service,
+    ServiceBuilder, UnarySink,
+};
+use protobuf::Message;
+
+use crate::metrics::Metrics;
+use crate::sys::socket::{self, SocketError};
+
+use super::deadline::Deadline;
+use super::pool::Pool;
+use super::status::{Code, Status};
+use super::{Environment, wait};
+
+/// One call in hand.
+#[derive(Clone, Copy)]
+pub struct Call {
+    /// Full name of the method, with the leading slash.
+    pub method: &'static str,
+    /// Until when the caller waits.
+    pub deadline: Deadline,
+    /// The call names `localhost` as the authority, as drivers do and as a provider may insist on.
+    pub is_for_localhost: bool,
+}
+
+/// The methods of one service.
+pub struct Methods {
+    builder: ServiceBuilder,
+    pool: Pool,
+    metrics: Arc<Metrics>,
+}
+
+impl Methods {
+    /// No methods yet; they will run on `pool`.
+    pub fn new(pool: Pool, metrics: Arc<Metrics>) -> Methods {
+        Methods { builder: ServiceBuilder::new(), pool, metrics }
+    }
+
+    /// Adds a unary method under its full name, as in `/csi.v1.Node/NodeGetInfo`.
+    pub fn unary<Q, R>(
+        mut self,
+        name: &'static str,
+        handler: impl Fn(Call, Q) -> Result<R, Status> + Send + Sync + 'static,
+    ) -> Methods
+    where
+        Q: Message + 'static,
+        R: Message + 'static,
+    {
+        let method = method::<Q, R>(name);
+        let handler = Arc::new(handler);
+        let (pool, metrics) = (self.pool.clone(), Arc::clone(&self.metrics));
+        self.builder = self.builder.add_unary_handler(&method, move |context, request, sink| {
+            let call = call_of(name, &context);
+            let Some(ticket) = pool.admit() else {
+                let status = Status::new(Code::ResourceExhausted, "too many calls at once, try again");
+                metrics.call_rejected();
+                // On the queue's own thread: blocking is not allowed, the library sends it by and by.
+                context.spawn(async move { report_unsent(name, sink.fail(status.to_grpcio()).await) });
+                return;
+            };
+            let (handler, in_flight) = (Arc::clone(&handler), metrics.call_started());
+            ticket.run(move || {
+                answer(call, sink, || handler(call, request));
+                drop(in_flight);
+            });
+        });
+        self
+    }
+
+    fn build(self) -> Service {
+        self.builder.build()
+    }
+}
+
+/// A description of a unary method that both ends share.
+pub(super) fn method<Q: Message, R: Message>(name: &'static str) -> Method<Q, R> {
+    Method {
+        ty: MethodType::Unary,
+        name,
+        req_mar: Marshaller { ser: grpcio::pb_ser, de: grpcio::pb_de },
+        resp_mar: Marshaller { ser: grpcio::pb_ser, de: grpcio::pb_de },
+    }
+}
+
+fn call_of(method: &'static str, context: &RpcContext<'_>) -> Call {
+    Call {
+        method,
+        deadline: Deadline::of_call(context.deadline()),
+        is_for_localhost: context.host() == b"localhost",
+    }
+}
+
+/// Sends what `handle` returns. Every path answers: a sink that is dropped would leave the caller with a
+/// cancelled call and no reason.
+fn answer<R: Message>(
+    call: Call,
+    sink: UnarySink<R>,
+    handle: impl FnOnce() -> Result<R, Status>,
+) {
+    let begun = Instant::now();
+    let outcome = catch_unwind(AssertUnwindSafe(handle)).unwrap_or_else(|_| {
+        log::error!(method = call.method; "a handler panicked; this is a bug of the driver, please report it");
+        Err(Status::new(Code::Internal, "internal error of the driver, see its log"))
+    });
+    let code = outcome.as_ref().err().map_or(Code::Ok, |status| status.code);
+    log::debug!(method = call.method, code = code.name(), seconds = begun.elapsed().as_secs_f64(); "call ended");
+    let sending = match outcome {
+        Ok(response) => sink.success(response),
+        Err(status) => sink.fail(status.to_grpcio()),
+    };
+    if let Some(sent) = wait(sending, || call.deadline.is_past()) {
+        report_unsent(call.method, sent);
+    }
+}
+
+/// The caller may be gone; then nobody is left to tell.
+fn report_unsent(method: &'static str, sent: grpcio::Result<()>) {
+    if let Err(error) = sent {
+        log::debug!(method = method, error:% = error; "could not send the answer");
+    }
+}
+
+/// A server that listens.
+pub struct Server {
+    server: grpcio::Server,
+    pool: Pool,
+}
+
+impl Server {
+    /// Serves the methods on a unix socket of mode 0600. A stale socket is replaced; a missing directory is made.
+    pub fn start_unix(
+        environment: &Environment,
+        path: &Path,
+        pool: Pool,
+        services: Vec<Methods>,
+    ) -> Result<Server, ServerError> {
+        socket::make_room(path).map_err(ServerError::Socket)?;
+        let address = format!("unix:{}", path.display());
+        socket::with_private_umask(|| Server::start(environment, &address, pool, services))
+    }
+
+    /// Serves the methods on an address in the form that gRPC takes: `unix:/path`, `127.0.0.1:1234`.
+    pub fn start(
+        environment: &Environment,
+        address: &str,
+        pool: Pool,
+        services: Vec<Methods>,
+    ) -> Result<Server, ServerError> {
+        let listen = |source| ServerError::Listen { address: address.to_owned(), source };
+        let arguments = ChannelBuilder::new(Arc::clone(&environment.0))
+            .max_receive_message_len(MAX_REQUEST_BYTES)
+            .max_concurrent_stream(MAX_STREAMS_PER_CONNECTION)
+            .build_args();
+        let mut builder = ServerBuilder::new(Arc::clone(&environment.0)).channel_args(arguments);
+        for methods in services {
+            builder = builder.register_service(methods.build());
+        }
+        let mut server = builder.build().map_err(listen)?;
+        server.add_listening_port(address, ServerCredentials::insecure()).map_err(listen)?;
+        server.start();
+        Ok(Server { server, pool })
+    }
+
+    /// Takes no more calls and waits for those in hand, at most `patience`; then they are cancelled. True when
+    /// all of them ended by themselves.
+    pub fn stop(mut self, patience: Duration) -> bool {
+        let until = Instant::now() + patience;
+        let shutdown = self.server.shutdown();
+        let drained = self.pool.close(patience);
+        let stopped = wait(shutdown, || Instant::now() >= until).is_some();
+        if !stopped {
+            self.server.cancel_all_calls();
+        }
+        drained && stopped
+    }
+}
+
+/// Why the server could not start.
+#[derive(Debug)]
+pub enum ServerError {
+    /// The address cannot be listened on.
+    Listen {
+        /// The address.
+        address: String,
+        /// What the library says.
+        source: grpcio::Error,
+    },
+    /// The socket's place is not fit for it.
+    Socket(SocketError),
+}
+
+impl fmt::Display for ServerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ServerError::Listen { address, source } => write!(f, "could not listen on {address}: {source}"),
+            ServerError::Socket(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ServerError {}
+
+/// gRPC's default; a request of kubelet has a few kilobytes.
+const MAX_REQUEST_BYTES: i32 = 4 * 1024 * 1024;
+/// Kubelet opens a connection a call; more streams than workers and queue could hold are no use to anybody.
+const MAX_STREAMS_PER_CONNECTION: i32 = 1024;
