@@ -1,0 +1,40 @@
+//! The Identity service: who this driver is, what it can do, whether it is alive.
+
+use std::sync::Arc;
+
+use protobuf::MessageField;
+
+use crate::metrics::Metrics;
+use crate::rpc::pb::csi as pb;
+use crate::rpc::pool::Pool;
+use crate::rpc::server::Methods;
+
+/// What the driver says of itself.
+pub struct Identity {
+    /// Name under which kubelet knows the driver.
+    pub name: String,
+    /// Version of this build.
+    pub version: String,
+}
+
+impl Identity {
+    /// The service. It has no plugin capability: there is no controller behind it.
+    pub fn methods(self, pool: Pool, metrics: Arc<Metrics>) -> Methods {
+        let identity = Arc::new(self);
+        Methods::new(pool, metrics)
+            .unary("/csi.v1.Identity/GetPluginInfo", move |_, _: pb::GetPluginInfoRequest| {
+                Ok(pb::GetPluginInfoResponse {
+                    name: identity.name.clone(),
+                    vendor_version: identity.version.clone(),
+                    ..Default::default()
+                })
+            })
+            .unary("/csi.v1.Identity/GetPluginCapabilities", |_, _: pb::GetPluginCapabilitiesRequest| {
+                Ok(pb::GetPluginCapabilitiesResponse::default())
+            })
+            .unary("/csi.v1.Identity/Probe", |_, _: pb::ProbeRequest| {
+                let ready = pb::BoolValue { value: true, ..Default::default() };
+                Ok(pb::ProbeResponse { ready: MessageField::some(ready), ..Default::default() })
+            })
+    }
+}

@@ -1,0 +1,357 @@
+//! The driver's root: puts the parts together, names every thread, starts and stops them in order.
+//!
+//! Start: log, flags, signals, API client, providers, volumes that an earlier process left, CSI socket, metrics.
+//! Stop: no new calls, those in hand are drained within the grace period, events are sent, the process ends.
+
+use std::fmt;
+use std::io;
+use std::net::ToSocketAddrs;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::build_info::BuildInfo;
+use crate::config::{
+    BindAddress, DriverConfig, DriverFlags, Endpoint, Invocation, process_environment,
+};
+use crate::csi::identity::Identity;
+use crate::csi::node::Node;
+use crate::health::{Latch, Liveness, Readiness};
+use crate::kube::budget::Budget;
+use crate::kube::client::Client;
+use crate::kube::config::ClusterConfig;
+use crate::kube::event::{EventSettings, EventSink};
+use crate::metrics::{Metrics, MetricsError, VolumeSummary};
+use crate::provider::registry::{CallLimits, Registry};
+use crate::publish::Publisher;
+use crate::publish::attributes::Precedence;
+use crate::publish::volumes::Volumes;
+use crate::rpc::Environment;
+use crate::rpc::channel::Channel;
+use crate::rpc::deadline::Deadline;
+use crate::rpc::pb::csi as pb;
+use crate::rpc::pool::Pool;
+use crate::rpc::server::{Server, ServerError};
+use crate::rpc::status::Code;
+use crate::shutdown::{Shutdown, ShutdownError};
+use crate::sys::mount::{self, Limits, Mounter};
+use crate::sys::mountinfo;
+use crate::volume::target::TargetPath;
+use crate::{admin, http, kube, logging};
+
+/// Runs the driver with the process's arguments until it is told to stop.
+pub fn main() -> ExitCode {
+    let parsed = match DriverFlags::parse(std::env::args_os().skip(1)) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            eprint!("{error}");
+            return ExitCode::from(error.exit_code());
+        }
+    };
+    let format = if parsed.flags.log().json { logging::Format::Json } else { logging::Format::Text };
+    if let Err(error) = logging::init(format, parsed.flags.log().verbosity) {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
+    }
+    match DriverConfig::resolve(&parsed, process_environment) {
+        Ok(Invocation::Version) => {
+            println!("{}", BuildInfo::current().json());
+            ExitCode::SUCCESS
+        }
+        Ok(Invocation::Run(config)) => match run(*config) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => unrecoverable(&error, 1),
+        },
+        Err(error) => {
+            let code = error.exit_code();
+            unrecoverable(&error, code)
+        }
+    }
+}
+
+fn unrecoverable(error: &dyn fmt::Display, code: u8) -> ExitCode {
+    log::error!(error:% = error; "unrecoverable error encountered");
+    ExitCode::from(code)
+}
+
+fn run(config: DriverConfig) -> Result<(), StartError> {
+    let build = BuildInfo::current();
+    log::info!(version = build.version, commit = build.commit, node = config.node_id; "starting");
+    for notice in &config.notices {
+        log::warn!("{notice}");
+    }
+    let shutdown = Shutdown::new();
+    let _signals = shutdown.on_signals().map_err(StartError::Signals)?;
+    let metrics = Arc::new(Metrics::new(build.version, build.commit).map_err(StartError::Metrics)?);
+    let environment = Environment::start();
+    let publisher = Arc::new(publisher(&config, &environment, &metrics)?);
+    adopt_volumes(&publisher, config.kubelet_pods_dir.as_deref());
+    watch_volumes(&metrics, &publisher);
+
+    let readiness = Readiness::new();
+    let api_latch = readiness.latch("the API server");
+    let server = serve_csi(&config, &environment, &publisher, &metrics)?;
+    let liveness = liveness(&config.endpoint, environment.clone());
+    let _admin = config
+        .metrics_addr
+        .as_ref()
+        .map(|address| serve_admin(address, Arc::clone(&metrics), readiness, liveness))
+        .transpose()?;
+    greet_api_server(publisher.client.clone(), api_latch, shutdown.clone())?;
+    if let Some(interval) = config.provider_health_check {
+        check_providers(Arc::clone(&publisher), interval, shutdown.clone())?;
+    }
+    log::info!("ready");
+
+    shutdown.wait();
+    log::info!(grace_seconds = config.shutdown_grace_period.as_secs(); "stopping");
+    if !server.stop(config.shutdown_grace_period) {
+        log::warn!("calls in hand did not end within the grace period and were cut off");
+    }
+    publisher.events.stop();
+    log::info!("stopped");
+    Ok(())
+}
+
+fn publisher(
+    config: &DriverConfig,
+    environment: &Environment,
+    metrics: &Arc<Metrics>,
+) -> Result<Publisher, StartError> {
+    let cluster = ClusterConfig {
+        server: config.kube.server().as_str().to_owned(),
+        ca_file: config.kube.ca_file().map(Path::to_owned),
+        token_file: config.kube.token_file().map(Path::to_owned),
+        request_timeout: API_REQUEST_TIMEOUT,
+        user_agent: BuildInfo::current().user_agent("controller"),
+    };
+    let counted = Arc::clone(metrics);
+    let client = Client::new(&cluster, Arc::new(move |verb, code| counted.api_request(verb, code)))
+        .map_err(StartError::Cluster)?;
+    let settings = EventSettings {
+        component: "secrets-store-csi-driver".to_owned(),
+        node: config.node_id.clone(),
+        wall: SystemTime::now,
+    };
+    let counted = Arc::clone(metrics);
+    let events = EventSink::start(client.clone(), settings, move |_| counted.event_dropped())
+        .map_err(StartError::Thread)?;
+    let limits = CallLimits {
+        answer_bytes: i32::try_from(config.max_call_recv_msg_size).unwrap_or(i32::MAX),
+        concurrent: config.max_provider_calls,
+    };
+    Ok(Publisher {
+        node: config.node_id.clone(),
+        rotation: config.rotation,
+        precedence: if config.allow_attribute_override { Precedence::Pod } else { Precedence::Class },
+        limits: Limits { bytes: config.volume_size_limit, inodes: config.volume_inode_limit },
+        mounter: Mounter::new(),
+        providers: Registry::new(environment.clone(), config.provider_dirs.clone(), limits),
+        client,
+        events,
+        metrics: Arc::clone(metrics),
+        volumes: Volumes::default(),
+    })
+}
+
+/// Finds the volumes that an earlier process mounted. Those of the upstream driver are not told apart from other
+/// drivers' tmpfs here; they are recognised when kubelet first asks for them.
+fn adopt_volumes(publisher: &Publisher, pods_dir: Option<&Path>) {
+    let text = match std::fs::read("/proc/self/mountinfo") {
+        Ok(text) => text,
+        Err(error) => {
+            log::warn!(error:% = error; "could not read the list of mounts, volumes are found one by one");
+            return;
+        }
+    };
+    let mut adopted = 0_u32;
+    for entry in mountinfo::parse(&text) {
+        if entry.fs_type != "tmpfs" || entry.source != mount::SOURCE {
+            continue;
+        }
+        let Some(Ok(target)) = entry.mount_point.to_str().map(|path| TargetPath::parse(path, pods_dir)) else {
+            continue;
+        };
+        match publisher.adopt(&target) {
+            Ok(true) => adopted += 1,
+            Ok(false) => {}
+            Err(error) => log::warn!(target_path:% = target, error:% = error; "could not look at a volume"),
+        }
+    }
+    if adopted > 0 {
+        log::info!(volumes = adopted; "found live volumes of an earlier process");
+    }
+}
+
+fn watch_volumes(metrics: &Metrics, publisher: &Arc<Publisher>) {
+    // Weak: the publisher holds the metrics.
+    let publisher: Weak<Publisher> = Arc::downgrade(publisher);
+    metrics.watch_volumes(move || {
+        let summary = publisher.upgrade().map(|publisher| publisher.volumes.summary(SystemTime::now()));
+        let summary = summary.unwrap_or_default();
+        VolumeSummary {
+            live: summary.live,
+            failing: summary.failing,
+            stalest_refresh_age: summary.stalest,
+        }
+    });
+}
+
+fn serve_csi(
+    config: &DriverConfig,
+    environment: &Environment,
+    publisher: &Arc<Publisher>,
+    metrics: &Arc<Metrics>,
+) -> Result<Server, StartError> {
+    let pool = Pool::start(config.max_concurrent_calls, MAX_QUEUED_CALLS).map_err(StartError::Thread)?;
+    let identity = Identity {
+        name: config.driver_name.clone(),
+        version: BuildInfo::current().version.to_owned(),
+    };
+    let node = Node {
+        id: config.node_id.clone(),
+        pods_dir: config.kubelet_pods_dir.clone(),
+        publisher: Arc::clone(publisher),
+    };
+    let services = vec![
+        identity.methods(pool.clone(), Arc::clone(metrics)),
+        node.methods(pool.clone(), Arc::clone(metrics)),
+    ];
+    let server = match &config.endpoint {
+        Endpoint::Unix(path) => Server::start_unix(environment, path, pool, services),
+        Endpoint::Tcp(address) => {
+            only_loopback(address)?;
+            Server::start(environment, address, pool, services)
+        }
+    };
+    let server = server.map_err(StartError::Server)?;
+    log::info!(endpoint:% = config.endpoint; "serving CSI");
+    Ok(server)
+}
+
+/// Whoever reaches the CSI endpoint can mount secrets on this node: it must not be a network.
+fn only_loopback(address: &str) -> Result<(), StartError> {
+    let is_loopback = address
+        .to_socket_addrs()
+        .is_ok_and(|mut found| found.len() > 0 && found.all(|address| address.ip().is_loopback()));
+    if is_loopback { Ok(()) } else { Err(StartError::OpenEndpoint { address: address.to_owned() }) }
+}
+
+fn serve_admin(
+    address: &BindAddress,
+    metrics: Arc<Metrics>,
+    readiness: Readiness,
+    liveness: Liveness,
+) -> Result<http::Server, StartError> {
+    let address = address.listen_addr();
+    let routes = admin::routes(metrics, readiness, liveness);
+    let server = http::Server::start(&address, "admin", routes)
+        .map_err(|source| StartError::Admin { address, source })?;
+    log::info!(address:% = server.local_addr(); "serving metrics and health");
+    Ok(server)
+}
+
+/// Alive is who answers a probe on the CSI socket, as kubelet would ask.
+fn liveness(endpoint: &Endpoint, environment: Environment) -> Liveness {
+    let Endpoint::Unix(path) = endpoint else { return Liveness::new(|| Ok(())) };
+    let channel = Channel::to_socket(&environment, path, PROBE_ANSWER_BYTES);
+    Liveness::new(move || {
+        let request = pb::ProbeRequest::default();
+        let deadline = Deadline::after(PROBE_TIMEOUT);
+        match channel.call::<_, pb::ProbeResponse>("/csi.v1.Identity/Probe", &request, deadline) {
+            Ok(_) => Ok(()),
+            // Busy is not dead.
+            Err(status) if status.code == Code::ResourceExhausted => Ok(()),
+            Err(status) => Err(format!("the CSI socket does not answer: {status}")),
+        }
+    })
+}
+
+/// Not ready until the API server has answered once.
+fn greet_api_server(client: Client, latch: Latch, shutdown: Shutdown) -> Result<(), StartError> {
+    let greet = move || {
+        let mut pause = GREETING_FIRST_PAUSE;
+        while let Err(error) = client.ping(Budget::lasting(API_REQUEST_TIMEOUT)) {
+            log::warn!(error:% = error; "the API server does not answer, trying again");
+            if shutdown.wait_timeout(pause) {
+                break;
+            }
+            pause = (pause * 2).min(GREETING_LAST_PAUSE);
+        }
+        latch.release();
+    };
+    spawn("api-greeting", greet)
+}
+
+/// Calls every provider that was used so far, to say in the log which of them do not answer.
+fn check_providers(
+    publisher: Arc<Publisher>,
+    interval: Duration,
+    shutdown: Shutdown,
+) -> Result<(), StartError> {
+    let check = move || {
+        while !shutdown.wait_timeout(interval) {
+            for provider in publisher.providers.known() {
+                let begun = Instant::now();
+                let name = provider.name().as_str();
+                match provider.version(Deadline::after(HEALTH_CHECK_TIMEOUT)) {
+                    Ok(version) => log::debug!(provider = name, runtime_version = version; "provider is healthy"),
+                    Err(status) => {
+                        let seconds = begun.elapsed().as_secs_f64();
+                        log::warn!(provider = name, seconds = seconds, error:% = status; "provider does not answer a health check");
+                    }
+                }
+            }
+        }
+    };
+    spawn("provider-check", check)
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
+    // Never joined: it only reads, and ends with the process.
+    thread::Builder::new().name(name.to_owned()).spawn(body).map(drop).map_err(StartError::Thread)
+}
+
+/// Why the driver could not start.
+#[derive(Debug)]
+enum StartError {
+    Admin { address: String, source: io::Error },
+    Cluster(kube::config::ConfigError),
+    Metrics(MetricsError),
+    OpenEndpoint { address: String },
+    Server(ServerError),
+    Signals(ShutdownError),
+    Thread(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Admin { address, source } => {
+                write!(f, "could not serve metrics on {address}: {source}; choose another --metrics-addr")
+            }
+            StartError::Cluster(error) => error.fmt(f),
+            StartError::Metrics(error) => error.fmt(f),
+            StartError::OpenEndpoint { address } => write!(
+                f,
+                "endpoint tcp://{address} is not on this machine alone, and CSI knows no authentication: use a \
+                 unix socket"
+            ),
+            StartError::Server(error) => error.fmt(f),
+            StartError::Signals(error) => error.fmt(f),
+            StartError::Thread(error) => write!(f, "could not start a thread: {error}"),
+        }
+    }
+}
+
+/// An API server that needs longer for one request is as good as away.
+const API_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Calls that wait for a worker: more than a node has pods, so that a burst after a restart is not refused.
+const MAX_QUEUED_CALLS: usize = 256;
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+const PROBE_ANSWER_BYTES: i32 = 4096;
+const HEALTH_CHECK_TIMEOUT: Duration = Duration::from_secs(5);
+const GREETING_FIRST_PAUSE: Duration = Duration::from_secs(1);
+const GREETING_LAST_PAUSE: Duration = Duration::from_secs(30);

@@ -1,0 +1,63 @@
+//! The Secrets Store CSI Driver: mounts secrets from external stores into pods as in-memory volumes and keeps
+//! them fresh.
+//!
+//! # Where to find what
+//!
+//! ```text
+//! kubelet ──unix socket──> csi ──> publish ──> volume ──> sys        kernel
+//!                                    │  └────> kube                  API server
+//!                                    └───────> provider ──> rpc      providers' unix sockets
+//! ```
+//!
+//! A publish walks through the code like this:
+//!
+//! 1. [`csi`]`::node` receives the message, [`csi`]`::request` checks it into a [`publish`]`::request`;
+//! 2. [`publish`] tells the story: claim the volume, look what is there, then first publish or refresh;
+//! 3. [`kube`]`::client` reads the SecretProviderClass, [`publish`]`::attributes` merges it with the pod's;
+//! 4. [`volume`]`::place` mounts a closed tmpfs through [`sys`]`::mount`;
+//! 5. [`provider`] finds the socket and asks; [`volume`]`::payload` checks the answer's every path and mode;
+//! 6. [`volume`]`::writer` makes it the content, in numbered steps;
+//! 7. [`volume`]`::live` opens the root, [`publish`]`::pod_status` tells the API server, kubelet gets its answer.
+//!
+//! # Layers, from the top; each imports only what is below it
+//!
+//! | layer | modules | what they do |
+//! |---|---|---|
+//! | roots | [`driver`], [`reference_provider`] | put the parts together, name every thread |
+//! | services | [`csi`] | translate messages |
+//! | use cases | [`publish`] | decide |
+//! | adapters | [`rpc`], [`provider`], [`volume`], [`kube`], [`metrics`], [`http`], [`health`], [`admin`] | one outside world each |
+//! | leaves | [`sys`], [`config`], [`cli`], [`secret`], [`logging`], [`shutdown`] and small ones | know nothing of ours |
+//!
+//! # What is not here
+//!
+//! No `unsafe` of ours, no async runtime, no global state, no path that reaches the kernel once a volume is open,
+//! no lock held across I/O, no `{:?}` of a message, no secret in a log line, an error, an event or a metric.
+//! `volume` knows no Kubernetes, `kube` no CSI, and nothing below the roots reads flags or the environment.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
+
+pub mod admin;
+pub mod build_info;
+pub mod cli;
+pub mod config;
+pub mod csi;
+pub mod driver;
+pub mod escape;
+pub mod go_duration;
+pub mod health;
+pub mod http;
+pub mod kube;
+pub mod logging;
+pub mod metrics;
+pub mod provider;
+pub mod publish;
+pub mod reference_provider;
+pub mod rpc;
+pub mod secret;
+pub mod shutdown;
+pub mod sys;
+pub mod timestamp;
+pub mod volume;

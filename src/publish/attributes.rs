@@ -1,0 +1,172 @@
+//! What a provider is told: the class's parameters and the pod's attributes as one JSON object. Pure.
+//!
+//! The class wins over the pod, so that whoever may create pods cannot redirect what only an administrator may
+//! define. Keys that kubelet sets come from kubelet alone: a class that could set the pod's or the service
+//! account's name could borrow another's identity.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::secret::SecretString;
+
+use super::request::{KUBELET_PREFIX, PublishRequest, TOKENS};
+
+/// Who wins where a class and a pod use one key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precedence {
+    /// The class.
+    Class,
+    /// The pod, as in the upstream driver; `--allow-attribute-override`.
+    Pod,
+}
+
+/// The attributes of one call.
+pub struct Attributes {
+    /// The JSON object.
+    pub json: SecretString,
+    /// Keys that both the class and the pod set, to different values; the loser's value is dropped.
+    pub collisions: Vec<String>,
+}
+
+impl Attributes {
+    /// Merges the two sides.
+    pub fn merge(
+        parameters: &BTreeMap<String, String>,
+        request: &PublishRequest,
+        precedence: Precedence,
+    ) -> Result<Attributes, ReservedParameter> {
+        if let Some(key) = parameters.keys().find(|key| key.starts_with(KUBELET_PREFIX)) {
+            return Err(ReservedParameter { key: key.clone() });
+        }
+        let mut merged: BTreeMap<&str, &str> =
+            parameters.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        let mut collisions = Vec::new();
+        for (key, value) in &request.attributes {
+            let (key, value) = (key.as_str(), value.expose());
+            match merged.get(key) {
+                Some(of_class) if *of_class != value => {
+                    collisions.push(key.to_owned());
+                    if precedence == Precedence::Pod {
+                        merged.insert(key, value);
+                    }
+                }
+                Some(_same) => {}
+                None => {
+                    merged.insert(key, value);
+                }
+            }
+        }
+        // Newer clusters deliver tokens among the secrets.
+        if let Some(tokens) = request.secrets.get(TOKENS).filter(|tokens| !tokens.expose().is_empty()) {
+            merged.insert(TOKENS, tokens.expose());
+        }
+        Ok(Attributes { json: to_json(&merged), collisions })
+    }
+}
+
+/// The secrets of a request as the contract wants them: a JSON object, or `null` when there are none, since some
+/// providers fail on an empty text.
+pub fn secrets_json(secrets: &BTreeMap<String, SecretString>) -> SecretString {
+    if secrets.is_empty() {
+        return SecretString::new("null".to_owned());
+    }
+    to_json(&secrets.iter().map(|(key, value)| (key.as_str(), value.expose())).collect())
+}
+
+fn to_json(map: &BTreeMap<&str, &str>) -> SecretString {
+    // Room for the worst case (every byte escaped as \u00XX), so that no half-grown copy is left in memory.
+    let room = map.iter().map(|(key, value)| (key.len() + value.len()) * 6 + 8).sum::<usize>() + 2;
+    let mut text = Vec::with_capacity(room);
+    // Writing strings into memory cannot fail, and what is written is UTF-8.
+    let written = serde_json::to_writer(&mut text, map).is_ok();
+    debug_assert!(written, "strings always have a JSON form");
+    SecretString::new(String::from_utf8(text).unwrap_or_default())
+}
+
+/// A class sets a key that only kubelet may set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReservedParameter {
+    key: String,
+}
+
+impl fmt::Display for ReservedParameter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown: String = self.key.chars().take(128).collect();
+        write!(f, "parameter \"{}\" is reserved: kubelet sets it, remove it from the class", shown.escape_debug())
+    }
+}
+
+impl std::error::Error for ReservedParameter {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kube::event::PodRef;
+    use crate::volume::target::TargetPath;
+
+    fn secret_map(entries: &[(&str, &str)]) -> BTreeMap<String, SecretString> {
+        entries.iter().map(|(k, v)| ((*k).to_owned(), SecretString::new((*v).to_owned()))).collect()
+    }
+
+    fn request(attributes: &[(&str, &str)], secrets: &[(&str, &str)]) -> PublishRequest {
+        PublishRequest {
+            volume_id: "v".to_owned(),
+            target: TargetPath::parse("/t/mount", None).unwrap(),
+            class: "c".to_owned(),
+            pod: PodRef { namespace: "ns".to_owned(), name: "p".to_owned(), uid: "u".to_owned() },
+            attributes: secret_map(attributes),
+            secrets: secret_map(secrets),
+            group: None,
+        }
+    }
+
+    fn parameters(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
+        entries.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    }
+
+    #[test]
+    fn both_sides_are_passed_on_with_sorted_keys() {
+        let request = request(&[("z", "1"), ("csi.storage.k8s.io/pod.name", "p")], &[]);
+        let merged = Attributes::merge(&parameters(&[("a", "<&>\"\n")]), &request, Precedence::Class).unwrap();
+        assert_eq!(merged.json.expose(), r#"{"a":"<&>\"\n","csi.storage.k8s.io/pod.name":"p","z":"1"}"#);
+        assert!(merged.collisions.is_empty());
+    }
+
+    #[test]
+    fn the_class_wins_unless_the_administrator_gave_that_up() {
+        let request = request(&[("address", "evil"), ("same", "1")], &[]);
+        let class = parameters(&[("address", "good"), ("same", "1")]);
+        for (precedence, address) in [(Precedence::Class, "good"), (Precedence::Pod, "evil")] {
+            let merged = Attributes::merge(&class, &request, precedence).unwrap();
+            assert_eq!(merged.json.expose(), format!(r#"{{"address":"{address}","same":"1"}}"#));
+            assert_eq!(merged.collisions, ["address"]);
+        }
+    }
+
+    #[test]
+    fn a_class_cannot_speak_for_kubelet() {
+        let class = parameters(&[("csi.storage.k8s.io/serviceAccount.name", "admin")]);
+        for precedence in [Precedence::Class, Precedence::Pod] {
+            let refused = Attributes::merge(&class, &request(&[], &[]), precedence).err().unwrap();
+            assert!(refused.to_string().contains("serviceAccount.name"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn tokens_come_from_the_secrets_first() {
+        let of = |attributes: &[(&str, &str)], secrets: &[(&str, &str)]| {
+            let request = request(attributes, secrets);
+            let merged = Attributes::merge(&BTreeMap::new(), &request, Precedence::Class).unwrap();
+            merged.json.expose().to_owned()
+        };
+        assert_eq!(of(&[(TOKENS, "old")], &[(TOKENS, "new")]), format!(r#"{{"{TOKENS}":"new"}}"#));
+        assert_eq!(of(&[(TOKENS, "old")], &[(TOKENS, "")]), format!(r#"{{"{TOKENS}":"old"}}"#));
+        assert_eq!(of(&[], &[]), "{}");
+    }
+
+    #[test]
+    fn no_secrets_are_null_and_never_an_empty_text() {
+        assert_eq!(secrets_json(&BTreeMap::new()).expose(), "null");
+        assert_eq!(secrets_json(&secret_map(&[("k", "v")])).expose(), r#"{"k":"v"}"#);
+    }
+}

@@ -1,0 +1,216 @@
+//! Why a publish failed, whose fault it is, and what kubelet, dashboards and people are told.
+
+use std::fmt;
+
+use crate::kube::error::ApiError;
+use crate::provider::name::InvalidProviderName;
+use crate::provider::registry::NotFound;
+use crate::rpc::status::{Code, Status};
+use crate::sys::at::SysError;
+use crate::volume::payload::PayloadError;
+use crate::volume::place::PlaceError;
+use crate::volume::writer::WriteError;
+
+use super::attributes::ReservedParameter;
+
+/// A failed publish or unpublish.
+///
+/// No variant holds a secret, a token or a payload: what a person reads is made of names, codes and the texts of
+/// the kernel, the API server and the provider.
+#[derive(Debug)]
+pub enum PublishError {
+    /// Another call works on this volume.
+    Busy,
+    /// The class cannot be had.
+    Class {
+        /// `namespace/name`.
+        class: String,
+        /// What the API server, or the way to it, says.
+        source: ApiError,
+    },
+    /// The class sets no parameters.
+    ClassWithoutParameters {
+        /// `namespace/name`.
+        class: String,
+    },
+    /// The class names no provider.
+    ClassWithoutProvider {
+        /// `namespace/name`.
+        class: String,
+    },
+    /// The class sets what only kubelet may set.
+    ClassWithReservedParameter {
+        /// `namespace/name`.
+        class: String,
+        /// Which.
+        source: ReservedParameter,
+    },
+    /// Kubelet's deadline is past; what was begun is undone.
+    Deadline {
+        /// What would have come next.
+        before: &'static str,
+    },
+    /// The volume was taken away while it was being made.
+    Displaced,
+    /// The kernel refused the mount or a change of its root.
+    Mount(SysError),
+    /// The target cannot be opened, seen or cleared.
+    Place(PlaceError),
+    /// The volume's pod status cannot be written.
+    PodStatus(ApiError),
+    /// A step on the way through the provider.
+    Provider(ProviderError),
+}
+
+/// What went wrong between asking a provider and having its answer in the volume.
+#[derive(Debug)]
+pub enum ProviderError {
+    /// No such socket.
+    NotFound(NotFound),
+    /// No such name.
+    InvalidName(InvalidProviderName),
+    /// The call failed.
+    Call(Status),
+    /// The provider answered with an error code of its own.
+    Answered {
+        /// That code.
+        code: String,
+    },
+    /// The provider answered with no object at all.
+    NoObjects,
+    /// The answer's files cannot make a volume.
+    Payload(PayloadError),
+    /// The files cannot be written.
+    Write(WriteError),
+}
+
+impl PublishError {
+    /// The one place that chooses gRPC codes. Kubelet takes CANCELLED, DEADLINE_EXCEEDED, UNAVAILABLE,
+    /// RESOURCE_EXHAUSTED and ABORTED as "may still happen" and everything else as final.
+    pub fn code(&self) -> Code {
+        match self {
+            PublishError::Busy => Code::Aborted,
+            PublishError::Class { .. }
+            | PublishError::ClassWithoutParameters { .. }
+            | PublishError::ClassWithoutProvider { .. }
+            | PublishError::ClassWithReservedParameter { .. }
+            | PublishError::Mount(_)
+            | PublishError::PodStatus(_) => Code::Unknown,
+            PublishError::Deadline { .. } => Code::DeadlineExceeded,
+            PublishError::Displaced | PublishError::Place(_) => Code::Internal,
+            PublishError::Provider(error) => match error {
+                ProviderError::Call(status) => status.code,
+                ProviderError::NotFound(_)
+                | ProviderError::InvalidName(_)
+                | ProviderError::Answered { .. }
+                | ProviderError::NoObjects
+                | ProviderError::Payload(_)
+                | ProviderError::Write(_) => Code::Unknown,
+            },
+        }
+    }
+
+    /// The `error_type` of the metrics, with upstream's words; empty where upstream's is empty.
+    pub fn reason(&self) -> &str {
+        match self {
+            PublishError::Class { .. } => "SecretProviderClassNotFound",
+            PublishError::Place(PlaceError::Check { .. } | PlaceError::ForeignMount { .. }) => {
+                "FailedToEnsureMountPoint"
+            }
+            PublishError::Busy
+            | PublishError::ClassWithoutParameters { .. }
+            | PublishError::ClassWithoutProvider { .. }
+            | PublishError::ClassWithReservedParameter { .. }
+            | PublishError::Deadline { .. }
+            | PublishError::Displaced
+            | PublishError::Mount(_)
+            | PublishError::Place(_) => FAILED_TO_MOUNT,
+            PublishError::PodStatus(_) => "",
+            PublishError::Provider(error) => match error {
+                ProviderError::NotFound(_) | ProviderError::InvalidName(_) => "",
+                ProviderError::Call(_) | ProviderError::NoObjects => "GRPCProviderError",
+                ProviderError::Answered { code } => code,
+                ProviderError::Payload(_) | ProviderError::Write(_) => "FileWriteError",
+            },
+        }
+    }
+
+    /// What kubelet is answered and shows in the pod's events.
+    pub fn status(&self, pod: &str) -> Status {
+        let message = match self {
+            PublishError::Provider(error) => {
+                format!("failed to mount secrets store objects for pod {pod}, err: {error}")
+            }
+            PublishError::PodStatus(error) => {
+                format!("failed to create secret provider class pod status for pod {pod}, err: {error}")
+            }
+            other => other.to_string(),
+        };
+        Status::new(self.code(), message)
+    }
+}
+
+impl fmt::Display for PublishError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PublishError::Busy => write!(f, "another call for this volume is in progress"),
+            PublishError::Class { class, source } => {
+                write!(f, "failed to get secretproviderclass {class}, error: {source}")
+            }
+            PublishError::ClassWithoutParameters { class } => write!(f, "parameters not set in {class}"),
+            PublishError::ClassWithoutProvider { class } => write!(f, "provider not set in {class}"),
+            PublishError::ClassWithReservedParameter { class, source } => write!(f, "{class}: {source}"),
+            PublishError::Deadline { before } => write!(f, "the caller's deadline was past before {before}"),
+            PublishError::Displaced => {
+                write!(f, "the volume was unmounted or covered while it was being made; try again")
+            }
+            PublishError::Mount(error) => write!(f, "could not mount the volume: {error}"),
+            PublishError::Place(error) => error.fmt(f),
+            PublishError::PodStatus(error) => write!(f, "could not write the pod status: {error}"),
+            PublishError::Provider(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for PublishError {}
+
+impl fmt::Display for ProviderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ProviderError::NotFound(error) => connecting(f, error.name(), error),
+            ProviderError::InvalidName(error) => connecting(f, error.name(), error),
+            ProviderError::Call(status) => status.fmt(f),
+            ProviderError::Answered { code } => {
+                write!(f, "mount request failed with provider error code {}", code.escape_debug())
+            }
+            ProviderError::NoObjects => write!(f, "missing object versions"),
+            ProviderError::Payload(error) => error.fmt(f),
+            ProviderError::Write(error) => error.fmt(f),
+        }
+    }
+}
+
+fn connecting(f: &mut fmt::Formatter<'_>, name: &str, cause: &dyn fmt::Display) -> fmt::Result {
+    write!(f, "error connecting to provider \"{}\": {cause}", name.escape_debug())
+}
+
+impl From<PlaceError> for PublishError {
+    fn from(error: PlaceError) -> PublishError {
+        PublishError::Place(error)
+    }
+}
+
+impl From<ProviderError> for PublishError {
+    fn from(error: ProviderError) -> PublishError {
+        PublishError::Provider(error)
+    }
+}
+
+impl From<WriteError> for ProviderError {
+    fn from(error: WriteError) -> ProviderError {
+        ProviderError::Write(error)
+    }
+}
+
+/// The `error_type` of failures before anything specific is known.
+pub const FAILED_TO_MOUNT: &str = "FailedToMount";

@@ -1,0 +1,46 @@
+//! What kubelet asks for, after it was checked: no field here can be wrong in form.
+
+use std::collections::BTreeMap;
+
+use crate::kube::event::PodRef;
+use crate::secret::SecretString;
+use crate::volume::target::TargetPath;
+
+/// A publish, first or repeated.
+pub struct PublishRequest {
+    /// Kubelet's name for the volume; never part of a path.
+    pub volume_id: String,
+    /// Where the volume goes.
+    pub target: TargetPath,
+    /// Name of the SecretProviderClass, in the pod's namespace.
+    pub class: String,
+    /// The pod.
+    pub pod: PodRef,
+    /// The volume's attributes, kubelet's own and service account tokens among them.
+    pub attributes: BTreeMap<String, SecretString>,
+    /// The Secret that the pod's volume refers to, and tokens on newer clusters.
+    pub secrets: BTreeMap<String, SecretString>,
+    /// The pod's fsGroup, when kubelet leaves its application to us.
+    pub group: Option<u32>,
+}
+
+/// The end of a volume.
+pub struct UnpublishRequest {
+    /// Kubelet's name for the volume.
+    pub volume_id: String,
+    /// Where the volume is.
+    pub target: TargetPath,
+}
+
+/// Keys of a volume's attributes that kubelet sets begin so; nobody else may.
+pub const KUBELET_PREFIX: &str = "csi.storage.k8s.io/";
+/// Attribute: name of the pod.
+pub const POD_NAME: &str = "csi.storage.k8s.io/pod.name";
+/// Attribute: namespace of the pod.
+pub const POD_NAMESPACE: &str = "csi.storage.k8s.io/pod.namespace";
+/// Attribute: uid of the pod.
+pub const POD_UID: &str = "csi.storage.k8s.io/pod.uid";
+/// Attribute or secret: tokens of the pod's service account, by audience.
+pub const TOKENS: &str = "csi.storage.k8s.io/serviceAccount.tokens";
+/// Attribute: name of the SecretProviderClass.
+pub const CLASS: &str = "secretProviderClass";

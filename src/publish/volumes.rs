@@ -1,0 +1,192 @@
+//! What this process knows of the node's volumes beyond what the volumes themselves show: which are being worked
+//! on, and how each one's last refresh went. All of it may be lost in a restart; nothing depends on it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use crate::kube::event::PodRef;
+use crate::kube::types::SecretProviderClass;
+use crate::provider::client::ObjectVersion;
+
+use super::pod_status::KnownPodStatus;
+
+/// The volumes of this node.
+#[derive(Default)]
+pub struct Volumes {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Ids and targets of volumes in work.
+    busy: HashSet<String>,
+    /// By target.
+    records: HashMap<String, Record>,
+}
+
+/// What is remembered of one live volume.
+#[derive(Clone, Default)]
+pub struct Record {
+    /// Kubelet's name for the volume; empty for one found at start that nobody has asked for yet.
+    pub volume_id: String,
+    /// The pod, once a request has named it.
+    pub pod: Option<PodRef>,
+    /// The class as it was last seen.
+    pub class: Option<Arc<SecretProviderClass>>,
+    /// What the driver last wrote into the volume.
+    pub objects: Vec<ObjectVersion>,
+    /// The pod status as the API server has it.
+    pub pod_status: Option<KnownPodStatus>,
+    /// When the volume was last refreshed with success.
+    pub refreshed: Option<SystemTime>,
+    /// Set while refreshes fail.
+    pub failing: Option<Failing>,
+}
+
+/// A volume that cannot be refreshed: the pod keeps what it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failing {
+    /// Since when.
+    pub since: SystemTime,
+    /// Why, for people.
+    pub why: String,
+}
+
+/// Numbers over all live volumes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Live volumes.
+    pub live: u64,
+    /// Those whose last refresh failed.
+    pub failing: u64,
+    /// Age of the oldest last success.
+    pub stalest: Option<Duration>,
+}
+
+impl Volumes {
+    /// Claims a volume for one call; none when another call has it. Both names are claimed: two ids on one target
+    /// exclude each other like two calls for one id.
+    pub fn claim(&self, volume_id: &str, target: &str) -> Option<Claim<'_>> {
+        let keys = [format!("id {volume_id}"), format!("target {target}")];
+        let mut state = self.lock();
+        if keys.iter().any(|key| state.busy.contains(key)) {
+            return None;
+        }
+        state.busy.extend(keys.iter().cloned());
+        Some(Claim { volumes: self, keys })
+    }
+
+    /// What is remembered of a volume.
+    pub fn record(&self, target: &str) -> Option<Record> {
+        self.lock().records.get(target).cloned()
+    }
+
+    /// Remembers a volume.
+    pub fn remember(&self, target: &str, record: Record) {
+        self.lock().records.insert(target.to_owned(), record);
+    }
+
+    /// Forgets a volume that is gone.
+    pub fn forget(&self, target: &str) {
+        self.lock().records.remove(target);
+    }
+
+    /// Marks a volume as failing. True when it was not failing before, or failed for another reason: then it is
+    /// worth a line in the log.
+    pub fn mark_failing(&self, target: &str, why: &str, now: SystemTime) -> bool {
+        let mut state = self.lock();
+        let record = state.records.entry(target.to_owned()).or_default();
+        let before = record.failing.as_ref();
+        let is_news = before.is_none_or(|failing| failing.why != why);
+        let since = before.map_or(now, |failing| failing.since);
+        record.failing = Some(Failing { since, why: why.to_owned() });
+        is_news
+    }
+
+    /// Counts over all volumes.
+    pub fn summary(&self, now: SystemTime) -> Summary {
+        let state = self.lock();
+        let records = state.records.values();
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        Summary {
+            live: count(records.len()),
+            failing: count(records.clone().filter(|record| record.failing.is_some()).count()),
+            stalest: records
+                .filter_map(|record| record.refreshed)
+                .map(|refreshed| now.duration_since(refreshed).unwrap_or_default())
+                .max(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The exclusive right to work on a volume, until it is dropped.
+pub struct Claim<'a> {
+    volumes: &'a Volumes,
+    keys: [String; 2],
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        let mut state = self.volumes.lock();
+        for key in &self.keys {
+            state.busy.remove(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn one_call_at_a_time_has_a_volume_by_either_name() {
+        let volumes = Volumes::default();
+        let claim = volumes.claim("v1", "/a").unwrap();
+        assert!(volumes.claim("v1", "/b").is_none());
+        assert!(volumes.claim("v2", "/a").is_none());
+        let other = volumes.claim("v2", "/b").unwrap();
+        drop(claim);
+        assert!(volumes.claim("v1", "/a").is_some());
+        drop(other);
+    }
+
+    #[test]
+    fn an_id_that_looks_like_a_target_is_still_an_id() {
+        let volumes = Volumes::default();
+        let _claim = volumes.claim("/a", "/b").unwrap();
+        assert!(volumes.claim("x", "/a").is_some());
+    }
+
+    #[test]
+    fn only_a_change_of_state_is_news() {
+        let volumes = Volumes::default();
+        volumes.remember("/a", Record { refreshed: Some(at(10)), ..Record::default() });
+        assert!(volumes.mark_failing("/a", "down", at(20)));
+        assert!(!volumes.mark_failing("/a", "down", at(30)));
+        assert!(volumes.mark_failing("/a", "forbidden", at(40)));
+        assert_eq!(volumes.record("/a").unwrap().failing.unwrap().since, at(20));
+    }
+
+    #[test]
+    fn the_summary_shows_the_stalest_volume() {
+        let volumes = Volumes::default();
+        assert_eq!(volumes.summary(at(100)), Summary::default());
+        for (target, refreshed) in [("/a", 40), ("/b", 90)] {
+            volumes.remember(target, Record { refreshed: Some(at(refreshed)), ..Record::default() });
+        }
+        volumes.mark_failing("/a", "down", at(95));
+        let summary = volumes.summary(at(100));
+        assert_eq!(summary, Summary { live: 2, failing: 1, stalest: Some(Duration::from_secs(60)) });
+        volumes.forget("/a");
+        assert_eq!(volumes.summary(at(100)).live, 1);
+    }
+}
