@@ -1,0 +1,107 @@
+//! The driver as a process, and what it says.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use super::eventually;
+
+/// A running driver. Dropping it kills it, as a crash would.
+pub struct DriverProcess {
+    child: Child,
+    log: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl DriverProcess {
+    /// Starts a program and collects what it writes to standard error.
+    pub fn spawn(program: &Path, arguments: &[String]) -> DriverProcess {
+        let mut child = Command::new(program)
+            .args(arguments)
+            .env_remove("KUBERNETES_SERVICE_HOST")
+            .env_remove("KUBECONFIG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("could not start {}: {error}", program.display()));
+        let stderr = child.stderr.take().expect("stderr is piped");
+        let log = Arc::new(Mutex::new(String::new()));
+        let sink = Arc::clone(&log);
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let mut log = sink.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        DriverProcess { child, log, reader: Some(reader) }
+    }
+
+    /// Process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Everything it has logged so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Waits until a line of the log contains `text`.
+    pub fn wait_for_log(&self, text: &str) {
+        eventually(&format!("the log says {text:?}"), || self.log().contains(text));
+    }
+
+    /// Sends a signal by its name, as in `TERM`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
+        assert!(sent.is_ok_and(|status| status.success()), "could not send SIG{name}");
+    }
+
+    /// Waits for the end and returns how it ended.
+    pub fn wait(&mut self) -> ExitStatus {
+        let mut status = None;
+        eventually("the process ends", || {
+            status = self.child.try_wait().expect("a child can be waited for");
+            status.is_some()
+        });
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("the log reader does not panic");
+        }
+        status.expect("it ended")
+    }
+
+    /// Stops it as kubelet does and expects a clean exit.
+    pub fn terminate(mut self) -> String {
+        self.signal("TERM");
+        let status = self.wait();
+        assert!(status.success(), "exit status {status}, log:\n{}", self.log());
+        self.log()
+    }
+
+    /// Kills it on the spot.
+    pub fn kill(mut self) -> String {
+        self.child.kill().expect("a running child can be killed");
+        self.wait();
+        self.log()
+    }
+}
+
+impl Drop for DriverProcess {
+    fn drop(&mut self) {
+        // Ended already is fine; there is nobody to tell otherwise.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// A program of this package, built beside the running test.
+pub fn program(name: &str) -> PathBuf {
+    let this = std::env::current_exe().expect("a running program has a path");
+    // target/<profile>/{deps,examples}/<this> -> target/<profile>/<name>
+    let directory = this.parent().and_then(Path::parent).expect("tests run from the target directory");
+    directory.join(name)
+}

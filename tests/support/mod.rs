@@ -1,0 +1,27 @@
+//! What the tests, the demonstration and the benchmark stand on: the real driver as a process, the API server
+//! double, scripted and reference providers on real sockets, and a client that calls as kubelet does.
+
+#![allow(dead_code, reason = "each of the programs that share this uses its own part")]
+
+pub mod api_server;
+pub mod driver;
+pub mod kubelet;
+pub mod objects;
+pub mod provider;
+pub mod world;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a test waits for something that should happen at once: long, since a busy machine may be slow, and
+/// never slept through.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until `condition` holds, or panics with what was waited for.
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < until, "waited in vain until {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,196 @@
+//! One node in a directory of its own: API server double, provider directories, pods directory, driver.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+
+use secrets_store_csi_driver::rpc::Environment;
+use serde_json::Value;
+
+use super::api_server::ApiServer;
+use super::driver::{DriverProcess, program};
+use super::kubelet::Kubelet;
+use super::objects;
+
+/// The node. Dropping it kills the driver, unmounts what is left and removes the directory.
+pub struct World {
+    directory: tempfile::TempDir,
+    /// The API server double.
+    pub api: ApiServer,
+    /// Threads of the gRPC library for clients and providers in this process.
+    pub environment: Environment,
+    driver: Option<DriverProcess>,
+    flags: Vec<String>,
+    /// Calls the driver.
+    pub kubelet: Kubelet,
+}
+
+/// A pod with one volume, as kubelet knows it.
+#[derive(Clone)]
+pub struct Pod {
+    pub name: String,
+    pub namespace: String,
+    pub uid: String,
+    pub class: String,
+    pub volume_id: String,
+    pub target: PathBuf,
+    pub group: Option<u32>,
+    pub attributes: HashMap<String, String>,
+    pub secrets: HashMap<String, String>,
+}
+
+impl World {
+    /// A node whose driver runs with further flags.
+    pub fn start(flags: &[&str]) -> World {
+        let mut world = World::without_driver(flags);
+        world.start_driver();
+        world
+    }
+
+    /// A node whose driver is not started yet.
+    pub fn without_driver(flags: &[&str]) -> World {
+        let directory = tempfile::Builder::new().prefix("csi").tempdir().expect("a temporary directory");
+        for name in ["pods", "providers"] {
+            std::fs::create_dir(directory.path().join(name)).expect("an empty directory takes another");
+        }
+        let environment = Environment::start();
+        let kubelet = Kubelet::new(&environment, &directory.path().join("csi/csi.sock"));
+        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        World { directory, api: ApiServer::start(), environment, driver: None, flags, kubelet }
+    }
+
+    /// Starts the driver, or starts it again, and waits until it serves.
+    pub fn start_driver(&mut self) {
+        self.driver = None;
+        let driver = DriverProcess::spawn(&program("secrets-store-csi-driver"), &self.arguments());
+        self.driver = Some(driver);
+        let ready = self.kubelet.probe();
+        assert!(matches!(ready, Ok(true)), "probe: {ready:?}, log:\n{}", self.driver().log());
+    }
+
+    /// The arguments of the driver: defaults that point into this world, then the test's own.
+    pub fn arguments(&self) -> Vec<String> {
+        let path = |name: &str| self.path(name).display().to_string();
+        let mut arguments = vec![
+            format!("--endpoint=unix://{}", path("csi/csi.sock")),
+            "--nodeid=node-1".to_owned(),
+            format!("--provider-volume={}", path("providers")),
+            "--additional-provider-volume-paths=".to_owned(),
+            "--metrics-addr=127.0.0.1:0".to_owned(),
+            format!("--kubelet-pods-dir={}", path("pods")),
+            format!("--kube-api-server={}", self.api.url()),
+        ];
+        arguments.extend(self.flags.iter().cloned());
+        arguments
+    }
+
+    /// The running driver.
+    pub fn driver(&self) -> &DriverProcess {
+        self.driver.as_ref().expect("the driver was started")
+    }
+
+    /// Takes the driver out, to end it in a way of the test's own.
+    pub fn take_driver(&mut self) -> DriverProcess {
+        self.driver.take().expect("the driver was started")
+    }
+
+    /// A path in this world.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Where providers put their sockets.
+    pub fn providers(&self) -> PathBuf {
+        self.path("providers")
+    }
+
+    /// Creates a class in the namespace `default`.
+    pub fn class(&self, name: &str, provider: &str, parameters: Value) {
+        self.api.put(objects::class("default", name, provider, parameters));
+    }
+
+    /// A pod of the namespace `default`; kubelet has made the directory above its volume.
+    pub fn pod(&self, name: &str, class: &str) -> Pod {
+        let uid = format!("uid-{name}");
+        let above = self.path(&format!("pods/{uid}/volumes/kubernetes.io~csi/secrets"));
+        std::fs::create_dir_all(&above).expect("kubelet can make directories");
+        Pod {
+            name: name.to_owned(),
+            namespace: "default".to_owned(),
+            volume_id: format!("csi-{name}"),
+            uid,
+            class: class.to_owned(),
+            target: above.join("mount"),
+            group: None,
+            attributes: HashMap::new(),
+            secrets: HashMap::new(),
+        }
+    }
+
+    /// A page of the driver's HTTP server: status code and body.
+    pub fn http_get(&self, page: &str) -> (u16, String) {
+        self.driver().wait_for_log("serving metrics and health");
+        let log = self.driver().log();
+        let line = log.lines().find(|line| line.contains("serving metrics and health")).unwrap_or_default();
+        let address = line.split("address=\"").nth(1).and_then(|rest| rest.split('"').next());
+        let mut stream = TcpStream::connect(address.expect("the log names the address")).expect("it listens");
+        write!(stream, "GET {page} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
+        let code = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a head has a code");
+        (code, body.to_owned())
+    }
+
+    /// The value of the first series that starts with `name` (labels may be part of it).
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        let (_, page) = self.http_get("/metrics");
+        let line = page.lines().find(|line| line.starts_with(name))?;
+        line.rsplit(' ').next()?.parse().ok()
+    }
+
+    /// Mounts below this world's directory, as the kernel lists them.
+    pub fn mounts(&self) -> Vec<PathBuf> {
+        mounts_below(self.directory.path())
+    }
+}
+
+impl Pod {
+    /// What a file of the volume holds.
+    pub fn read(&self, file: &str) -> String {
+        let path = self.target.join(file);
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// True when a tmpfs is mounted on the target.
+    pub fn is_mounted(&self) -> bool {
+        !mounts_below(&self.target).is_empty()
+    }
+
+    /// The names that a user sees in the volume.
+    pub fn visible(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(&self.target).expect("the volume can be listed");
+        let names = entries.map(|entry| entry.expect("an entry can be read").file_name());
+        let mut names: Vec<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
+        names.retain(|name| !name.starts_with(".."));
+        names.sort();
+        names
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.driver = None;
+        for mount in self.mounts().into_iter().rev() {
+            // The namespace of the test takes what stays.
+            drop(std::process::Command::new("umount").arg("-l").arg(mount).status());
+        }
+    }
+}
+
+fn mounts_below(directory: &Path) -> Vec<PathBuf> {
+    let text = std::fs::read("/proc/self/mountinfo").expect("the kernel lists mounts");
+    let mounts = secrets_store_csi_driver::sys::mountinfo::parse(&text);
+    mounts.into_iter().map(|mount| mount.mount_point).filter(|path| path.starts_with(directory)).collect()
+}
