@@ -13,9 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::build_info::BuildInfo;
-use crate::config::{
-    BindAddress, DriverConfig, DriverFlags, Endpoint, Invocation, process_environment,
-};
+use crate::config::{BindAddress, DriverConfig, DriverFlags, Endpoint, Invocation, process_environment};
 use crate::csi::identity::Identity;
 use crate::csi::node::Node;
 use crate::health::{Latch, Liveness, Readiness};
@@ -50,7 +48,11 @@ pub fn main() -> ExitCode {
             return ExitCode::from(error.exit_code());
         }
     };
-    let format = if parsed.flags.log().json { logging::Format::Json } else { logging::Format::Text };
+    let format = if parsed.flags.log().json {
+        logging::Format::Json
+    } else {
+        logging::Format::Text
+    };
     if let Err(error) = logging::init(format, parsed.flags.log().verbosity) {
         eprintln!("{error}");
         return ExitCode::FAILURE;
@@ -128,8 +130,11 @@ fn publisher(
         user_agent: BuildInfo::current().user_agent("controller"),
     };
     let counted = Arc::clone(metrics);
-    let client = Client::new(&cluster, Arc::new(move |verb, code| counted.api_request(verb, code)))
-        .map_err(StartError::Cluster)?;
+    let client = Client::new(
+        &cluster,
+        Arc::new(move |verb, code| counted.api_request(verb, code)),
+    )
+    .map_err(StartError::Cluster)?;
     let settings = EventSettings {
         component: "secrets-store-csi-driver".to_owned(),
         node: config.node_id.clone(),
@@ -145,8 +150,15 @@ fn publisher(
     Ok(Publisher {
         node: config.node_id.clone(),
         rotation: config.rotation,
-        precedence: if config.allow_attribute_override { Precedence::Pod } else { Precedence::Class },
-        limits: Limits { bytes: config.volume_size_limit, inodes: config.volume_inode_limit },
+        precedence: if config.allow_attribute_override {
+            Precedence::Pod
+        } else {
+            Precedence::Class
+        },
+        limits: Limits {
+            bytes: config.volume_size_limit,
+            inodes: config.volume_inode_limit,
+        },
         mounter: Mounter::new(),
         providers: Registry::new(environment.clone(), config.provider_dirs.clone(), limits),
         client,
@@ -171,7 +183,11 @@ fn adopt_volumes(publisher: &Publisher, pods_dir: Option<&Path>) {
         if entry.fs_type != "tmpfs" || entry.source != mount::SOURCE {
             continue;
         }
-        let Some(Ok(target)) = entry.mount_point.to_str().map(|path| TargetPath::parse(path, pods_dir)) else {
+        let Some(Ok(target)) = entry
+            .mount_point
+            .to_str()
+            .map(|path| TargetPath::parse(path, pods_dir))
+        else {
             continue;
         };
         match publisher.adopt(&target) {
@@ -189,7 +205,9 @@ fn watch_volumes(metrics: &Metrics, publisher: &Arc<Publisher>) {
     // Weak: the publisher holds the metrics.
     let publisher: Weak<Publisher> = Arc::downgrade(publisher);
     metrics.watch_volumes(move || {
-        let summary = publisher.upgrade().map(|publisher| publisher.volumes.summary(SystemTime::now()));
+        let summary = publisher
+            .upgrade()
+            .map(|publisher| publisher.volumes.summary(SystemTime::now()));
         let summary = summary.unwrap_or_default();
         VolumeSummary {
             live: summary.live,
@@ -236,7 +254,13 @@ fn only_loopback(address: &str) -> Result<(), StartError> {
     let is_loopback = address
         .to_socket_addrs()
         .is_ok_and(|mut found| found.len() > 0 && found.all(|address| address.ip().is_loopback()));
-    if is_loopback { Ok(()) } else { Err(StartError::OpenEndpoint { address: address.to_owned() }) }
+    if is_loopback {
+        Ok(())
+    } else {
+        Err(StartError::OpenEndpoint {
+            address: address.to_owned(),
+        })
+    }
 }
 
 fn serve_admin(
@@ -255,7 +279,9 @@ fn serve_admin(
 
 /// Alive is who answers a probe on the CSI socket, as kubelet would ask.
 fn liveness(endpoint: &Endpoint, environment: Environment) -> Liveness {
-    let Endpoint::Unix(path) = endpoint else { return Liveness::new(|| Ok(())) };
+    let Endpoint::Unix(path) = endpoint else {
+        return Liveness::new(|| Ok(()));
+    };
     let channel = Channel::to_socket(&environment, path, PROBE_ANSWER_BYTES);
     Liveness::new(move || {
         let request = pb::ProbeRequest::default();
@@ -297,7 +323,9 @@ fn check_providers(
                 let begun = Instant::now();
                 let name = provider.name().as_str();
                 match provider.version(Deadline::after(HEALTH_CHECK_TIMEOUT)) {
-                    Ok(version) => log::debug!(provider = name, runtime_version = version; "provider is healthy"),
+                    Ok(version) => {
+                        log::debug!(provider = name, runtime_version = version; "provider is healthy")
+                    }
                     Err(status) => {
                         let seconds = begun.elapsed().as_secs_f64();
                         log::warn!(provider = name, seconds = seconds, error:% = status; "provider does not answer a health check");
@@ -311,7 +339,11 @@ fn check_providers(
 
 fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
     // Never joined: it only reads, and ends with the process.
-    thread::Builder::new().name(name.to_owned()).spawn(body).map(drop).map_err(StartError::Thread)
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+        .map(drop)
+        .map_err(StartError::Thread)
 }
 
 /// Why the driver could not start.
@@ -330,7 +362,10 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::Admin { address, source } => {
-                write!(f, "could not serve metrics on {address}: {source}; choose another --metrics-addr")
+                write!(
+                    f,
+                    "could not serve metrics on {address}: {source}; choose another --metrics-addr"
+                )
             }
             StartError::Cluster(error) => error.fmt(f),
             StartError::Metrics(error) => error.fmt(f),

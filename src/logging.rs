@@ -469,7 +469,13 @@ mod tests {
             ("a library's warning", 0, "rustls::conn", Level::Warn, true),
             ("a library's chatter", 7, "rustls::conn", Level::Info, false),
             ("a library's part", 7, "ureq_proto::client", Level::Info, false),
-            ("a library when asked", 10, "ureq_proto::util", Level::Trace, false),
+            (
+                "a library when asked",
+                10,
+                "ureq_proto::util",
+                Level::Trace,
+                false,
+            ),
         ];
         for (name, verbosity, target, level, expected) in rows {
             assert_eq!(is_written(verbosity, target, level), expected, "{name}");

@@ -10,7 +10,9 @@ pub use crate::config::Rotation;
 /// Each volume waits a fixed 0 to 10 % longer than the interval, by its id, so that the volumes of a node, and the
 /// nodes of a cluster, don't stay in step. A refresh in the future means that the clock was set back: due.
 pub fn is_due(rotation: Rotation, volume_id: &str, refreshed: SystemTime, now: SystemTime) -> bool {
-    let Rotation::Every(interval) = rotation else { return false };
+    let Rotation::Every(interval) = rotation else {
+        return false;
+    };
     match now.duration_since(refreshed) {
         Ok(age) => age >= interval.saturating_add(spread(volume_id, interval)),
         Err(_in_the_future) => true,

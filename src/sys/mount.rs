@@ -11,9 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, UnmountFlags,
-};
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, UnmountFlags};
 
 use super::at::{Dir, SysError};
 
@@ -38,12 +36,18 @@ pub struct Mounter {
 impl Mounter {
     /// Uses the detached form until the kernel refuses it.
     pub fn new() -> Mounter {
-        Mounter { detached: AtomicBool::new(true), noswap: AtomicBool::new(true) }
+        Mounter {
+            detached: AtomicBool::new(true),
+            noswap: AtomicBool::new(true),
+        }
     }
 
     /// Uses `mount(2)` only, as on a kernel before 5.2.
     pub fn classic() -> Mounter {
-        Mounter { detached: AtomicBool::new(false), noswap: AtomicBool::new(true) }
+        Mounter {
+            detached: AtomicBool::new(false),
+            noswap: AtomicBool::new(true),
+        }
     }
 
     /// True while nothing has shown that content could be swapped to disk.

@@ -28,7 +28,11 @@ impl fmt::Display for SocketError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SocketError::Occupied { path } => {
-                write!(f, "{} exists and is not a socket: remove it, or choose another endpoint", path.display())
+                write!(
+                    f,
+                    "{} exists and is not a socket: remove it, or choose another endpoint",
+                    path.display()
+                )
             }
             SocketError::Sys { path, source } => {
                 write!(f, "could not prepare socket {}: {source}", path.display())
@@ -59,7 +63,9 @@ pub fn make_room(path: &Path) -> Result<(), SocketError> {
         Ok(found) if found.file_type().is_socket() => {
             std::fs::remove_file(path).map_err(|error| failed("unlink", error))
         }
-        Ok(_) => Err(SocketError::Occupied { path: path.to_owned() }),
+        Ok(_) => Err(SocketError::Occupied {
+            path: path.to_owned(),
+        }),
     }
 }
 
@@ -75,7 +81,11 @@ pub struct SocketId {
 /// Identifies the socket at `path`, or says why there is none.
 pub fn identify(path: &Path) -> Result<SocketId, SysError> {
     let found = std::fs::metadata(path).map_err(|error| io_error("stat", path, &error))?;
-    Ok(SocketId { device: found.dev(), inode: found.ino(), changed: (found.ctime(), found.ctime_nsec()) })
+    Ok(SocketId {
+        device: found.dev(),
+        inode: found.ino(),
+        changed: (found.ctime(), found.ctime_nsec()),
+    })
 }
 
 /// Runs `bind` with a umask under which a socket is created with mode 0600. The umask is the process's own: call
@@ -98,7 +108,10 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("new/dir/csi.sock");
         make_room(&path).unwrap();
-        let mode = std::fs::metadata(path.parent().unwrap()).unwrap().permissions().mode();
+        let mode = std::fs::metadata(path.parent().unwrap())
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o700);
         drop(UnixListener::bind(&path).unwrap());
         assert!(path.exists());

@@ -24,7 +24,12 @@ impl LiveVolume {
     }
 
     /// Makes the payload the content of the volume: see [`writer`].
-    pub fn write(&self, payload: &Payload, group: Option<u32>, now: SystemTime) -> Result<Written, WriteError> {
+    pub fn write(
+        &self,
+        payload: &Payload,
+        group: Option<u32>,
+        now: SystemTime,
+    ) -> Result<Written, WriteError> {
         writer::write(&self.root, payload, group, now)
     }
 
@@ -46,7 +51,12 @@ impl LiveVolume {
                 EntryKind::File => {
                     let file = parent.open_file(name)?;
                     at::set_group(&file, gid)?;
-                    at::set_mode(&file, FileMode::of_existing(entry.metadata.mode).readable_by_group().bits())?;
+                    at::set_mode(
+                        &file,
+                        FileMode::of_existing(entry.metadata.mode)
+                            .readable_by_group()
+                            .bits(),
+                    )?;
                 }
                 EntryKind::Symlink | EntryKind::Other => {}
             }

@@ -87,7 +87,14 @@ pub fn write_observed(
     now: SystemTime,
     reached: &mut dyn FnMut(Step),
 ) -> Result<Written, WriteError> {
-    Writer { root, payload, group, now, reached }.run()
+    Writer {
+        root,
+        payload,
+        group,
+        now,
+        reached,
+    }
+    .run()
 }
 
 struct Writer<'a> {
@@ -163,7 +170,10 @@ impl Writer<'_> {
         for directory in self.payload.directories() {
             let (above, own) = directory.rsplit_once('/').unwrap_or(("", directory));
             let above = tree::open_beneath(generation, Path::new(above))?;
-            let made = above.as_ref().unwrap_or(generation).create_dir(own.as_ref(), DIRECTORY_MODE)?;
+            let made = above
+                .as_ref()
+                .unwrap_or(generation)
+                .create_dir(own.as_ref(), DIRECTORY_MODE)?;
             self.give_to_group(&made)?;
         }
         for (path, file) in self.payload.files() {
@@ -222,8 +232,20 @@ impl Writer<'_> {
     }
 
     fn create_generation(&self) -> Result<(OsString, Dir), WriteError> {
-        let mut nanos = self.now.duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos();
-        let Timestamp { year, month, day, hour, minute, second, .. } = Timestamp::from(self.now);
+        let mut nanos = self
+            .now
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .subsec_nanos();
+        let Timestamp {
+            year,
+            month,
+            day,
+            hour,
+            minute,
+            second,
+            ..
+        } = Timestamp::from(self.now);
         loop {
             let name = OsString::from(format!(
                 "..{year:04}_{month:02}_{day:02}_{hour:02}_{minute:02}_{second:02}.{nanos:09}"
@@ -239,7 +261,9 @@ impl Writer<'_> {
 
     fn write_file(&self, directory: &Dir, name: &str, file: &File) -> Result<(), WriteError> {
         let mut created = directory.create_file(name.as_ref())?;
-        created.write_all(file.contents.expose()).map_err(|error| at::io_error("write", name, &error))?;
+        created
+            .write_all(file.contents.expose())
+            .map_err(|error| at::io_error("write", name, &error))?;
         if let Some(gid) = self.group {
             at::set_group(&created, gid)?;
         }
@@ -249,7 +273,11 @@ impl Writer<'_> {
     }
 
     fn mode_of(&self, file: &File) -> FileMode {
-        if self.group.is_some() { file.mode.readable_by_group() } else { file.mode }
+        if self.group.is_some() {
+            file.mode.readable_by_group()
+        } else {
+            file.mode
+        }
     }
 
     fn give_to_group(&self, dir: &Dir) -> Result<(), SysError> {
@@ -263,7 +291,9 @@ impl Writer<'_> {
         let in_group = |gid: u32| self.group.is_none_or(|wanted| wanted == gid);
         let mut files = 0_usize;
         for entry in &entries {
-            let Some(path) = entry.path.to_str() else { return Ok(false) };
+            let Some(path) = entry.path.to_str() else {
+                return Ok(false);
+            };
             match entry.metadata.kind {
                 EntryKind::Directory if directories.contains(path) && in_group(entry.metadata.gid) => {}
                 EntryKind::File => files += 1,
@@ -301,8 +331,9 @@ impl Writer<'_> {
         let mut rest = file.contents.expose();
         let mut chunk = zeroize::Zeroizing::new([0_u8; COMPARE_CHUNK_BYTES]);
         loop {
-            let read =
-                found.read(chunk.as_mut_slice()).map_err(|error| at::io_error("read", name, &error))?;
+            let read = found
+                .read(chunk.as_mut_slice())
+                .map_err(|error| at::io_error("read", name, &error))?;
             let chunk = chunk.get(..read).unwrap_or_default();
             match rest.strip_prefix(chunk) {
                 Some(_) if read == 0 => return Ok(rest.is_empty()),
@@ -393,9 +424,13 @@ fn visible_link(name: &OsStr) -> OsString {
 
 /// `..` and then digits, underscores and dots with at least one digit first: ours, and the upstream driver's.
 fn is_generation_name(name: &OsStr) -> bool {
-    let Some(rest) = name.as_bytes().strip_prefix(b"..") else { return false };
+    let Some(rest) = name.as_bytes().strip_prefix(b"..") else {
+        return false;
+    };
     rest.first().is_some_and(u8::is_ascii_digit)
-        && rest.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b'_' | b'.'))
+        && rest
+            .iter()
+            .all(|byte| byte.is_ascii_digit() || matches!(byte, b'_' | b'.'))
 }
 
 /// Why a payload could not become the content of a volume.
@@ -417,7 +452,10 @@ impl fmt::Display for WriteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             WriteError::DataIsNoLink => {
-                write!(f, "the volume holds a \"..data\" that is not a symlink: delete the pod to start afresh")
+                write!(
+                    f,
+                    "the volume holds a \"..data\" that is not a symlink: delete the pod to start afresh"
+                )
             }
             WriteError::Sys(error) if error.is_full() => write!(
                 f,
