@@ -42,10 +42,7 @@ mod tests {
     fn get(routes: &impl Fn(&Request) -> Response, path: &str) -> (Status, String) {
         let head = format!("GET {path} HTTP/1.0\r\n\r\n");
         let response = routes(&parse_head(head.as_bytes()).unwrap().unwrap());
-        (
-            response.status(),
-            String::from_utf8(response.body().to_vec()).unwrap(),
-        )
+        (response.status(), String::from_utf8(response.body().to_vec()).unwrap())
     }
 
     #[test]
@@ -69,11 +66,7 @@ mod tests {
             false => Ok(()),
             true => Err("could not reach the csi server: timed out".to_string()),
         });
-        let routes = routes(
-            Arc::new(Metrics::new("v1", "abc").unwrap()),
-            Readiness::new(),
-            liveness,
-        );
+        let routes = routes(Arc::new(Metrics::new("v1", "abc").unwrap()), Readiness::new(), liveness);
         assert_eq!(get(&routes, "/healthz"), (Status::Ok, "ok".to_string()));
         stuck.store(true, Ordering::SeqCst);
         let text = "could not reach the csi server: timed out\n".to_string();
@@ -87,15 +80,9 @@ mod tests {
         metrics.event_dropped();
         let (status, text) = get(&routes, "/metrics?ignored=1");
         assert_eq!(status, Status::Ok);
-        assert!(
-            text.contains("\nsecrets_store_csi_events_dropped_total 1\n"),
-            "{text}"
-        );
+        assert!(text.contains("\nsecrets_store_csi_events_dropped_total 1\n"), "{text}");
         let request = parse_head(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap().unwrap();
-        assert_eq!(
-            routes(&request).content_type(),
-            "text/plain; version=0.0.4; charset=utf-8"
-        );
+        assert_eq!(routes(&request).content_type(), "text/plain; version=0.0.4; charset=utf-8");
     }
 
     #[test]

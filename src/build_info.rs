@@ -37,11 +37,7 @@ impl BuildInfo {
 
     /// How the driver introduces itself to the API server. `component` is, for example, `controller`.
     pub fn user_agent(&self, component: &str) -> String {
-        let BuildInfo {
-            version,
-            commit,
-            date,
-        } = self;
+        let BuildInfo { version, commit, date } = self;
         let (os, arch) = (std::env::consts::OS, go_architecture(std::env::consts::ARCH));
         format!("csi-secrets-store/{component}/{version} ({os}/{arch}) {commit}/{date}")
     }
@@ -70,11 +66,7 @@ mod tests {
 
     #[test]
     fn the_version_line_has_exactly_three_keys_in_order() {
-        let build = BuildInfo {
-            version: "v1.6.0",
-            commit: "abc1234",
-            date: "2026-04-01-09:08",
-        };
+        let build = BuildInfo { version: "v1.6.0", commit: "abc1234", date: "2026-04-01-09:08" };
         let line = r#"{"BuildVersion":"v1.6.0","GitCommit":"abc1234","BuildDate":"2026-04-01-09:08"}"#;
         assert_eq!(build.json(), line);
     }
@@ -83,24 +75,13 @@ mod tests {
     fn a_build_that_says_nothing_is_local_dev() {
         assert_eq!(or_default(None, "local-dev"), "local-dev");
         assert_eq!(or_default(Some(""), "local-dev"), "local-dev");
-        let build = BuildInfo {
-            version: "local-dev",
-            commit: "",
-            date: "",
-        };
-        assert_eq!(
-            build.json(),
-            r#"{"BuildVersion":"local-dev","GitCommit":"","BuildDate":""}"#
-        );
+        let build = BuildInfo { version: "local-dev", commit: "", date: "" };
+        assert_eq!(build.json(), r#"{"BuildVersion":"local-dev","GitCommit":"","BuildDate":""}"#);
     }
 
     #[test]
     fn the_user_agent_names_component_version_platform_and_commit() {
-        let build = BuildInfo {
-            version: "v1",
-            commit: "abc",
-            date: "now",
-        };
+        let build = BuildInfo { version: "v1", commit: "abc", date: "now" };
         let (os, arch) = (std::env::consts::OS, go_architecture(std::env::consts::ARCH));
         let expected = format!("csi-secrets-store/controller/v1 ({os}/{arch}) abc/now");
         assert_eq!(build.user_agent("controller"), expected);

@@ -129,13 +129,8 @@ pub fn parse<F: Default>(
     args: impl IntoIterator<Item = OsString>,
 ) -> Result<Parsed<F>, CliError> {
     read(table, args.into_iter()).map_err(|stop| match stop {
-        Stop::Help => CliError::Help {
-            usage: usage(program, table),
-        },
-        Stop::Problem(problem) => CliError::Usage {
-            problem,
-            usage: usage(program, table),
-        },
+        Stop::Help => CliError::Help { usage: usage(program, table) },
+        Stop::Problem(problem) => CliError::Usage { problem, usage: usage(program, table) },
     })
 }
 
@@ -193,12 +188,8 @@ pub fn parse_int(text: &str) -> Result<i64, InvalidValue> {
     if !after_digit {
         return Err(InvalidValue::Syntax);
     }
-    if is_negative {
-        0i64.checked_sub_unsigned(value)
-    } else {
-        0i64.checked_add_unsigned(value)
-    }
-    .ok_or(InvalidValue::Range)
+    if is_negative { 0i64.checked_sub_unsigned(value) } else { 0i64.checked_add_unsigned(value) }
+        .ok_or(InvalidValue::Range)
 }
 
 impl CliError {
@@ -231,20 +222,13 @@ impl fmt::Display for Problem {
             Problem::BadSyntax { argument } => write!(f, "bad flag syntax: {}", argument.escape_debug()),
             Problem::NeedsArgument { name } => write!(f, "flag needs an argument: -{name}"),
             Problem::InvalidBool { name, value } => {
-                write!(
-                    f,
-                    "invalid boolean value {} for -{name}: parse error",
-                    go_quoted(value)
-                )
+                write!(f, "invalid boolean value {} for -{name}: parse error", go_quoted(value))
             }
             Problem::InvalidValue { name, value, cause } => {
                 write!(f, "invalid value {} for flag -{name}: {cause}", go_quoted(value))
             }
             Problem::NotUtf8 { position } => {
-                write!(
-                    f,
-                    "argument {position} is not valid UTF-8: flags and their values are text"
-                )
+                write!(f, "argument {position} is not valid UTF-8: flags and their values are text")
             }
         }
     }
@@ -271,11 +255,7 @@ fn read<F: Default>(table: &[Flag<F>], mut args: impl Iterator<Item = OsString>)
     for flag in table {
         store(flag, &mut flags, flag.default).map_err(Stop::Problem)?;
     }
-    let mut parsed = Parsed {
-        flags,
-        typed: Vec::new(),
-        rest: Vec::new(),
-    };
+    let mut parsed = Parsed { flags, typed: Vec::new(), rest: Vec::new() };
     let mut position: usize = 0;
     while let Some(argument) = args.next() {
         position = position.saturating_add(1);
@@ -291,9 +271,7 @@ fn read<F: Default>(table: &[Flag<F>], mut args: impl Iterator<Item = OsString>)
             Some(flag) => flag,
             None if name == "help" || name == "h" => return Err(Stop::Help),
             None => {
-                return Err(Stop::Problem(Problem::NotDefined {
-                    name: name.to_owned(),
-                }));
+                return Err(Stop::Problem(Problem::NotDefined { name: name.to_owned() }));
             }
         };
         let value = match (inline, &flag.kind) {
@@ -303,18 +281,11 @@ fn read<F: Default>(table: &[Flag<F>], mut args: impl Iterator<Item = OsString>)
                 let needs = || Stop::Problem(Problem::NeedsArgument { name: flag.name });
                 let next = args.next().ok_or_else(needs)?;
                 position = position.saturating_add(1);
-                next.into_string()
-                    .map_err(|_| Stop::Problem(Problem::NotUtf8 { position }))?
+                next.into_string().map_err(|_| Stop::Problem(Problem::NotUtf8 { position }))?
             }
         };
         store(flag, &mut parsed.flags, &value).map_err(Stop::Problem)?;
-        note(
-            &mut parsed.typed,
-            Typed {
-                name: flag.name,
-                is_default: value == flag.default,
-            },
-        );
+        note(&mut parsed.typed, Typed { name: flag.name, is_default: value == flag.default });
     }
     parsed.rest.extend(args);
     Ok(parsed)
@@ -334,40 +305,23 @@ fn split_argument(argument: &OsString, position: usize) -> Result<Word<'_>, Prob
     if text == "--" {
         return Ok(Word::End);
     }
-    let body = text
-        .strip_prefix("--")
-        .or_else(|| text.strip_prefix('-'))
-        .unwrap_or(text);
+    let body = text.strip_prefix("--").or_else(|| text.strip_prefix('-')).unwrap_or(text);
     if body.is_empty() || body.starts_with(['-', '=']) {
-        return Err(Problem::BadSyntax {
-            argument: text.to_owned(),
-        });
+        return Err(Problem::BadSyntax { argument: text.to_owned() });
     }
     Ok(match body.split_once('=') {
-        Some((name, value)) => Word::Flag {
-            name,
-            inline: Some(value),
-        },
-        None => Word::Flag {
-            name: body,
-            inline: None,
-        },
+        Some((name, value)) => Word::Flag { name, inline: Some(value) },
+        None => Word::Flag { name: body, inline: None },
     })
 }
 
 fn store<F>(flag: &Flag<F>, flags: &mut F, value: &str) -> Result<(), Problem> {
     let name = flag.name;
-    let invalid = |cause| Problem::InvalidValue {
-        name,
-        value: value.to_owned(),
-        cause,
-    };
+    let invalid = |cause| Problem::InvalidValue { name, value: value.to_owned(), cause };
     match flag.kind {
         Kind::Bool(field) => {
-            *field(flags) = parse_bool(value).ok_or(Problem::InvalidBool {
-                name,
-                value: value.to_owned(),
-            })?;
+            *field(flags) =
+                parse_bool(value).ok_or(Problem::InvalidBool { name, value: value.to_owned() })?;
         }
         Kind::Int(field) => *field(flags) = parse_int(value).map_err(invalid)?,
         Kind::Duration(field) => {
@@ -420,30 +374,10 @@ mod tests {
     }
 
     const TABLE: &[Flag<Sample>] = &[
-        Flag {
-            name: "name",
-            kind: Kind::Text(|f| &mut f.name),
-            default: "nobody",
-            help: "a name",
-        },
-        Flag {
-            name: "on",
-            kind: Kind::Bool(|f| &mut f.on),
-            default: "false",
-            help: "a switch",
-        },
-        Flag {
-            name: "count",
-            kind: Kind::Int(|f| &mut f.count),
-            default: "7",
-            help: "a number",
-        },
-        Flag {
-            name: "every",
-            kind: Kind::Duration(|f| &mut f.every),
-            default: "2m",
-            help: "an interval",
-        },
+        Flag { name: "name", kind: Kind::Text(|f| &mut f.name), default: "nobody", help: "a name" },
+        Flag { name: "on", kind: Kind::Bool(|f| &mut f.on), default: "false", help: "a switch" },
+        Flag { name: "count", kind: Kind::Int(|f| &mut f.count), default: "7", help: "a number" },
+        Flag { name: "every", kind: Kind::Duration(|f| &mut f.every), default: "2m", help: "an interval" },
     ];
 
     fn sample(args: &[&str]) -> Result<Parsed<Sample>, CliError> {
@@ -461,26 +395,13 @@ mod tests {
     fn flags_that_are_not_typed_have_their_defaults() {
         let parsed = sample(&[]).unwrap();
         let every = GoDuration::parse("2m").unwrap();
-        assert_eq!(
-            parsed.flags,
-            Sample {
-                on: false,
-                count: 7,
-                every,
-                name: "nobody".into()
-            }
-        );
+        assert_eq!(parsed.flags, Sample { on: false, count: 7, every, name: "nobody".into() });
         assert!(parsed.typed.is_empty() && parsed.rest.is_empty());
     }
 
     #[test]
     fn one_dash_and_two_dashes_and_both_ways_of_giving_a_value_are_equal() {
-        for args in [
-            ["-name=x"].as_slice(),
-            &["--name=x"],
-            &["-name", "x"],
-            &["--name", "x"],
-        ] {
+        for args in [["-name=x"].as_slice(), &["--name=x"], &["-name", "x"], &["--name", "x"]] {
             assert_eq!(sample(args).unwrap().flags.name, "x", "{args:?}");
         }
     }
@@ -489,16 +410,7 @@ mod tests {
     fn a_repeated_flag_takes_its_last_value() {
         let parsed = sample(&["--count=1", "--on=true", "-count", "2", "--on=false", "--count=7"]).unwrap();
         assert_eq!((parsed.flags.count, parsed.flags.on), (7, false));
-        let typed = [
-            Typed {
-                name: "count",
-                is_default: true,
-            },
-            Typed {
-                name: "on",
-                is_default: true,
-            },
-        ];
+        let typed = [Typed { name: "count", is_default: true }, Typed { name: "on", is_default: true }];
         assert_eq!(parsed.typed, typed);
     }
 
@@ -514,23 +426,14 @@ mod tests {
     #[test]
     fn booleans_take_exactly_the_literals_of_go() {
         for literal in ["1", "t", "T", "true", "TRUE", "True"] {
-            assert!(
-                sample(&[&format!("--on={literal}")]).unwrap().flags.on,
-                "{literal}"
-            );
+            assert!(sample(&[&format!("--on={literal}")]).unwrap().flags.on, "{literal}");
         }
         for literal in ["0", "f", "F", "false", "FALSE", "False"] {
-            assert!(
-                !sample(&["--on", &format!("--on={literal}")]).unwrap().flags.on,
-                "{literal}"
-            );
+            assert!(!sample(&["--on", &format!("--on={literal}")]).unwrap().flags.on, "{literal}");
         }
         for literal in ["yes", "tRUE", "", " true", "2"] {
             let text = problem(&[&format!("--on={literal}")]);
-            assert_eq!(
-                text,
-                format!("invalid boolean value {literal:?} for -on: parse error")
-            );
+            assert_eq!(text, format!("invalid boolean value {literal:?} for -on: parse error"));
         }
     }
 
@@ -545,18 +448,10 @@ mod tests {
     #[test]
     fn reading_stops_at_the_first_word_that_is_no_flag() {
         let rows = [
-            (
-                "a word",
-                ["--count=1", "word", "--count=2"].as_slice(),
-                ["word", "--count=2"].as_slice(),
-            ),
+            ("a word", ["--count=1", "word", "--count=2"].as_slice(), ["word", "--count=2"].as_slice()),
             ("two dashes", &["--count=1", "--", "--count=2"], &["--count=2"]),
             ("one dash", &["--count=1", "-", "--count=2"], &["-", "--count=2"]),
-            (
-                "an empty word",
-                &["--count=1", "", "--count=2"],
-                &["", "--count=2"],
-            ),
+            ("an empty word", &["--count=1", "", "--count=2"], &["", "--count=2"]),
         ];
         for (name, args, rest) in rows {
             let parsed = sample(args).unwrap();
@@ -575,26 +470,14 @@ mod tests {
             (&["-=on"], "bad flag syntax: -=on"),
             (&["--=on"], "bad flag syntax: --=on"),
             (&["--name"], "flag needs an argument: -name"),
-            (
-                &["--count=x"],
-                r#"invalid value "x" for flag -count: parse error"#,
-            ),
-            (
-                &["--count", ""],
-                r#"invalid value "" for flag -count: parse error"#,
-            ),
+            (&["--count=x"], r#"invalid value "x" for flag -count: parse error"#),
+            (&["--count", ""], r#"invalid value "" for flag -count: parse error"#),
             (
                 &["--count=9223372036854775808"],
                 r#"invalid value "9223372036854775808" for flag -count: value out of range"#,
             ),
-            (
-                &["--every=30"],
-                r#"invalid value "30" for flag -every: parse error"#,
-            ),
-            (
-                &["--every", "9999999h"],
-                r#"invalid value "9999999h" for flag -every: parse error"#,
-            ),
+            (&["--every=30"], r#"invalid value "30" for flag -every: parse error"#),
+            (&["--every", "9999999h"], r#"invalid value "9999999h" for flag -every: parse error"#),
         ];
         for (args, text) in rows {
             assert_eq!(problem(args), text);
@@ -673,11 +556,7 @@ mod tests {
         ] {
             assert_eq!(parse_int(text), Err(InvalidValue::Syntax), "{text}");
         }
-        for text in [
-            "9223372036854775808",
-            "-9223372036854775809",
-            "0xffffffffffffffffff",
-        ] {
+        for text in ["9223372036854775808", "-9223372036854775809", "0xffffffffffffffffff"] {
             assert_eq!(parse_int(text), Err(InvalidValue::Range), "{text}");
         }
     }
@@ -708,9 +587,7 @@ mod tests {
 
     impl Outcome for Result<Parsed<Sample>, CliError> {
         fn is_ok_or_has_text(&self) -> bool {
-            self.as_ref()
-                .err()
-                .is_none_or(|error| !error.to_string().is_empty())
+            self.as_ref().err().is_none_or(|error| !error.to_string().is_empty())
         }
     }
 }

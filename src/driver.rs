@@ -48,11 +48,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(error.exit_code());
         }
     };
-    let format = if parsed.flags.log().json {
-        logging::Format::Json
-    } else {
-        logging::Format::Text
-    };
+    let format = if parsed.flags.log().json { logging::Format::Json } else { logging::Format::Text };
     if let Err(error) = logging::init(format, parsed.flags.log().verbosity) {
         eprintln!("{error}");
         return ExitCode::FAILURE;
@@ -130,11 +126,8 @@ fn publisher(
         user_agent: BuildInfo::current().user_agent("controller"),
     };
     let counted = Arc::clone(metrics);
-    let client = Client::new(
-        &cluster,
-        Arc::new(move |verb, code| counted.api_request(verb, code)),
-    )
-    .map_err(StartError::Cluster)?;
+    let client = Client::new(&cluster, Arc::new(move |verb, code| counted.api_request(verb, code)))
+        .map_err(StartError::Cluster)?;
     let settings = EventSettings {
         component: "secrets-store-csi-driver".to_owned(),
         node: config.node_id.clone(),
@@ -150,15 +143,8 @@ fn publisher(
     Ok(Publisher {
         node: config.node_id.clone(),
         rotation: config.rotation,
-        precedence: if config.allow_attribute_override {
-            Precedence::Pod
-        } else {
-            Precedence::Class
-        },
-        limits: Limits {
-            bytes: config.volume_size_limit,
-            inodes: config.volume_inode_limit,
-        },
+        precedence: if config.allow_attribute_override { Precedence::Pod } else { Precedence::Class },
+        limits: Limits { bytes: config.volume_size_limit, inodes: config.volume_inode_limit },
         mounter: Mounter::new(),
         providers: Registry::new(environment.clone(), config.provider_dirs.clone(), limits),
         client,
@@ -183,10 +169,7 @@ fn adopt_volumes(publisher: &Publisher, pods_dir: Option<&Path>) {
         if entry.fs_type != "tmpfs" || entry.source != mount::SOURCE {
             continue;
         }
-        let Some(Ok(target)) = entry
-            .mount_point
-            .to_str()
-            .map(|path| TargetPath::parse(path, pods_dir))
+        let Some(Ok(target)) = entry.mount_point.to_str().map(|path| TargetPath::parse(path, pods_dir))
         else {
             continue;
         };
@@ -205,15 +188,9 @@ fn watch_volumes(metrics: &Metrics, publisher: &Arc<Publisher>) {
     // Weak: the publisher holds the metrics.
     let publisher: Weak<Publisher> = Arc::downgrade(publisher);
     metrics.watch_volumes(move || {
-        let summary = publisher
-            .upgrade()
-            .map(|publisher| publisher.volumes.summary(SystemTime::now()));
+        let summary = publisher.upgrade().map(|publisher| publisher.volumes.summary(SystemTime::now()));
         let summary = summary.unwrap_or_default();
-        VolumeSummary {
-            live: summary.live,
-            failing: summary.failing,
-            stalest_refresh_age: summary.stalest,
-        }
+        VolumeSummary { live: summary.live, failing: summary.failing, stalest_refresh_age: summary.stalest }
     });
 }
 
@@ -224,10 +201,8 @@ fn serve_csi(
     metrics: &Arc<Metrics>,
 ) -> Result<Server, StartError> {
     let pool = Pool::start(config.max_concurrent_calls, MAX_QUEUED_CALLS).map_err(StartError::Thread)?;
-    let identity = Identity {
-        name: config.driver_name.clone(),
-        version: BuildInfo::current().version.to_owned(),
-    };
+    let identity =
+        Identity { name: config.driver_name.clone(), version: BuildInfo::current().version.to_owned() };
     let node = Node {
         id: config.node_id.clone(),
         pods_dir: config.kubelet_pods_dir.clone(),
@@ -254,13 +229,7 @@ fn only_loopback(address: &str) -> Result<(), StartError> {
     let is_loopback = address
         .to_socket_addrs()
         .is_ok_and(|mut found| found.len() > 0 && found.all(|address| address.ip().is_loopback()));
-    if is_loopback {
-        Ok(())
-    } else {
-        Err(StartError::OpenEndpoint {
-            address: address.to_owned(),
-        })
-    }
+    if is_loopback { Ok(()) } else { Err(StartError::OpenEndpoint { address: address.to_owned() }) }
 }
 
 fn serve_admin(
@@ -339,11 +308,7 @@ fn check_providers(
 
 fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
     // Never joined: it only reads, and ends with the process.
-    thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(body)
-        .map(drop)
-        .map_err(StartError::Thread)
+    thread::Builder::new().name(name.to_owned()).spawn(body).map(drop).map_err(StartError::Thread)
 }
 
 /// Why the driver could not start.
@@ -362,10 +327,7 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::Admin { address, source } => {
-                write!(
-                    f,
-                    "could not serve metrics on {address}: {source}; choose another --metrics-addr"
-                )
+                write!(f, "could not serve metrics on {address}: {source}; choose another --metrics-addr")
             }
             StartError::Cluster(error) => error.fmt(f),
             StartError::Metrics(error) => error.fmt(f),

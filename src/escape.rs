@@ -20,9 +20,7 @@ pub fn go_quoted(text: &str) -> String {
 pub fn json_quoted(text: &str) -> String {
     quoted(text, |out, c| {
         let mut units = [0; 2];
-        c.encode_utf16(&mut units)
-            .iter()
-            .try_for_each(|unit| write!(out, "\\u{unit:04x}"))
+        c.encode_utf16(&mut units).iter().try_for_each(|unit| write!(out, "\\u{unit:04x}"))
     })
 }
 
@@ -62,22 +60,12 @@ mod tests {
             ("empty", "", r#""""#, r#""""#),
             ("quotes and backslash", r#"a"b\"#, r#""a\"b\\""#, r#""a\"b\\""#),
             ("line breaks", "a\nb\r\tc", r#""a\nb\r\tc""#, r#""a\nb\r\tc""#),
-            (
-                "terminal sequence",
-                "\u{1b}[31m",
-                r#""\x1b[31m""#,
-                r#""\u001b[31m""#,
-            ),
+            ("terminal sequence", "\u{1b}[31m", r#""\x1b[31m""#, r#""\u001b[31m""#),
             ("nul and delete", "\0\u{7f}", r#""\x00\x7f""#, r#""\u0000\u007f""#),
             ("next line", "\u{85}", r#""\u0085""#, r#""\u0085""#),
             ("line separator", "\u{2028}", r#""\u2028""#, r#""\u2028""#),
             ("right-to-left override", "\u{202e}", r#""\u202e""#, r#""\u202e""#),
-            (
-                "beyond the basic plane",
-                "\u{e0001}",
-                r#""\U000e0001""#,
-                r#""\udb40\udc01""#,
-            ),
+            ("beyond the basic plane", "\u{e0001}", r#""\U000e0001""#, r#""\udb40\udc01""#),
             (
                 "letters of other scripts",
                 "gr\u{fc}n \u{1f600}",

@@ -28,13 +28,9 @@ impl GoDuration {
             return Err(InvalidDuration);
         }
         let nanos = parse_parts(unsigned)?;
-        if is_negative {
-            0i64.checked_sub_unsigned(nanos)
-        } else {
-            0i64.checked_add_unsigned(nanos)
-        }
-        .map(GoDuration)
-        .ok_or(InvalidDuration)
+        if is_negative { 0i64.checked_sub_unsigned(nanos) } else { 0i64.checked_add_unsigned(nanos) }
+            .map(GoDuration)
+            .ok_or(InvalidDuration)
     }
 
     /// The length in nanoseconds.
@@ -71,12 +67,8 @@ fn parse_parts(mut rest: &str) -> Result<u64, InvalidDuration> {
         let (unit, after) = split_unit(rest);
         rest = after;
         let unit = unit_nanos(unit).ok_or(InvalidDuration)?;
-        let whole = parse_whole(whole_digits)?
-            .checked_mul(unit)
-            .ok_or(InvalidDuration)?;
-        let part = whole
-            .checked_add(fraction_nanos(fraction_digits, unit))
-            .ok_or(InvalidDuration)?;
+        let whole = parse_whole(whole_digits)?.checked_mul(unit).ok_or(InvalidDuration)?;
+        let part = whole.checked_add(fraction_nanos(fraction_digits, unit)).ok_or(InvalidDuration)?;
         total = total.checked_add(part).ok_or(InvalidDuration)?;
     }
     Ok(total)
@@ -88,9 +80,7 @@ fn split_digits(text: &str) -> (&str, &str) {
 }
 
 fn split_unit(text: &str) -> (&str, &str) {
-    let end = text
-        .find(|c: char| c == '.' || c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| c == '.' || c.is_ascii_digit()).unwrap_or(text.len());
     text.split_at(end)
 }
 
@@ -107,10 +97,7 @@ fn fraction_nanos(digits: &str, unit: u64) -> u64 {
     let mut scale = 1.0_f64;
     for digit in digits.bytes().map(|byte| u64::from(byte.wrapping_sub(b'0'))) {
         // Digits beyond 63 bits are far below a nanosecond of any unit.
-        match fraction
-            .checked_mul(10)
-            .and_then(|shifted| shifted.checked_add(digit))
-        {
+        match fraction.checked_mul(10).and_then(|shifted| shifted.checked_add(digit)) {
             Some(longer) if longer <= MAX_FRACTION => {
                 fraction = longer;
                 scale *= 10.0;
@@ -161,16 +148,8 @@ mod tests {
             ("greek mu", "12\u{3bc}s", 12_000),
             ("nanoseconds", "7ns", 7),
             ("units in any order and repeated", "1s1h1s", 3602 * SECOND),
-            (
-                "rounding of a long fraction",
-                "0.3333333333333333333h",
-                1200 * SECOND,
-            ),
-            (
-                "a fraction longer than 64 bits",
-                "0.100000000000000000000h",
-                360 * SECOND,
-            ),
+            ("rounding of a long fraction", "0.3333333333333333333h", 1200 * SECOND),
+            ("a fraction longer than 64 bits", "0.100000000000000000000h", 360 * SECOND),
             ("the longest", "9223372036854775807ns", i64::MAX),
             ("the shortest", "-9223372036854775808ns", i64::MIN),
             ("the longest in hours", "2562047h47m16.854775807s", i64::MAX),

@@ -20,14 +20,8 @@ impl Readiness {
 
     /// A latch for one subsystem. `name` is what the body of `/readyz` shows. Names may repeat.
     pub fn latch(&self, name: &'static str) -> Latch {
-        self.held
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(name);
-        Latch {
-            readiness: self.clone(),
-            name,
-        }
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).push(name);
+        Latch { readiness: self.clone(), name }
     }
 
     /// The names of the latches still held, in the order in which they were handed out; empty means ready.
@@ -37,10 +31,7 @@ impl Readiness {
 
     /// True when no latch is held.
     pub fn is_ready(&self) -> bool {
-        self.held
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_empty()
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 }
 
@@ -76,9 +67,7 @@ impl Liveness {
     /// `check` runs at each probe, on the prober's thread, and has to return well within the probe's timeout.
     /// Its error is shown to whoever asks, so it says what is stuck and nothing else.
     pub fn new(check: impl Fn() -> Result<(), String> + Send + Sync + 'static) -> Liveness {
-        Liveness {
-            check: Box::new(check),
-        }
+        Liveness { check: Box::new(check) }
     }
 
     /// Runs the check.

@@ -35,9 +35,7 @@ pub enum LoggingError {
 
 /// Starts logging to standard error. `verbosity` is klog's `-v`.
 pub fn init(format: Format, verbosity: i32) -> Result<(), LoggingError> {
-    builder(format, verbosity)
-        .try_init()
-        .map_err(|source| LoggingError::AlreadySet { source })
+    builder(format, verbosity).try_init().map_err(|source| LoggingError::AlreadySet { source })
 }
 
 /// The most detailed level that is written at klog's verbosity `v`.
@@ -53,14 +51,8 @@ pub fn level_filter(verbosity: i32) -> LevelFilter {
 pub fn line(format: Format, record: &Record<'_>, now: SystemTime, pid: u32) -> String {
     let message = cut(record.args());
     let mut fields = match format {
-        Format::Text => Fields {
-            out: text_head(record, now, pid, &message),
-            format,
-        },
-        Format::Json => Fields {
-            out: json_head(record, now, &message),
-            format,
-        },
+        Format::Text => Fields { out: text_head(record, now, pid, &message), format },
+        Format::Json => Fields { out: json_head(record, now, &message), format },
     };
     if record.key_values().visit(&mut fields).is_err() {
         fields.push("incomplete", Rendered::Bare("true".to_owned()));
@@ -142,10 +134,7 @@ fn json_head(record: &Record<'_>, now: SystemTime, message: &str) -> String {
 /// `dir/file:line`: enough to find the place, and nothing of where the build was made.
 fn location(record: &Record<'_>) -> String {
     let path = record.file().unwrap_or("?");
-    let start = path
-        .rmatch_indices('/')
-        .nth(1)
-        .and_then(|(slash, _)| path.get(slash.saturating_add(1)..));
+    let start = path.rmatch_indices('/').nth(1).and_then(|(slash, _)| path.get(slash.saturating_add(1)..));
     format!("{}:{}", start.unwrap_or(path), record.line().unwrap_or(0))
 }
 
@@ -165,10 +154,7 @@ impl Fields {
     fn push(&mut self, key: &str, value: Rendered) {
         match self.format {
             Format::Text => {
-                let key: String = key
-                    .chars()
-                    .map(|c| if is_key_character(c) { c } else { '_' })
-                    .collect();
+                let key: String = key.chars().map(|c| if is_key_character(c) { c } else { '_' }).collect();
                 let value = match value {
                     Rendered::Bare(text) => text,
                     Rendered::Quoted(text) => go_quoted(&text),
@@ -182,8 +168,7 @@ impl Fields {
                     Rendered::Bare(text) => text,
                     Rendered::Quoted(text) => json_quoted(&text),
                 };
-                self.out
-                    .push_str(&format!(",{}:{value}", json_quoted(&format!("{key}{tail}"))));
+                self.out.push_str(&format!(",{}:{value}", json_quoted(&format!("{key}{tail}"))));
             }
         }
     }
@@ -219,11 +204,7 @@ impl<'v> VisitValue<'v> for Rendering {
     fn visit_f64(&mut self, value: f64) -> Result<(), KvError> {
         // JSON has no word for the others.
         let text = value.to_string();
-        self.0 = if value.is_finite() {
-            Rendered::Bare(text)
-        } else {
-            Rendered::Quoted(text)
-        };
+        self.0 = if value.is_finite() { Rendered::Bare(text) } else { Rendered::Quoted(text) };
         Ok(())
     }
 
@@ -236,17 +217,12 @@ impl<'v> VisitValue<'v> for Rendering {
 /// The displayed text, up to `MAX_TEXT_BYTES`. The rest is counted and never stored, so that a huge value
 /// costs no memory.
 fn cut(value: &dyn fmt::Display) -> String {
-    let mut bounded = Bounded {
-        text: String::new(),
-        length: 0,
-    };
+    let mut bounded = Bounded { text: String::new(), length: 0 };
     if write!(bounded, "{value}").is_err() {
         bounded.text.push_str("[could not be displayed]");
     }
     if bounded.length > bounded.text.len() {
-        bounded
-            .text
-            .push_str(&format!("...[cut, {} bytes in all]", bounded.length));
+        bounded.text.push_str(&format!("...[cut, {} bytes in all]", bounded.length));
     }
     bounded.text
 }
@@ -292,21 +268,13 @@ mod tests {
         let now = UNIX_EPOCH + Duration::new(1_775_034_487, 123_456_000);
         let args = format_args!("{message}");
         let mut record = Record::builder();
-        record
-            .level(level)
-            .file(Some(PATH))
-            .line(Some(42))
-            .module_path(Some("driver::publish"));
+        record.level(level).file(Some(PATH)).line(Some(42)).module_path(Some("driver::publish"));
         line(format, &record.key_values(&pairs).args(args).build(), now, 321)
     }
 
     #[test]
     fn a_text_line_has_klogs_header_and_quoted_values() {
-        let pairs = [
-            ("pod", Value::from("a\"b")),
-            ("files", Value::from(3)),
-            ("rotated", Value::from(true)),
-        ];
+        let pairs = [("pod", Value::from("a\"b")), ("files", Value::from(3)), ("rotated", Value::from(true))];
         assert_eq!(
             written(Format::Text, Level::Info, "publish complete", &pairs),
             "I0401 09:08:07.123456     321 publish/mod.rs:42] \"publish complete\" \
@@ -324,15 +292,9 @@ mod tests {
             (Level::Trace, "I0401 ", "trace"),
         ];
         for (level, text, json) in rows {
-            assert!(
-                written(Format::Text, level, "m", &[]).starts_with(text),
-                "{level}"
-            );
+            assert!(written(Format::Text, level, "m", &[]).starts_with(text), "{level}");
             let start = format!("{{\"level\":\"{json}\",\"timestamp\":");
-            assert!(
-                written(Format::Json, level, "m", &[]).starts_with(&start),
-                "{level}"
-            );
+            assert!(written(Format::Json, level, "m", &[]).starts_with(&start), "{level}");
         }
     }
 
@@ -357,26 +319,15 @@ mod tests {
         let attack = "x\"\nE0401 00:00:00.000000 1 a.rs:1] \"forged\"\r\u{1b}[2J\u{2028}\u{202e}\0";
         for format in [Format::Text, Format::Json] {
             let display = format_args!("{attack}");
-            let pairs = [
-                ("shown", Value::from_display(&display)),
-                ("debugged", Value::from_debug(&attack)),
-            ];
-            let text = written(
-                format,
-                Level::Warn,
-                attack,
-                &[&pairs[..], &[("plain", attack.into())]].concat(),
-            );
+            let pairs = [("shown", Value::from_display(&display)), ("debugged", Value::from_debug(&attack))];
+            let text =
+                written(format, Level::Warn, attack, &[&pairs[..], &[("plain", attack.into())]].concat());
             let body = text.strip_suffix('\n').unwrap();
             assert!(
-                body.chars()
-                    .all(|c| c == ' ' || !(c.is_whitespace() || c.is_control())),
+                body.chars().all(|c| c == ' ' || !(c.is_whitespace() || c.is_control())),
                 "{format:?}: {text}"
             );
-            assert!(
-                !body.contains(['\u{1b}', '\u{2028}', '\u{202e}']),
-                "{format:?}: {text}"
-            );
+            assert!(!body.contains(['\u{1b}', '\u{2028}', '\u{202e}']), "{format:?}: {text}");
         }
     }
 
@@ -385,26 +336,15 @@ mod tests {
         let pairs = [("a=\"1\" b\n", Value::from(1))];
         assert!(written(Format::Text, Level::Info, "m", &pairs).ends_with("\"m\" a__1__b_=1\n"));
         let json = written(Format::Json, Level::Info, "m", &pairs);
-        assert!(
-            json.trim_end().ends_with(r#","message":"m","a=\"1\" b\n":1}"#),
-            "{json}"
-        );
+        assert!(json.trim_end().ends_with(r#","message":"m","a=\"1\" b\n":1}"#), "{json}");
     }
 
     #[test]
     fn an_overlong_text_is_cut_between_characters_and_marked() {
         let long = "\u{20ac}".repeat(2000);
-        let text = written(
-            Format::Text,
-            Level::Info,
-            "m",
-            &[("value", Value::from(long.as_str()))],
-        );
+        let text = written(Format::Text, Level::Info, "m", &[("value", Value::from(long.as_str()))]);
         let kept = "\u{20ac}".repeat(1365);
-        assert!(
-            text.ends_with(&format!("\"m\" value=\"{kept}...[cut, 6000 bytes in all]\"\n")),
-            "{text}"
-        );
+        assert!(text.ends_with(&format!("\"m\" value=\"{kept}...[cut, 6000 bytes in all]\"\n")), "{text}");
         let message = written(Format::Text, Level::Info, &"m".repeat(4097), &[]);
         assert!(message.ends_with("mmm...[cut, 4097 bytes in all]\"\n"));
         assert!(!written(Format::Text, Level::Info, &"m".repeat(4096), &[]).contains("cut"));
@@ -413,10 +353,7 @@ mod tests {
     #[test]
     fn after_a_cut_no_later_piece_is_added() {
         let pieces = format_args!("{}{}", "a".repeat(4095), "\u{20ac}b").to_string();
-        let mut bounded = Bounded {
-            text: String::new(),
-            length: 0,
-        };
+        let mut bounded = Bounded { text: String::new(), length: 0 };
         for piece in [&pieces[..4095], "\u{20ac}", "b"] {
             bounded.write_str(piece).unwrap();
         }
@@ -445,37 +382,13 @@ mod tests {
             logger.matches(&Record::builder().target(target).level(level).build())
         };
         let rows = [
-            (
-                "ours at the default",
-                0,
-                "secrets_store_csi_driver::publish",
-                Level::Info,
-                true,
-            ),
-            (
-                "ours too detailed",
-                0,
-                "secrets_store_csi_driver::publish",
-                Level::Debug,
-                false,
-            ),
-            (
-                "ours when asked",
-                5,
-                "secrets_store_csi_driver::publish",
-                Level::Debug,
-                true,
-            ),
+            ("ours at the default", 0, "secrets_store_csi_driver::publish", Level::Info, true),
+            ("ours too detailed", 0, "secrets_store_csi_driver::publish", Level::Debug, false),
+            ("ours when asked", 5, "secrets_store_csi_driver::publish", Level::Debug, true),
             ("a library's warning", 0, "rustls::conn", Level::Warn, true),
             ("a library's chatter", 7, "rustls::conn", Level::Info, false),
             ("a library's part", 7, "ureq_proto::client", Level::Info, false),
-            (
-                "a library when asked",
-                10,
-                "ureq_proto::util",
-                Level::Trace,
-                false,
-            ),
+            ("a library when asked", 10, "ureq_proto::util", Level::Trace, false),
         ];
         for (name, verbosity, target, level, expected) in rows {
             assert_eq!(is_written(verbosity, target, level), expected, "{name}");
@@ -491,9 +404,7 @@ mod tests {
                 true
             }
             fn log(&self, record: &Record<'_>) {
-                SEEN.lock()
-                    .unwrap()
-                    .push(line(Format::Text, record, UNIX_EPOCH, 1));
+                SEEN.lock().unwrap().push(line(Format::Text, record, UNIX_EPOCH, 1));
             }
             fn flush(&self) {}
         }

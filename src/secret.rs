@@ -67,13 +67,7 @@ mod tests {
 
     #[test]
     fn debug_shows_the_length_and_nothing_of_the_content() {
-        assert_eq!(
-            format!("{:?}", SecretBytes::new(b"hunter2".to_vec())),
-            "SecretBytes(7 bytes)"
-        );
-        assert_eq!(
-            format!("{:?}", SecretString::new("hunter2".into())),
-            "SecretString(7 bytes)"
-        );
+        assert_eq!(format!("{:?}", SecretBytes::new(b"hunter2".to_vec())), "SecretBytes(7 bytes)");
+        assert_eq!(format!("{:?}", SecretString::new("hunter2".into())), "SecretString(7 bytes)");
     }
 }

@@ -66,19 +66,13 @@ impl Shutdown {
 
     /// Blocks until triggered.
     pub fn wait(&self) {
-        let woken = self
-            .0
-            .changed
-            .wait_while(self.lock(), |is_triggered| !*is_triggered);
+        let woken = self.0.changed.wait_while(self.lock(), |is_triggered| !*is_triggered);
         drop(woken.unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Blocks until triggered or until `limit` has passed; true when triggered.
     pub fn wait_timeout(&self, limit: Duration) -> bool {
-        let woken = self
-            .0
-            .changed
-            .wait_timeout_while(self.lock(), limit, |is_triggered| !*is_triggered);
+        let woken = self.0.changed.wait_timeout_while(self.lock(), limit, |is_triggered| !*is_triggered);
         let (guard, _) = woken.unwrap_or_else(PoisonError::into_inner);
         *guard
     }
@@ -105,10 +99,7 @@ impl Shutdown {
                 }
             })
             .map_err(|source| ShutdownError::Thread { source })?;
-        Ok(SignalWatch {
-            handle,
-            thread: Some(thread),
-        })
+        Ok(SignalWatch { handle, thread: Some(thread) })
     }
 
     /// A bool is whole whatever became of the thread that last held the lock.
@@ -208,12 +199,7 @@ mod tests {
     #[test]
     fn the_second_signal_ends_the_process_with_exit_code_1() {
         let output = run_alone("child_raises_two_signals");
-        assert_eq!(
-            output.status.code(),
-            Some(1),
-            "{}",
-            String::from_utf8_lossy(&output.stdout)
-        );
+        assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
     }
 
     fn run_alone(name: &str) -> Output {

@@ -53,19 +53,13 @@ pub fn rfc3339_seconds(instant: SystemTime) -> String {
 }
 
 fn date_and_time(t: Timestamp) -> String {
-    format!(
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
-        t.year, t.month, t.day, t.hour, t.minute, t.second
-    )
+    format!("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", t.year, t.month, t.day, t.hour, t.minute, t.second)
 }
 
 /// Whole seconds since 1970, rounded down, and the nanoseconds after them.
 fn seconds_and_nanos(instant: SystemTime) -> (i64, u32) {
     match instant.duration_since(UNIX_EPOCH) {
-        Ok(after) => (
-            i64::try_from(after.as_secs()).unwrap_or(i64::MAX),
-            after.subsec_nanos(),
-        ),
+        Ok(after) => (i64::try_from(after.as_secs()).unwrap_or(i64::MAX), after.subsec_nanos()),
         Err(error) => {
             let before = error.duration();
             let seconds = i64::try_from(before.as_secs()).unwrap_or(i64::MAX);
@@ -88,11 +82,7 @@ fn civil_date(days_since_1970: i64) -> (i64, i64, i64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = era * 400 + year_of_era + i64::from(month <= 2);
     (year, month, day)
 }
@@ -116,33 +106,17 @@ mod tests {
             ("the epoch", 0, "1970-01-01T00:00:00Z"),
             ("last second of a day", 86_399, "1970-01-01T23:59:59Z"),
             ("a billion", 1_000_000_000, "2001-09-09T01:46:40Z"),
-            (
-                "leap day of a century leap year",
-                951_782_400,
-                "2000-02-29T00:00:00Z",
-            ),
+            ("leap day of a century leap year", 951_782_400, "2000-02-29T00:00:00Z"),
             ("the day after", 951_868_800, "2000-03-01T00:00:00Z"),
             ("leap day", 1_709_164_800, "2024-02-29T00:00:00Z"),
             ("last second of a year", 1_735_689_599, "2024-12-31T23:59:59Z"),
             ("end of 32 bits", 2_147_483_647, "2038-01-19T03:14:07Z"),
-            (
-                "a century without leap day",
-                4_107_542_400,
-                "2100-03-01T00:00:00Z",
-            ),
+            ("a century without leap day", 4_107_542_400, "2100-03-01T00:00:00Z"),
             ("the day before it", 4_107_456_000, "2100-02-28T00:00:00Z"),
-            (
-                "last of the four-digit years",
-                253_402_300_799,
-                "9999-12-31T23:59:59Z",
-            ),
+            ("last of the four-digit years", 253_402_300_799, "9999-12-31T23:59:59Z"),
         ];
         for (name, seconds, text) in rows {
-            assert_eq!(
-                rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)),
-                text,
-                "{name}"
-            );
+            assert_eq!(rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)), text, "{name}");
         }
     }
 
@@ -155,14 +129,8 @@ mod tests {
 
     #[test]
     fn instants_before_1970_round_down_like_all_others() {
-        assert_eq!(
-            rfc3339_micros(UNIX_EPOCH - Duration::from_micros(1)),
-            "1969-12-31T23:59:59.999999Z"
-        );
-        assert_eq!(
-            rfc3339_seconds(UNIX_EPOCH - Duration::from_secs(86_400)),
-            "1969-12-31T00:00:00Z"
-        );
+        assert_eq!(rfc3339_micros(UNIX_EPOCH - Duration::from_micros(1)), "1969-12-31T23:59:59.999999Z");
+        assert_eq!(rfc3339_seconds(UNIX_EPOCH - Duration::from_secs(86_400)), "1969-12-31T00:00:00Z");
     }
 
     #[test]
@@ -174,10 +142,7 @@ mod tests {
             let is_next_day = (year, month, date) == (y, m, d + 1);
             let is_next_month = (year, month, date) == (y, m + 1, 1) && d >= 28;
             let is_next_year = (year, month, date) == (y + 1, 1, 1) && (m, d) == (12, 31);
-            assert!(
-                is_next_day || is_next_month || is_next_year,
-                "{previous:?} then {year}-{month}-{date}"
-            );
+            assert!(is_next_day || is_next_month || is_next_year, "{previous:?} then {year}-{month}-{date}");
             previous = (year, month, date);
         }
     }

@@ -18,17 +18,10 @@ impl BindAddress {
         }
         let port = port.parse().ok()?;
         let is_good_host = match host.strip_prefix('[') {
-            Some(rest) => rest
-                .strip_suffix(']')
-                .is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
-            None => host
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-')),
+            Some(rest) => rest.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
+            None => host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-')),
         };
-        is_good_host.then(|| BindAddress {
-            host: host.to_owned(),
-            port,
-        })
+        is_good_host.then(|| BindAddress { host: host.to_owned(), port })
     }
 
     /// The port; 0 lets the kernel choose.
@@ -43,11 +36,7 @@ impl BindAddress {
 
     /// What to hand to a listener: `:8095` becomes `[::]:8095`, which takes IPv4 connections too.
     pub fn listen_addr(&self) -> String {
-        let host = if self.is_every_interface() {
-            "[::]"
-        } else {
-            &self.host
-        };
+        let host = if self.is_every_interface() { "[::]" } else { &self.host };
         format!("{host}:{}", self.port)
     }
 }
@@ -76,19 +65,9 @@ mod tests {
 
     #[test]
     fn what_names_no_host_and_port_is_refused() {
-        for text in [
-            "",
-            "8095",
-            ":",
-            "localhost",
-            "localhost:",
-            ":http",
-            ":65536",
-            ":+1",
-            "::1:80",
-            "[x]:1",
-            "a/b:1",
-        ] {
+        for text in
+            ["", "8095", ":", "localhost", "localhost:", ":http", ":65536", ":+1", "::1:80", "[x]:1", "a/b:1"]
+        {
             assert_eq!(BindAddress::parse(text), None, "{text}");
         }
     }

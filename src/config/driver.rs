@@ -140,10 +140,7 @@ impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Notice::Removed { flag } => {
-                write!(
-                    f,
-                    "flag --{flag} has been removed and has no effect: it can be left out"
-                )
+                write!(f, "flag --{flag} has been removed and has no effect: it can be left out")
             }
             Notice::FixedLog { flag } => write!(
                 f,
@@ -173,11 +170,7 @@ fn driver_name(flags: &DriverFlags) -> Result<String, ConfigError> {
 fn provider_dirs(flags: &DriverFlags) -> Result<Vec<PathBuf>, ConfigError> {
     let additional = flags.additional_provider_volume_paths.trim().split(',');
     let last = flags.provider_volume.as_str();
-    let dirs: Vec<_> = additional
-        .chain([last])
-        .filter(|dir| !dir.is_empty())
-        .map(PathBuf::from)
-        .collect();
+    let dirs: Vec<_> = additional.chain([last]).filter(|dir| !dir.is_empty()).map(PathBuf::from).collect();
     if dirs.is_empty() {
         let must = "not be empty where --additional-provider-volume-paths is empty too";
         return Err(ConfigError::value("provider-volume", last, must));
@@ -187,9 +180,7 @@ fn provider_dirs(flags: &DriverFlags) -> Result<Vec<PathBuf>, ConfigError> {
 
 fn metrics_addr(flags: &DriverFlags) -> Result<Option<BindAddress>, ConfigError> {
     if !flags.metrics_backend.eq_ignore_ascii_case("prometheus") {
-        return Err(ConfigError::MetricsBackend {
-            name: flags.metrics_backend.clone(),
-        });
+        return Err(ConfigError::MetricsBackend { name: flags.metrics_backend.clone() });
     }
     bind_address("metrics-addr", &flags.metrics_addr)
 }
@@ -205,11 +196,7 @@ fn rotation(flags: &DriverFlags) -> Rotation {
 fn max_call_recv_msg_size(flags: &DriverFlags) -> Result<usize, ConfigError> {
     let largest = i64::from(i32::MAX);
     // More than gRPC can be told is the same as the most it can be told.
-    within(
-        "max-call-recv-msg-size",
-        flags.max_call_recv_msg_size.min(largest),
-        1..=largest,
-    )
+    within("max-call-recv-msg-size", flags.max_call_recv_msg_size.min(largest), 1..=largest)
 }
 
 fn provider_health_check(flags: &DriverFlags) -> Result<Option<Duration>, ConfigError> {
@@ -219,11 +206,7 @@ fn provider_health_check(flags: &DriverFlags) -> Result<Option<Duration>, Config
     }
     if interval.as_nanos() <= 0 {
         let typed = format!("{}ns", interval.as_nanos());
-        return Err(ConfigError::value(
-            "provider-health-check-interval",
-            typed,
-            "be longer than 0",
-        ));
+        return Err(ConfigError::value("provider-health-check-interval", typed, "be longer than 0"));
     }
     Ok(Some(interval.or_zero()))
 }
@@ -279,11 +262,7 @@ fn shutdown_grace_period(flags: &DriverFlags) -> Result<Duration, ConfigError> {
     let period = flags.shutdown_grace_period;
     if period.as_nanos() < 0 {
         let typed = format!("{}ns", period.as_nanos());
-        return Err(ConfigError::value(
-            "shutdown-grace-period",
-            typed,
-            "not be negative",
-        ));
+        return Err(ConfigError::value("shutdown-grace-period", typed, "not be negative"));
     }
     Ok(period.or_zero())
 }
@@ -301,21 +280,16 @@ fn notices(parsed: &Parsed<DriverFlags>) -> Vec<Notice> {
         notices.push(Notice::NoProfiling);
     }
     if !parsed.rest.is_empty() {
-        notices.push(Notice::IgnoredArguments {
-            count: parsed.rest.len(),
-        });
+        notices.push(Notice::IgnoredArguments { count: parsed.rest.len() });
     }
     notices
 }
 
 fn within(flag: &'static str, value: i64, range: RangeInclusive<i64>) -> Result<usize, ConfigError> {
-    usize::try_from(value)
-        .ok()
-        .filter(|_| range.contains(&value))
-        .ok_or_else(|| {
-            let must = format!("be from {} to {}", range.start(), range.end());
-            ConfigError::value(flag, value, must)
-        })
+    usize::try_from(value).ok().filter(|_| range.contains(&value)).ok_or_else(|| {
+        let must = format!("be from {} to {}", range.start(), range.end());
+        ConfigError::value(flag, value, must)
+    })
 }
 
 fn bytes(text: &str) -> Option<u64> {
@@ -323,9 +297,7 @@ fn bytes(text: &str) -> Option<u64> {
         .into_iter()
         .find_map(|(suffix, unit)| text.strip_suffix(suffix).map(|number| (number, unit)))
         .unwrap_or((text, 1));
-    u64::try_from(cli::parse_int(number).ok()?)
-        .ok()?
-        .checked_mul(unit)
+    u64::try_from(cli::parse_int(number).ok()?).ok()?.checked_mul(unit)
 }
 
 /// Each call in flight may hold a thread.

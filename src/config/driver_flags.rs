@@ -58,10 +58,7 @@ impl DriverFlags {
         // Beyond 32 bits every verbosity means the same.
         let verbosity =
             i32::try_from(self.verbosity).unwrap_or(if self.verbosity < 0 { 0 } else { i32::MAX });
-        LogSettings {
-            json: self.log_format_json,
-            verbosity,
-        }
+        LogSettings { json: self.log_format_json, verbosity }
     }
 }
 
@@ -134,19 +131,9 @@ pub const DRIVER_FLAGS: &[Flag<DriverFlags>] = &[
         "2m",
         "time between two such calls",
     ),
-    row(
-        "log-format-json",
-        Kind::Bool(|f| &mut f.log_format_json),
-        "false",
-        "write the log as JSON",
-    ),
+    row("log-format-json", Kind::Bool(|f| &mut f.log_format_json), "false", "write the log as JSON"),
     row("v", Kind::Int(|f| &mut f.verbosity), "0", "verbosity of the log"),
-    row(
-        "version",
-        Kind::Bool(|f| &mut f.version),
-        "false",
-        "print the version and exit",
-    ),
+    row("version", Kind::Bool(|f| &mut f.version), "false", "print the version and exit"),
     row(
         "kubelet-pods-dir",
         Kind::Text(|f| &mut f.kubelet_pods_dir),
@@ -237,12 +224,7 @@ pub const DRIVER_FLAGS: &[Flag<DriverFlags>] = &[
         "true",
         "no effect: watches are always filtered",
     ),
-    row(
-        "vmodule",
-        Kind::Text(|f| &mut f.ignored.text),
-        "",
-        "no effect: -v alone sets the verbosity",
-    ),
+    row("vmodule", Kind::Text(|f| &mut f.ignored.text), "", "no effect: -v alone sets the verbosity"),
     row(
         "logtostderr",
         Kind::Bool(|f| &mut f.ignored.switch),
@@ -279,12 +261,7 @@ pub const DRIVER_FLAGS: &[Flag<DriverFlags>] = &[
         "1800",
         "no effect: the log always goes to standard error",
     ),
-    row(
-        "log_backtrace_at",
-        Kind::Text(|f| &mut f.ignored.text),
-        "",
-        "no effect: the log has no backtraces",
-    ),
+    row("log_backtrace_at", Kind::Text(|f| &mut f.ignored.text), "", "no effect: the log has no backtraces"),
     row(
         "add_dir_header",
         Kind::Bool(|f| &mut f.ignored.switch),
@@ -317,10 +294,5 @@ const fn row(
     default: &'static str,
     help: &'static str,
 ) -> Flag<DriverFlags> {
-    Flag {
-        name,
-        kind,
-        default,
-        help,
-    }
+    Flag { name, kind, default, help }
 }

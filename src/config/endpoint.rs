@@ -34,9 +34,7 @@ impl Endpoint {
     /// Reads `unix://<path>` or `tcp://<address>`, the scheme in any case. A path always gets a `/` in front,
     /// so that `unix://tmp/csi.sock` and `unix:///tmp/csi.sock` are the same file.
     pub fn parse(text: &str) -> Result<Endpoint, InvalidEndpoint> {
-        let invalid = || InvalidEndpoint {
-            text: text.to_owned(),
-        };
+        let invalid = || InvalidEndpoint { text: text.to_owned() };
         let (scheme, address) = text.split_once("://").ok_or_else(invalid)?;
         if address.is_empty() {
             return Err(invalid());
@@ -74,10 +72,7 @@ mod tests {
         let rows = [
             ("unix://fake.sock", unix("/fake.sock")),
             ("unix://tmp/csi.sock", unix("/tmp/csi.sock")),
-            (
-                "unix:///fakedir/fakedir/fake.sock",
-                unix("//fakedir/fakedir/fake.sock"),
-            ),
+            ("unix:///fakedir/fakedir/fake.sock", unix("//fakedir/fakedir/fake.sock")),
             ("UNIX://x", unix("/x")),
             ("tcp://127.0.0.1:1234", tcp("127.0.0.1:1234")),
             ("TCP://127.0.0.1:1234", tcp("127.0.0.1:1234")),
@@ -86,33 +81,16 @@ mod tests {
         for (text, endpoint) in rows {
             assert_eq!(Endpoint::parse(text), Ok(endpoint), "{text}");
         }
-        assert_eq!(
-            unix("//csi/csi.sock"),
-            unix("/csi/csi.sock"),
-            "paths compare by component"
-        );
+        assert_eq!(unix("//csi/csi.sock"), unix("/csi/csi.sock"), "paths compare by component");
     }
 
     #[test]
     fn everything_else_is_an_invalid_endpoint() {
-        for text in [
-            "unix:/fake.sock/",
-            "fake.sock",
-            "unix://",
-            "tcp://",
-            "://",
-            "",
-            "http://x",
-            " unix://x",
-            "://x",
-        ] {
+        for text in
+            ["unix:/fake.sock/", "fake.sock", "unix://", "tcp://", "://", "", "http://x", " unix://x", "://x"]
+        {
             let error = Endpoint::parse(text).unwrap_err();
-            assert!(
-                error
-                    .to_string()
-                    .starts_with(&format!("invalid endpoint: {text}")),
-                "{error}"
-            );
+            assert!(error.to_string().starts_with(&format!("invalid endpoint: {text}")), "{error}");
         }
     }
 }

@@ -89,9 +89,7 @@ impl KubeSource {
     ) -> Result<KubeSource, KubeError> {
         let variable = |name: &str| environment(name).filter(|value| !value.is_empty());
         if !flags.kubeconfig.is_empty() {
-            return Err(KubeError::Kubeconfig {
-                origin: "flag --kubeconfig",
-            });
+            return Err(KubeError::Kubeconfig { origin: "flag --kubeconfig" });
         }
         if !flags.api_server.is_empty() {
             return Ok(KubeSource::Explicit {
@@ -100,19 +98,16 @@ impl KubeSource {
                 token_file: path(&flags.token_file),
             });
         }
-        for (flag, value) in [
-            ("kube-ca-file", &flags.ca_file),
-            ("kube-token-file", &flags.token_file),
-        ] {
+        for (flag, value) in [("kube-ca-file", &flags.ca_file), ("kube-token-file", &flags.token_file)] {
             if !value.is_empty() {
                 return Err(KubeError::FileWithoutServer { flag });
             }
         }
         match (variable(HOST_VARIABLE), variable(PORT_VARIABLE)) {
             (Some(host), Some(port)) => in_cluster(host, port),
-            _ if variable("KUBECONFIG").is_some() => Err(KubeError::Kubeconfig {
-                origin: "environment variable KUBECONFIG",
-            }),
+            _ if variable("KUBECONFIG").is_some() => {
+                Err(KubeError::Kubeconfig { origin: "environment variable KUBECONFIG" })
+            }
             _ => Err(KubeError::NotFound),
         }
     }
@@ -153,10 +148,7 @@ impl ServerUrl {
         let scheme = scheme.to_ascii_lowercase();
         let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
         let host = host_of(authority).ok_or_else(invalid)?;
-        if !path
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"/-._~%".contains(&byte))
-        {
+        if !path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-._~%".contains(&byte)) {
             return Err(invalid());
         }
         match scheme.as_str() {
@@ -165,10 +157,7 @@ impl ServerUrl {
             "http" => return Err(KubeError::PlainHttp { url: text.to_owned() }),
             _ => return Err(invalid()),
         }
-        Ok(ServerUrl(format!(
-            "{scheme}://{authority}{}",
-            path.trim_end_matches('/')
-        )))
+        Ok(ServerUrl(format!("{scheme}://{authority}{}", path.trim_end_matches('/'))))
     }
 
     /// The URL as text, without a slash at the end.
@@ -187,10 +176,7 @@ impl fmt::Display for KubeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             KubeError::Kubeconfig { origin } => {
-                write!(
-                    f,
-                    "could not use the {origin}: kubeconfig files are not read, {THREE_FLAGS}"
-                )
+                write!(f, "could not use the {origin}: kubeconfig files are not read, {THREE_FLAGS}")
             }
             KubeError::FileWithoutServer { flag } => {
                 write!(f, "could not use flag --{flag}: it needs --kube-api-server")
@@ -221,25 +207,13 @@ impl fmt::Display for KubeError {
 impl std::error::Error for KubeError {}
 
 fn in_cluster(host: String, port: String) -> Result<KubeSource, KubeError> {
-    let bare = host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(&host);
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&host);
     if !is_name(bare) && bare.parse::<Ipv6Addr>().is_err() {
-        return Err(KubeError::Environment {
-            variable: HOST_VARIABLE,
-            value: host,
-        });
+        return Err(KubeError::Environment { variable: HOST_VARIABLE, value: host });
     }
     match parse_port(&port) {
-        Some(port) => Ok(KubeSource::InCluster {
-            host: bare.to_owned(),
-            port,
-        }),
-        None => Err(KubeError::Environment {
-            variable: PORT_VARIABLE,
-            value: port,
-        }),
+        Some(port) => Ok(KubeSource::InCluster { host: bare.to_owned(), port }),
+        None => Err(KubeError::Environment { variable: PORT_VARIABLE, value: port }),
     }
 }
 
@@ -252,9 +226,8 @@ fn host_of(authority: &str) -> Option<&str> {
             (address, after)
         }
         None => {
-            let (name, after) = authority
-                .find(':')
-                .map_or((authority, ""), |colon| authority.split_at(colon));
+            let (name, after) =
+                authority.find(':').map_or((authority, ""), |colon| authority.split_at(colon));
             is_name(name).then_some((name, after))?
         }
     };
@@ -267,9 +240,7 @@ fn host_of(authority: &str) -> Option<&str> {
 /// A DNS name or an IPv4 address.
 fn is_name(text: &str) -> bool {
     !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
 }
 
 fn parse_port(text: &str) -> Option<u16> {
@@ -301,20 +272,12 @@ mod tests {
     fn flags(api_server: &str, ca_file: &str, token_file: &str, kubeconfig: &str) -> KubeFlags {
         let [api_server, ca_file, token_file, kubeconfig] =
             [api_server, ca_file, token_file, kubeconfig].map(str::to_owned);
-        KubeFlags {
-            api_server,
-            ca_file,
-            token_file,
-            kubeconfig,
-        }
+        KubeFlags { api_server, ca_file, token_file, kubeconfig }
     }
 
     fn resolve(flags: &KubeFlags, environment: &[(&str, &str)]) -> Result<KubeSource, KubeError> {
         KubeSource::resolve(flags, |name| {
-            environment
-                .iter()
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| (*value).to_owned())
+            environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
         })
     }
 
@@ -322,27 +285,16 @@ mod tests {
     fn in_a_cluster_the_environment_names_the_server() {
         let rows = [
             ("ipv4", "10.0.0.1", "https://10.0.0.1:443"),
-            (
-                "name",
-                "kubernetes.default.svc",
-                "https://kubernetes.default.svc:443",
-            ),
+            ("name", "kubernetes.default.svc", "https://kubernetes.default.svc:443"),
             ("ipv6 gets brackets", "fd00::1", "https://[fd00::1]:443"),
             ("ipv6 keeps its brackets", "[fd00::1]", "https://[fd00::1]:443"),
         ];
         for (name, host, url) in rows {
-            let source = resolve(
-                &KubeFlags::default(),
-                &[(HOST_VARIABLE, host), (PORT_VARIABLE, "443")],
-            )
-            .unwrap();
+            let source =
+                resolve(&KubeFlags::default(), &[(HOST_VARIABLE, host), (PORT_VARIABLE, "443")]).unwrap();
             assert_eq!(source.server().as_str(), url, "{name}");
             assert_eq!(source.ca_file(), Some(Path::new(IN_CLUSTER_CA_FILE)), "{name}");
-            assert_eq!(
-                source.token_file(),
-                Some(Path::new(IN_CLUSTER_TOKEN_FILE)),
-                "{name}"
-            );
+            assert_eq!(source.token_file(), Some(Path::new(IN_CLUSTER_TOKEN_FILE)), "{name}");
         }
     }
 
@@ -351,14 +303,7 @@ mod tests {
         let source = resolve(&flags("https://api:6443/", "/ca", "/token", ""), IN_CLUSTER).unwrap();
         let server = ServerUrl("https://api:6443".to_owned());
         let (ca_file, token_file) = (Some(PathBuf::from("/ca")), Some(PathBuf::from("/token")));
-        assert_eq!(
-            source,
-            KubeSource::Explicit {
-                server,
-                ca_file,
-                token_file
-            }
-        );
+        assert_eq!(source, KubeSource::Explicit { server, ca_file, token_file });
         let source = resolve(&flags("http://127.0.0.1:8001", "", "", ""), &[]).unwrap();
         assert_eq!((source.ca_file(), source.token_file()), (None, None));
     }
@@ -368,22 +313,13 @@ mod tests {
         let none = KubeFlags::default();
         let rows = [
             ("flag", resolve(&flags("", "", "", "/k"), IN_CLUSTER)),
-            (
-                "flag beside the three",
-                resolve(&flags("https://api", "/ca", "/token", "/k"), &[]),
-            ),
+            ("flag beside the three", resolve(&flags("https://api", "/ca", "/token", "/k"), &[])),
             ("environment", resolve(&none, &[("KUBECONFIG", "/k")])),
             ("nothing", resolve(&none, &[])),
-            (
-                "half of the environment",
-                resolve(&none, &[(HOST_VARIABLE, "10.0.0.1")]),
-            ),
+            ("half of the environment", resolve(&none, &[(HOST_VARIABLE, "10.0.0.1")])),
             (
                 "empty environment",
-                resolve(
-                    &none,
-                    &[(HOST_VARIABLE, ""), (PORT_VARIABLE, ""), ("KUBECONFIG", "")],
-                ),
+                resolve(&none, &[(HOST_VARIABLE, ""), (PORT_VARIABLE, ""), ("KUBECONFIG", "")]),
             ),
         ];
         for (name, outcome) in rows {
@@ -414,10 +350,7 @@ mod tests {
             ("port as url", "10.0.0.1", "tcp://10.0.0.1:443", PORT_VARIABLE),
         ];
         for (name, host, port, expected) in rows {
-            match resolve(
-                &KubeFlags::default(),
-                &[(HOST_VARIABLE, host), (PORT_VARIABLE, port)],
-            ) {
+            match resolve(&KubeFlags::default(), &[(HOST_VARIABLE, host), (PORT_VARIABLE, port)]) {
                 Err(KubeError::Environment { variable, .. }) => assert_eq!(variable, expected, "{name}"),
                 other => panic!("{name} gave {other:?}"),
             }
@@ -445,11 +378,7 @@ mod tests {
             "http://0.0.0.0",
             "http://[::]",
         ] {
-            assert_eq!(
-                ServerUrl::parse(url),
-                Err(KubeError::PlainHttp { url: url.to_owned() }),
-                "{url}"
-            );
+            assert_eq!(ServerUrl::parse(url), Err(KubeError::PlainHttp { url: url.to_owned() }), "{url}");
         }
     }
 
@@ -490,11 +419,7 @@ mod tests {
             "https://api/a b",
             "https://api\r\nHost: x",
         ] {
-            assert_eq!(
-                ServerUrl::parse(url),
-                Err(KubeError::Url { url: url.to_owned() }),
-                "{url:?}"
-            );
+            assert_eq!(ServerUrl::parse(url), Err(KubeError::Url { url: url.to_owned() }), "{url:?}");
         }
     }
 }

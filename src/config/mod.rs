@@ -59,11 +59,7 @@ impl ConfigError {
     }
 
     fn value(flag: &'static str, value: impl fmt::Display, must: impl Into<String>) -> ConfigError {
-        ConfigError::Value {
-            flag,
-            value: value.to_string(),
-            must: must.into(),
-        }
+        ConfigError::Value { flag, value: value.to_string(), must: must.into() }
     }
 }
 
@@ -79,10 +75,7 @@ impl fmt::Display for ConfigError {
             ConfigError::Cli(error) => error.fmt(f),
             ConfigError::Endpoint(error) => error.fmt(f),
             ConfigError::MetricsBackend { name } => {
-                write!(
-                    f,
-                    "unsupported metrics backend {name:?}: the only one is Prometheus"
-                )
+                write!(f, "unsupported metrics backend {name:?}: the only one is Prometheus")
             }
             ConfigError::Value { flag, value, must } => {
                 write!(f, "could not use flag --{flag}={value:?}: it must {must}")
@@ -137,11 +130,7 @@ mod tests {
                 "{}",
                 flag.name
             );
-            assert!(
-                !["h", "help"].contains(&flag.name),
-                "{} is taken by help",
-                flag.name
-            );
+            assert!(!["h", "help"].contains(&flag.name), "{} is taken by help", flag.name);
             let help = flag.help;
             assert!(
                 !help.is_empty() && !help.ends_with('.') && !help.contains('\n'),
@@ -173,11 +162,7 @@ mod tests {
                 }),
                 2,
             ),
-            (
-                "endpoint",
-                ConfigError::Endpoint(InvalidEndpoint { text: "x".into() }),
-                255,
-            ),
+            ("endpoint", ConfigError::Endpoint(InvalidEndpoint { text: "x".into() }), 255),
             ("backend", ConfigError::MetricsBackend { name: "x".into() }, 1),
             ("value", ConfigError::value("v", 1, "be 2"), 1),
             ("kube", ConfigError::Kube(KubeError::NotFound), 1),

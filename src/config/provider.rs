@@ -47,9 +47,7 @@ pub(super) fn bind_address(flag: &'static str, text: &str) -> Result<Option<Bind
         return Ok(None);
     }
     let must = "be <host>:<port> with a numeric port, :<port>, or 0 for none";
-    BindAddress::parse(text)
-        .map(Some)
-        .ok_or_else(|| ConfigError::value(flag, text, must))
+    BindAddress::parse(text).map(Some).ok_or_else(|| ConfigError::value(flag, text, must))
 }
 
 /// The provider's flag table.
@@ -95,14 +93,7 @@ mod tests {
 
     #[test]
     fn every_flag_of_the_provider_has_its_effect() {
-        let args = [
-            "--endpoint=unix://x",
-            "--control-addr=0",
-            "--secrets-dir",
-            "/s",
-            "left",
-            "over",
-        ];
+        let args = ["--endpoint=unix://x", "--control-addr=0", "--secrets-dir", "/s", "left", "over"];
         let expected = ProviderConfig {
             endpoint: Endpoint::Unix(PathBuf::from("/x")),
             control_addr: None,
@@ -114,12 +105,7 @@ mod tests {
 
     #[test]
     fn errors_of_the_provider_have_their_exit_codes() {
-        let rows = [
-            ("--help", 0),
-            ("--nope", 2),
-            ("--endpoint=x", 255),
-            ("--control-addr=x", 1),
-        ];
+        let rows = [("--help", 0), ("--nope", 2), ("--endpoint=x", 255), ("--control-addr=x", 1)];
         for (arg, code) in rows {
             assert_eq!(provider(&[arg]).unwrap_err().exit_code(), code, "{arg}");
         }

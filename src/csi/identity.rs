@@ -22,29 +22,19 @@ impl Identity {
     pub fn methods(self, pool: Pool, metrics: Arc<Metrics>) -> Methods {
         let identity = Arc::new(self);
         Methods::new(pool, metrics)
-            .unary(
-                "/csi.v1.Identity/GetPluginInfo",
-                move |_, _: pb::GetPluginInfoRequest| {
-                    Ok(pb::GetPluginInfoResponse {
-                        name: identity.name.clone(),
-                        vendor_version: identity.version.clone(),
-                        ..Default::default()
-                    })
-                },
-            )
-            .unary(
-                "/csi.v1.Identity/GetPluginCapabilities",
-                |_, _: pb::GetPluginCapabilitiesRequest| Ok(pb::GetPluginCapabilitiesResponse::default()),
-            )
-            .unary("/csi.v1.Identity/Probe", |_, _: pb::ProbeRequest| {
-                let ready = pb::BoolValue {
-                    value: true,
-                    ..Default::default()
-                };
-                Ok(pb::ProbeResponse {
-                    ready: MessageField::some(ready),
+            .unary("/csi.v1.Identity/GetPluginInfo", move |_, _: pb::GetPluginInfoRequest| {
+                Ok(pb::GetPluginInfoResponse {
+                    name: identity.name.clone(),
+                    vendor_version: identity.version.clone(),
                     ..Default::default()
                 })
+            })
+            .unary("/csi.v1.Identity/GetPluginCapabilities", |_, _: pb::GetPluginCapabilitiesRequest| {
+                Ok(pb::GetPluginCapabilitiesResponse::default())
+            })
+            .unary("/csi.v1.Identity/Probe", |_, _: pb::ProbeRequest| {
+                let ready = pb::BoolValue { value: true, ..Default::default() };
+                Ok(pb::ProbeResponse { ready: MessageField::some(ready), ..Default::default() })
             })
     }
 }

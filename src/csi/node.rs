@@ -33,30 +33,15 @@ impl Node {
         let (info, publish, unpublish, stats) = (with_node(), with_node(), with_node(), with_node());
         Methods::new(pool, metrics)
             .unary("/csi.v1.Node/NodeGetInfo", move |_, _: pb::NodeGetInfoRequest| {
-                Ok(pb::NodeGetInfoResponse {
-                    node_id: info.id.clone(),
-                    ..Default::default()
-                })
+                Ok(pb::NodeGetInfoResponse { node_id: info.id.clone(), ..Default::default() })
             })
-            .unary(
-                "/csi.v1.Node/NodeGetCapabilities",
-                |_, _: pb::NodeGetCapabilitiesRequest| {
-                    let capabilities = CAPABILITIES.map(capability).into();
-                    Ok(pb::NodeGetCapabilitiesResponse {
-                        capabilities,
-                        ..Default::default()
-                    })
-                },
-            )
-            .unary("/csi.v1.Node/NodePublishVolume", move |call, message| {
-                publish.publish(&call, message)
+            .unary("/csi.v1.Node/NodeGetCapabilities", |_, _: pb::NodeGetCapabilitiesRequest| {
+                let capabilities = CAPABILITIES.map(capability).into();
+                Ok(pb::NodeGetCapabilitiesResponse { capabilities, ..Default::default() })
             })
-            .unary("/csi.v1.Node/NodeUnpublishVolume", move |_, message| {
-                unpublish.unpublish(message)
-            })
-            .unary("/csi.v1.Node/NodeGetVolumeStats", move |_, message| {
-                stats.stats(message)
-            })
+            .unary("/csi.v1.Node/NodePublishVolume", move |call, message| publish.publish(&call, message))
+            .unary("/csi.v1.Node/NodeUnpublishVolume", move |_, message| unpublish.unpublish(message))
+            .unary("/csi.v1.Node/NodeGetVolumeStats", move |_, message| stats.stats(message))
             .unary(
                 "/csi.v1.Node/NodeStageVolume",
                 unimplemented::<pb::NodeStageVolumeRequest, pb::NodeStageVolumeResponse>,
@@ -65,13 +50,10 @@ impl Node {
                 "/csi.v1.Node/NodeUnstageVolume",
                 unimplemented::<pb::NodeUnstageVolumeRequest, pb::NodeUnstageVolumeResponse>,
             )
-            .unary(
-                "/csi.v1.Node/NodeExpandVolume",
-                |_, _: pb::NodeExpandVolumeRequest| {
-                    let text = "NodeExpandVolume is not implemented";
-                    Err::<pb::NodeExpandVolumeResponse, _>(Status::new(Code::Unimplemented, text))
-                },
-            )
+            .unary("/csi.v1.Node/NodeExpandVolume", |_, _: pb::NodeExpandVolumeRequest| {
+                let text = "NodeExpandVolume is not implemented";
+                Err::<pb::NodeExpandVolumeResponse, _>(Status::new(Code::Unimplemented, text))
+            })
     }
 
     fn publish(
@@ -129,11 +111,8 @@ fn unimplemented<Q, R>(_: Call, _: Q) -> Result<R, Status> {
 
 type Capability = pb::node_service_capability::rpc::Type;
 
-const CAPABILITIES: [Capability; 3] = [
-    Capability::GET_VOLUME_STATS,
-    Capability::VOLUME_CONDITION,
-    Capability::VOLUME_MOUNT_GROUP,
-];
+const CAPABILITIES: [Capability; 3] =
+    [Capability::GET_VOLUME_STATS, Capability::VOLUME_CONDITION, Capability::VOLUME_MOUNT_GROUP];
 
 fn capability(kind: Capability) -> pb::NodeServiceCapability {
     let mut capability = pb::NodeServiceCapability::default();
@@ -149,10 +128,7 @@ fn usage(usage: Usage) -> Vec<pb::VolumeUsage> {
         unit: EnumOrUnknown::new(unit),
         ..Default::default()
     };
-    vec![
-        of(pb::volume_usage::Unit::BYTES, usage.bytes),
-        of(pb::volume_usage::Unit::INODES, usage.inodes),
-    ]
+    vec![of(pb::volume_usage::Unit::BYTES, usage.bytes), of(pb::volume_usage::Unit::INODES, usage.inodes)]
 }
 
 /// The protocol's integers are signed.

@@ -25,12 +25,8 @@ pub fn publish(
     }
     let target = TargetPath::parse(&target, pods_dir).map_err(|error| outside(&error))?;
     let attributes = secret_values(message.volume_context);
-    let attribute = |key: &str| {
-        attributes
-            .get(key)
-            .map(|value| value.expose().to_owned())
-            .unwrap_or_default()
-    };
+    let attribute =
+        |key: &str| attributes.get(key).map(|value| value.expose().to_owned()).unwrap_or_default();
     let class = attribute(CLASS);
     if class.is_empty() {
         return Err(Status::new(Code::Unknown, "secretProviderClass is not set"));
@@ -92,17 +88,11 @@ fn group(capability: &pb::VolumeCapability) -> Result<Option<u32>, Status> {
 }
 
 fn secret_values(map: HashMap<String, String>) -> BTreeMap<String, SecretString> {
-    map.into_iter()
-        .map(|(key, value)| (key, SecretString::new(value)))
-        .collect()
+    map.into_iter().map(|(key, value)| (key, SecretString::new(value))).collect()
 }
 
 fn required(value: String, missing: &str) -> Result<String, Status> {
-    if value.is_empty() {
-        Err(invalid(missing))
-    } else {
-        Ok(value)
-    }
+    if value.is_empty() { Err(invalid(missing)) } else { Ok(value) }
 }
 
 fn invalid(message: &str) -> Status {
@@ -119,12 +109,7 @@ mod tests {
     use protobuf::MessageField;
 
     fn valid() -> pb::NodePublishVolumeRequest {
-        let context = [
-            (CLASS, "db"),
-            (POD_NAME, "web"),
-            (POD_NAMESPACE, "team"),
-            (POD_UID, "u1"),
-        ];
+        let context = [(CLASS, "db"), (POD_NAME, "web"), (POD_NAMESPACE, "team"), (POD_UID, "u1")];
         pb::NodePublishVolumeRequest {
             volume_id: "csi-1".to_owned(),
             target_path: "/k/pods/u1/volumes/kubernetes.io~csi/v/mount".to_owned(),
@@ -138,30 +123,19 @@ mod tests {
     fn with_group(group: &str) -> pb::NodePublishVolumeRequest {
         let mut capability = pb::VolumeCapability::default();
         capability.mut_mount().volume_mount_group = group.to_owned();
-        pb::NodePublishVolumeRequest {
-            volume_capability: MessageField::some(capability),
-            ..valid()
-        }
+        pb::NodePublishVolumeRequest { volume_capability: MessageField::some(capability), ..valid() }
     }
 
     #[test]
     fn a_valid_request_is_taken_apart() {
         let request = publish(valid(), None).map_err(|status| status.message).unwrap();
         assert_eq!((request.class.as_str(), request.pod.name.as_str()), ("db", "web"));
-        assert_eq!(
-            (request.pod.namespace.as_str(), request.pod.uid.as_str()),
-            ("team", "u1")
-        );
+        assert_eq!((request.pod.namespace.as_str(), request.pod.uid.as_str()), ("team", "u1"));
         assert_eq!(request.group, None);
     }
 
     /// What is wrong, how it comes about, and the answer.
-    type Case = (
-        &'static str,
-        fn(&mut pb::NodePublishVolumeRequest),
-        Code,
-        &'static str,
-    );
+    type Case = (&'static str, fn(&mut pb::NodePublishVolumeRequest), Code, &'static str);
 
     #[test]
     fn every_argument_error_has_its_code_and_its_words() {
@@ -173,18 +147,8 @@ mod tests {
                 InvalidArgument,
                 "Volume capability missing in request",
             ),
-            (
-                "volume id",
-                |r| r.volume_id.clear(),
-                InvalidArgument,
-                "Volume ID missing in request",
-            ),
-            (
-                "target",
-                |r| r.target_path.clear(),
-                InvalidArgument,
-                "Target path missing in request",
-            ),
+            ("volume id", |r| r.volume_id.clear(), InvalidArgument, "Volume ID missing in request"),
+            ("target", |r| r.target_path.clear(), InvalidArgument, "Target path missing in request"),
             (
                 "context",
                 |r| r.volume_context.clear(),
@@ -197,28 +161,14 @@ mod tests {
                 InvalidArgument,
                 "Target path \"a/b\" is not absolute",
             ),
-            (
-                "class",
-                |r| drop(r.volume_context.remove(CLASS)),
-                Unknown,
-                "secretProviderClass is not set",
-            ),
-            (
-                "read-write",
-                |r| r.readonly = false,
-                InvalidArgument,
-                "Readonly is not true in request",
-            ),
+            ("class", |r| drop(r.volume_context.remove(CLASS)), Unknown, "secretProviderClass is not set"),
+            ("read-write", |r| r.readonly = false, InvalidArgument, "Readonly is not true in request"),
         ];
         for (name, spoil, code, message) in cases {
             let mut request = valid();
             spoil(&mut request);
             let status = publish(request, None).err().unwrap();
-            assert_eq!(
-                (status.code, status.message.as_str()),
-                (*code, *message),
-                "{name}"
-            );
+            assert_eq!((status.code, status.message.as_str()), (*code, *message), "{name}");
         }
     }
 
@@ -230,35 +180,19 @@ mod tests {
             "Volume capability missing in request"
         );
         request.volume_capability = MessageField::some(pb::VolumeCapability::default());
-        assert_eq!(
-            publish(request.clone(), None).err().unwrap().message,
-            "Volume ID missing in request"
-        );
+        assert_eq!(publish(request.clone(), None).err().unwrap().message, "Volume ID missing in request");
         request.volume_id = "v".to_owned();
-        assert_eq!(
-            publish(request.clone(), None).err().unwrap().message,
-            "Target path missing in request"
-        );
+        assert_eq!(publish(request.clone(), None).err().unwrap().message, "Target path missing in request");
         request.target_path = "relative".to_owned();
-        assert_eq!(
-            publish(request, None).err().unwrap().message,
-            "Volume attributes missing in request"
-        );
+        assert_eq!(publish(request, None).err().unwrap().message, "Volume attributes missing in request");
     }
 
     #[test]
     fn a_group_is_a_number_that_a_file_can_have() {
-        assert_eq!(
-            publish(with_group("2000"), None).map(|r| r.group).ok(),
-            Some(Some(2000))
-        );
+        assert_eq!(publish(with_group("2000"), None).map(|r| r.group).ok(), Some(Some(2000)));
         assert_eq!(publish(with_group(""), None).map(|r| r.group).ok(), Some(None));
         for bad in ["-1", "4294967295", "4294967296", "wheel", " 5"] {
-            assert_eq!(
-                publish(with_group(bad), None).err().unwrap().code,
-                Code::InvalidArgument,
-                "{bad}"
-            );
+            assert_eq!(publish(with_group(bad), None).err().unwrap().code, Code::InvalidArgument, "{bad}");
         }
     }
 
@@ -266,20 +200,14 @@ mod tests {
     fn a_target_outside_the_pods_directory_is_refused_for_publish_and_unpublish() {
         let pods = Some(Path::new("/k/pods"));
         assert!(publish(valid(), pods).is_ok());
-        let outside = pb::NodePublishVolumeRequest {
-            target_path: "/etc/x".into(),
-            ..valid()
-        };
+        let outside = pb::NodePublishVolumeRequest { target_path: "/etc/x".into(), ..valid() };
         assert_eq!(publish(outside, pods).err().unwrap().code, Code::InvalidArgument);
         let outside = pb::NodeUnpublishVolumeRequest {
             volume_id: "v".into(),
             target_path: "/etc/x".into(),
             ..Default::default()
         };
-        assert_eq!(
-            unpublish(outside, pods).err().unwrap().code,
-            Code::InvalidArgument
-        );
+        assert_eq!(unpublish(outside, pods).err().unwrap().code, Code::InvalidArgument);
     }
 
     #[test]

@@ -92,9 +92,7 @@ impl Server {
             server.threads.push(worker.spawn(move || shared.work())?);
         }
         let acceptor = thread::Builder::new().name(format!("{name}-accept"));
-        server
-            .threads
-            .push(acceptor.spawn(move || shared.accept(&listener))?);
+        server.threads.push(acceptor.spawn(move || shared.accept(&listener))?);
         Ok(server)
     }
 
@@ -194,10 +192,7 @@ impl Shared {
             match listener.accept() {
                 Ok((stream, _)) => self.enqueue(stream),
                 Err(error)
-                    if matches!(
-                        error.kind(),
-                        ErrorKind::Interrupted | ErrorKind::ConnectionAborted
-                    ) => {}
+                    if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
                 Err(error) => {
                     let is_news = warned.is_none_or(|at| at.elapsed() >= WARN_INTERVAL);
                     if is_news && !self.lock().stopping {
@@ -214,9 +209,7 @@ impl Shared {
     /// stopped.
     fn pause(&self) {
         let state = self.lock();
-        let until = self
-            .changed
-            .wait_timeout_while(state, ACCEPT_PAUSE, |state| !state.stopping);
+        let until = self.changed.wait_timeout_while(state, ACCEPT_PAUSE, |state| !state.stopping);
         drop(until.unwrap_or_else(PoisonError::into_inner));
     }
 
@@ -300,10 +293,7 @@ impl Shared {
     fn write(&self, stream: &mut TcpStream, mut bytes: &[u8], started: Instant) -> io::Result<()> {
         while !bytes.is_empty() {
             let Some(slice) = self.patience(started, self.limits.write, self.limits.crowded_write) else {
-                return Err(io::Error::new(
-                    ErrorKind::TimedOut,
-                    "the client read its answer too slowly",
-                ));
+                return Err(io::Error::new(ErrorKind::TimedOut, "the client read its answer too slowly"));
             };
             stream.set_write_timeout(Some(slice))?;
             match stream.write(bytes) {
@@ -383,10 +373,7 @@ fn turn_away(mut stream: TcpStream) -> io::Result<()> {
 
 /// Whether trying again may help.
 fn is_for_now(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
-    )
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }
 
 /// How often a thread that waits for a client looks whether the house has filled or is closing.

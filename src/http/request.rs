@@ -38,10 +38,7 @@ impl Request {
 
     /// The decoded value of the first query pair called `name`.
     pub fn query(&self, name: &str) -> Option<&str> {
-        self.query
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// Every decoded query pair, as sent. A name without `=` has an empty value.
@@ -121,11 +118,7 @@ fn accept(head: &httparse::Request<'_, '_>) -> Result<Request, Refusal> {
     }
     refuse_body(head)?;
     let (path, query) = split_target(head.path.unwrap_or_default())?;
-    Ok(Request {
-        method,
-        path: decode(path, Plus::Literal)?,
-        query: decode_query(query)?,
-    })
+    Ok(Request { method, path: decode(path, Plus::Literal)?, query: decode_query(query)? })
 }
 
 fn refuse_body(head: &httparse::Request<'_, '_>) -> Result<(), Refusal> {
@@ -134,9 +127,7 @@ fn refuse_body(head: &httparse::Request<'_, '_>) -> Result<(), Refusal> {
     }
     for length in values(head, "content-length") {
         if length.is_empty() || !length.iter().all(u8::is_ascii_digit) {
-            return Err(Refusal::Malformed {
-                what: "content-length header",
-            });
+            return Err(Refusal::Malformed { what: "content-length header" });
         }
         if length.iter().any(|digit| *digit != b'0') {
             return Err(Refusal::Body);
@@ -154,16 +145,11 @@ fn values<'a>(head: &'a httparse::Request<'_, '_>, name: &'a str) -> impl Iterat
 
 /// Path and query of a request target, which is either a path or, as sent to proxies, a whole http URL.
 fn split_target(target: &str) -> Result<(&str, &str), Refusal> {
-    let malformed = Refusal::Malformed {
-        what: "request target",
-    };
+    let malformed = Refusal::Malformed { what: "request target" };
     let local = match target.get(..SCHEME.len()) {
         Some(scheme) if scheme.eq_ignore_ascii_case(SCHEME) => {
             let (_, after_scheme) = target.split_at(SCHEME.len());
-            after_scheme
-                .find('/')
-                .and_then(|start| after_scheme.get(start..))
-                .ok_or(malformed)?
+            after_scheme.find('/').and_then(|start| after_scheme.get(start..)).ok_or(malformed)?
         }
         _ => target,
     };
@@ -174,11 +160,8 @@ fn split_target(target: &str) -> Result<(&str, &str), Refusal> {
 }
 
 fn decode_query(query: &str) -> Result<Vec<(String, String)>, Refusal> {
-    let pairs: Vec<&str> = query
-        .split('&')
-        .filter(|pair| !pair.is_empty())
-        .take(MAX_QUERY_PAIRS + 1)
-        .collect();
+    let pairs: Vec<&str> =
+        query.split('&').filter(|pair| !pair.is_empty()).take(MAX_QUERY_PAIRS + 1).collect();
     if pairs.len() > MAX_QUERY_PAIRS {
         return Err(Refusal::Malformed { what: "query" });
     }
@@ -193,9 +176,7 @@ fn decode_query(query: &str) -> Result<Vec<(String, String)>, Refusal> {
 
 /// Undoes percent-encoding. The result is UTF-8 without control characters.
 fn decode(text: &str, plus: Plus) -> Result<String, Refusal> {
-    let malformed = Refusal::Malformed {
-        what: "percent-encoding",
-    };
+    let malformed = Refusal::Malformed { what: "percent-encoding" };
     let mut decoded = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
@@ -216,9 +197,7 @@ fn decode(text: &str, plus: Plus) -> Result<String, Refusal> {
 }
 
 fn hex(digit: u8) -> Option<u8> {
-    char::from(digit)
-        .to_digit(16)
-        .and_then(|value| u8::try_from(value).ok())
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
 /// What a plus sign stands for: itself in a path, a space in a query, as forms have it.
@@ -230,10 +209,7 @@ enum Plus {
 
 /// Whether the last word of the first line at least claims to be an HTTP version.
 fn names_http(bytes: &[u8]) -> bool {
-    let line = bytes
-        .trim_ascii_start()
-        .split(|byte| matches!(byte, b'\r' | b'\n'))
-        .next();
+    let line = bytes.trim_ascii_start().split(|byte| matches!(byte, b'\r' | b'\n')).next();
     let word = line.and_then(|line| line.rsplit(|byte| *byte == b' ').next());
     word.is_some_and(|word| word.starts_with(b"HTTP/"))
 }
@@ -266,9 +242,7 @@ mod tests {
 
     #[test]
     fn path_and_query_are_decoded() {
-        let request = get("/a%2fb+c?x=1%202&y=a+b&flag&x=later&&=odd&eq=a=b")
-            .unwrap()
-            .unwrap();
+        let request = get("/a%2fb+c?x=1%202&y=a+b&flag&x=later&&=odd&eq=a=b").unwrap().unwrap();
         assert_eq!(request.method(), Method::Get);
         assert_eq!(request.path(), "/a/b+c");
         assert_eq!(request.query("x"), Some("1 2"));
@@ -290,19 +264,14 @@ mod tests {
             ("another scheme", "https://node/metrics", None),
         ];
         for (name, target, path) in rows {
-            let shown = get(target)
-                .ok()
-                .flatten()
-                .map(|request| request.path().to_string());
+            let shown = get(target).ok().flatten().map(|request| request.path().to_string());
             assert_eq!(shown.as_deref(), path, "{name}");
         }
     }
 
     #[test]
     fn bad_encodings_are_refused() {
-        for target in [
-            "/%", "/%4", "/%zz", "/%+1", "/%ff", "/%00", "/?a=%0a", "/?%c3", "/%7f",
-        ] {
+        for target in ["/%", "/%4", "/%zz", "/%+1", "/%ff", "/%00", "/?a=%0a", "/?%c3", "/%7f"] {
             assert_eq!(get(target), malformed("percent-encoding"), "{target}");
         }
     }
@@ -333,41 +302,17 @@ mod tests {
         let many: String = (0..65).map(|number| format!("X-{number}: a\r\n")).collect();
         let rows: Vec<(&str, String, Refusal)> = vec![
             ("method", "POST / HTTP/1.1\r\n\r\n".into(), Refusal::UnknownMethod),
-            (
-                "lower-case method",
-                "get / HTTP/1.1\r\n\r\n".into(),
-                Refusal::UnknownMethod,
-            ),
-            (
-                "old version",
-                "GET / HTTP/0.9\r\n\r\n".into(),
-                Refusal::UnknownVersion,
-            ),
-            (
-                "new version",
-                "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into(),
-                Refusal::UnknownVersion,
-            ),
-            (
-                "no version",
-                "GET / nonsense\r\n\r\n".into(),
-                Refusal::Malformed { what: "request head" },
-            ),
-            (
-                "no host",
-                "GET / HTTP/1.1\r\n\r\n".into(),
-                Refusal::Malformed { what: "host header" },
-            ),
+            ("lower-case method", "get / HTTP/1.1\r\n\r\n".into(), Refusal::UnknownMethod),
+            ("old version", "GET / HTTP/0.9\r\n\r\n".into(), Refusal::UnknownVersion),
+            ("new version", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into(), Refusal::UnknownVersion),
+            ("no version", "GET / nonsense\r\n\r\n".into(), Refusal::Malformed { what: "request head" }),
+            ("no host", "GET / HTTP/1.1\r\n\r\n".into(), Refusal::Malformed { what: "host header" }),
             (
                 "two hosts",
                 "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n".into(),
                 Refusal::Malformed { what: "host header" },
             ),
-            (
-                "body",
-                "GET / HTTP/1.0\r\nContent-Length: 5\r\n\r\nhello".into(),
-                Refusal::Body,
-            ),
+            ("body", "GET / HTTP/1.0\r\nContent-Length: 5\r\n\r\nhello".into(), Refusal::Body),
             (
                 "two lengths",
                 "GET / HTTP/1.0\r\nContent-Length: 0\r\nContent-Length: 5\r\n\r\n".into(),
@@ -376,36 +321,22 @@ mod tests {
             (
                 "odd length",
                 "GET / HTTP/1.0\r\nContent-Length: -0\r\n\r\n".into(),
-                Refusal::Malformed {
-                    what: "content-length header",
-                },
+                Refusal::Malformed { what: "content-length header" },
             ),
             (
                 "chunked",
                 "GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n".into(),
                 Refusal::UnboundedBody,
             ),
-            (
-                "many headers",
-                format!("GET / HTTP/1.0\r\n{many}\r\n"),
-                Refusal::HeadTooLarge,
-            ),
+            ("many headers", format!("GET / HTTP/1.0\r\n{many}\r\n"), Refusal::HeadTooLarge),
             ("endless line", "A".repeat(MAX_HEAD_BYTES), Refusal::HeadTooLarge),
             (
                 "long but complete",
                 format!("GET / HTTP/1.0\r\nX: {}\r\n\r\n", "a".repeat(MAX_HEAD_BYTES)),
                 Refusal::HeadTooLarge,
             ),
-            (
-                "a TLS greeting",
-                "\x16\x03\x01\x02".into(),
-                Refusal::Malformed { what: "request head" },
-            ),
-            (
-                "a nul byte",
-                "GET /\0 HTTP/1.1\r\n\r\n".into(),
-                Refusal::Malformed { what: "request head" },
-            ),
+            ("a TLS greeting", "\x16\x03\x01\x02".into(), Refusal::Malformed { what: "request head" }),
+            ("a nul byte", "GET /\0 HTTP/1.1\r\n\r\n".into(), Refusal::Malformed { what: "request head" }),
         ];
         for (name, head, refusal) in rows {
             assert_eq!(parse_head(head.as_bytes()), Err(refusal), "{name}");

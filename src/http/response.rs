@@ -16,11 +16,7 @@ pub struct Response {
 impl Response {
     /// Any answer. `content_type` is a complete header value.
     pub fn new(status: Status, content_type: &'static str, body: impl Into<Vec<u8>>) -> Response {
-        Response {
-            status,
-            content_type,
-            body: body.into(),
-        }
+        Response { status, content_type, body: body.into() }
     }
 
     /// An answer in plain words.
@@ -51,11 +47,7 @@ impl Response {
     /// Status line and headers, up to and including the empty line.
     pub(super) fn head(&self) -> String {
         let (code, reason) = self.status.line();
-        let allow = if self.status == Status::MethodNotAllowed {
-            "Allow: GET, HEAD\r\n"
-        } else {
-            ""
-        };
+        let allow = if self.status == Status::MethodNotAllowed { "Allow: GET, HEAD\r\n" } else { "" };
         format!(
             "HTTP/1.1 {code} {reason}\r\n\
              Content-Type: {}\r\n\
@@ -145,10 +137,6 @@ mod tests {
 
     #[test]
     fn a_refused_method_is_told_the_allowed_ones() {
-        assert!(
-            Response::from(Refusal::UnknownMethod)
-                .head()
-                .contains("\r\nAllow: GET, HEAD\r\n")
-        );
+        assert!(Response::from(Refusal::UnknownMethod).head().contains("\r\nAllow: GET, HEAD\r\n"));
     }
 }

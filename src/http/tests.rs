@@ -10,11 +10,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 fn echo(request: &Request) -> Response {
     match request.path() {
         "/hello" => Response::text(Status::Ok, "hello"),
-        "/large" => Response::new(
-            Status::Ok,
-            "application/octet-stream",
-            vec![b'x'; 32 * 1024 * 1024],
-        ),
+        "/large" => Response::new(Status::Ok, "application/octet-stream", vec![b'x'; 32 * 1024 * 1024]),
         _ => Response::not_found(),
     }
 }
@@ -56,10 +52,7 @@ const HELLO: &[u8] = b"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n";
 
 fn assert_greeted(server: &Server) {
     let answer = ask(server, HELLO);
-    assert!(
-        answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nhello"),
-        "{answer}"
-    );
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nhello"), "{answer}");
 }
 
 #[test]
@@ -67,11 +60,7 @@ fn answers_fit_their_requests() {
     let server = serve(Limits::default());
     let rows: [(&str, &[u8], &str); 9] = [
         ("get", HELLO, "200 OK"),
-        (
-            "not found",
-            b"GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n",
-            "404 Not Found",
-        ),
+        ("not found", b"GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n", "404 Not Found"),
         (
             "post",
             b"POST /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
@@ -89,19 +78,12 @@ fn answers_fit_their_requests() {
         ),
         ("http/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "505 HTTP Version"),
         ("garbage", b"\x00\x01\x02\xff\xfe\r\n\r\n", "400 Bad Request"),
-        (
-            "tls",
-            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-            "400 Bad Request",
-        ),
+        ("tls", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "400 Bad Request"),
         ("no host", b"GET /hello HTTP/1.1\r\n\r\n", "400 Bad Request"),
     ];
     for (name, bytes, status) in rows {
         let answer = ask(&server, bytes);
-        assert!(
-            answer.starts_with(&format!("HTTP/1.1 {status}")),
-            "{name}: {answer}"
-        );
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{name}: {answer}");
         assert!(answer.contains("\r\nConnection: close\r\n"), "{name}: {answer}");
     }
     assert!(ask(&server, b"PUT / HTTP/1.1\r\n\r\n").contains("\r\nAllow: GET, HEAD\r\n"));
@@ -109,22 +91,13 @@ fn answers_fit_their_requests() {
 
 #[test]
 fn head_gets_the_length_and_no_body() {
-    let answer = ask(
-        &serve(Limits::default()),
-        b"HEAD /hello HTTP/1.1\r\nHost: a\r\n\r\n",
-    );
-    assert!(
-        answer.contains("\r\nContent-Length: 5\r\n") && answer.ends_with("\r\n\r\n"),
-        "{answer}"
-    );
+    let answer = ask(&serve(Limits::default()), b"HEAD /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(answer.contains("\r\nContent-Length: 5\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
 }
 
 #[test]
 fn a_client_that_trickles_is_told_408_when_the_whole_head_is_late() {
-    let limits = Limits {
-        head: Duration::from_millis(400),
-        ..Limits::default()
-    };
+    let limits = Limits { head: Duration::from_millis(400), ..Limits::default() };
     let server = serve(limits);
     let mut stream = connect(&server);
     let started = Instant::now();
@@ -146,10 +119,7 @@ fn a_client_that_trickles_is_told_408_when_the_whole_head_is_late() {
 
 #[test]
 fn a_client_that_says_nothing_is_told_408() {
-    let server = serve(Limits {
-        head: Duration::from_millis(100),
-        ..Limits::default()
-    });
+    let server = serve(Limits { head: Duration::from_millis(100), ..Limits::default() });
     assert!(read_all(&mut connect(&server)).starts_with("HTTP/1.1 408 "));
 }
 
@@ -240,11 +210,7 @@ fn slow_clients_do_not_starve_a_scraper() {
 #[test]
 fn a_slow_client_has_its_time_while_nobody_waits() {
     // More threads than connections, so that it is never crowded, however late a thread comes back.
-    let server = serve(Limits {
-        workers: 24,
-        crowded_head: Duration::ZERO,
-        ..Limits::default()
-    });
+    let server = serve(Limits { workers: 24, crowded_head: Duration::ZERO, ..Limits::default() });
     let mut slow = connect(&server);
     slow.write_all(b"GET /hello HTTP/1.1\r\n").unwrap();
     for _ in 0..20 {
@@ -259,11 +225,7 @@ fn connections_past_the_queue_are_told_503_at_once() {
     let (entered, has_entered) = mpsc::channel();
     let (release, released) = mpsc::channel::<()>();
     let released = Mutex::new(released);
-    let limits = Limits {
-        workers: 1,
-        waiting: 1,
-        ..Limits::default()
-    };
+    let limits = Limits { workers: 1, waiting: 1, ..Limits::default() };
     let server = Server::start_with(limits, "127.0.0.1:0", "test", move |_| {
         entered.send(()).unwrap();
         released.lock().unwrap().recv_timeout(DEADLINE).unwrap();
@@ -304,10 +266,7 @@ fn a_flood_of_connections_leaves_the_server_working() {
 
 #[test]
 fn a_client_that_leaves_in_the_middle_of_its_answer_harms_nobody() {
-    let server = serve(Limits {
-        workers: 1,
-        ..Limits::default()
-    });
+    let server = serve(Limits { workers: 1, ..Limits::default() });
     for _ in 0..5 {
         let mut stream = connect(&server);
         stream.write_all(b"GET /large HTTP/1.0\r\n\r\n").unwrap();
@@ -326,10 +285,7 @@ fn a_large_answer_arrives_whole() {
 
 #[test]
 fn stopping_ends_idle_and_slow_connections_and_frees_the_port() {
-    let server = serve(Limits {
-        head: Duration::from_secs(600),
-        ..Limits::default()
-    });
+    let server = serve(Limits { head: Duration::from_secs(600), ..Limits::default() });
     let address = server.local_addr();
     let mut slow = connect(&server);
     slow.write_all(b"GET /").unwrap();
@@ -352,17 +308,10 @@ fn a_port_alone_means_every_interface() {
 #[test]
 fn an_address_that_cannot_be_listened_on_is_named() {
     let taken = serve(Limits::default());
-    let rows = [
-        taken.local_addr().to_string(),
-        "nonsense".to_string(),
-        ":port".to_string(),
-        ":99999".to_string(),
-    ];
+    let rows =
+        [taken.local_addr().to_string(), "nonsense".to_string(), ":port".to_string(), ":99999".to_string()];
     for address in rows {
         let refused = Server::start(&address, "test", echo).err().unwrap().to_string();
-        assert!(
-            refused.starts_with(&format!("could not listen on {address}: ")),
-            "{refused}"
-        );
+        assert!(refused.starts_with(&format!("could not listen on {address}: ")), "{refused}");
     }
 }

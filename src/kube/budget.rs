@@ -19,9 +19,7 @@ impl Budget {
 
     /// A budget of `time` from now, at most [`LONGEST`].
     pub fn lasting(time: Duration) -> Budget {
-        Budget {
-            until: Instant::now() + time.min(LONGEST),
-        }
+        Budget { until: Instant::now() + time.min(LONGEST) }
     }
 
     /// What is left; zero once it is spent.
@@ -36,9 +34,7 @@ impl Budget {
 
     /// The same budget, or one of `time` from now if that ends earlier.
     pub fn at_most(self, time: Duration) -> Budget {
-        Budget {
-            until: self.until.min(Budget::lasting(time).until),
-        }
+        Budget { until: self.until.min(Budget::lasting(time).until) }
     }
 }
 
@@ -53,10 +49,7 @@ mod tests {
     fn a_budget_counts_down_and_stops_at_zero() {
         assert!(Budget::lasting(Duration::from_secs(60)).remaining() > Duration::from_secs(50));
         assert!(Budget::lasting(Duration::ZERO).is_spent());
-        assert_eq!(
-            Budget::until(Instant::now() - Duration::from_secs(1)).remaining(),
-            Duration::ZERO
-        );
+        assert_eq!(Budget::until(Instant::now() - Duration::from_secs(1)).remaining(), Duration::ZERO);
     }
 
     #[test]

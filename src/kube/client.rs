@@ -54,10 +54,7 @@ impl Client {
     pub fn new(config: &ClusterConfig, observer: RequestObserver) -> Result<Client, ConfigError> {
         let now = Instant::now();
         let open = |file: &std::path::PathBuf| {
-            TokenFile::open(file, now).map_err(|cause| ConfigError::Token {
-                file: file.clone(),
-                cause,
-            })
+            TokenFile::open(file, now).map_err(|cause| ConfigError::Token { file: file.clone(), cause })
         };
         Ok(Client(Arc::new(Inner {
             transport: Transport::new(config, now)?,
@@ -81,10 +78,8 @@ impl Client {
     ) -> Result<SecretProviderClass, ApiError> {
         let outgoing = Outgoing::get(&CLASSES, namespace, name)?;
         let object: Value = self.fetch(&outgoing, budget)?;
-        SecretProviderClass::from_json(object).map_err(|shape| ApiError::Shape {
-            call: outgoing.call,
-            problem: shape.to_string(),
-        })
+        SecretProviderClass::from_json(object)
+            .map_err(|shape| ApiError::Shape { call: outgoing.call, problem: shape.to_string() })
     }
 
     /// The pod status of that name, with every field it has.
@@ -137,16 +132,7 @@ impl Client {
         };
         EVENTS.object(namespace, name)?;
         let path = EVENTS.collection(namespace)?;
-        self.send(
-            &Outgoing {
-                call,
-                verb: Verb::Create,
-                path,
-                body: Some(body),
-            },
-            budget,
-        )
-        .map(drop)
+        self.send(&Outgoing { call, verb: Verb::Create, path, body: Some(body) }, budget).map(drop)
     }
 
     /// Asks for the server's version, which every authenticated client may: proves address, trust and token.
@@ -155,27 +141,15 @@ impl Client {
     /// [`ApiError`].
     pub fn ping(&self, budget: Budget) -> Result<(), ApiError> {
         let resource = "the API server's version".to_owned();
-        let call = Box::new(Call {
-            verb: "get",
-            resource,
-            namespace: String::new(),
-            name: String::new(),
-        });
-        let outgoing = Outgoing {
-            call,
-            verb: Verb::Get,
-            path: "/version".to_owned(),
-            body: None,
-        };
+        let call = Box::new(Call { verb: "get", resource, namespace: String::new(), name: String::new() });
+        let outgoing = Outgoing { call, verb: Verb::Get, path: "/version".to_owned(), body: None };
         self.fetch::<Value>(&outgoing, budget).map(drop)
     }
 
     fn fetch<T: DeserializeOwned>(&self, outgoing: &Outgoing, budget: Budget) -> Result<T, ApiError> {
         let body = self.send(outgoing, budget)?;
-        serde_json::from_slice(&body).map_err(|error| ApiError::Shape {
-            call: outgoing.call.clone(),
-            problem: json_problem(&error),
-        })
+        serde_json::from_slice(&body)
+            .map_err(|error| ApiError::Shape { call: outgoing.call.clone(), problem: json_problem(&error) })
     }
 
     /// Sends until it succeeds, fails for good, or the budget does not cover another attempt.
@@ -210,14 +184,9 @@ impl Client {
         let inner = &*self.0;
         let pass = inner.gate.enter(budget.remaining());
         if pass.is_none() {
-            return Err(ApiError::OutOfTime {
-                call: outgoing.call.clone(),
-            });
+            return Err(ApiError::OutOfTime { call: outgoing.call.clone() });
         }
-        let token = inner
-            .token
-            .as_ref()
-            .map(|file| (file, file.current(Instant::now())));
+        let token = inner.token.as_ref().map(|file| (file, file.current(Instant::now())));
         let mut answer = self.exchange(outgoing, token.as_ref().map(|(_, token)| token), budget)?;
         if let Some((file, refused)) = token.filter(|_| answer.code == 401)
             && std::mem::take(may_replace)
@@ -226,21 +195,10 @@ impl Client {
             answer = self.exchange(outgoing, Some(&file.current(Instant::now())), budget)?;
         }
         match answer {
-            Answer {
-                code: 200..=299,
-                body,
-                ..
-            } => Ok(body),
-            Answer {
-                code,
-                retry_after,
-                body,
-            } => Err(ApiError::from_answer(
-                outgoing.call.clone(),
-                code,
-                retry_after,
-                &body,
-            )),
+            Answer { code: 200..=299, body, .. } => Ok(body),
+            Answer { code, retry_after, body } => {
+                Err(ApiError::from_answer(outgoing.call.clone(), code, retry_after, &body))
+            }
         }
     }
 
@@ -254,57 +212,31 @@ impl Client {
         let inner = &*self.0;
         let time = budget.remaining().min(inner.request_timeout);
         if time.is_zero() {
-            return Err(ApiError::OutOfTime {
-                call: outgoing.call.clone(),
-            });
+            return Err(ApiError::OutOfTime { call: outgoing.call.clone() });
         }
-        let result = inner.transport.send(
-            outgoing.verb,
-            &outgoing.path,
-            outgoing.body.as_deref(),
-            token,
-            time,
-        );
-        let code = result
-            .as_ref()
-            .map_or("error".to_owned(), |answer| answer.code.to_string());
+        let result =
+            inner.transport.send(outgoing.verb, &outgoing.path, outgoing.body.as_deref(), token, time);
+        let code = result.as_ref().map_or("error".to_owned(), |answer| answer.code.to_string());
         (inner.observer)(outgoing.verb.name(), &code);
-        result.map_err(|trouble: Trouble| ApiError::Transport {
-            call: outgoing.call.clone(),
-            trouble,
-        })
+        result.map_err(|trouble: Trouble| ApiError::Transport { call: outgoing.call.clone(), trouble })
     }
 }
 
 impl Outgoing {
     fn get(resource: &Resource, namespace: &str, name: &str) -> Result<Outgoing, ApiError> {
         let path = resource.object(namespace, name)?;
-        Ok(Outgoing {
-            call: Call::on("get", resource, namespace, name),
-            verb: Verb::Get,
-            path,
-            body: None,
-        })
+        Ok(Outgoing { call: Call::on("get", resource, namespace, name), verb: Verb::Get, path, body: None })
     }
 
     fn pod_status(verb: Verb, status: &SecretProviderClassPodStatus) -> Result<Outgoing, ApiError> {
         let (namespace, name) = (&status.metadata.namespace, &status.metadata.name);
         let call = Call::on(verb.name(), &POD_STATUSES, namespace, name);
         let object = POD_STATUSES.object(namespace, name)?;
-        let path = if verb == Verb::Update {
-            object
-        } else {
-            POD_STATUSES.collection(namespace)?
-        };
+        let path = if verb == Verb::Update { object } else { POD_STATUSES.collection(namespace)? };
         let Ok(body) = serde_json::to_vec(status) else {
             return Err(ApiError::Encode { call });
         };
-        Ok(Outgoing {
-            call,
-            verb,
-            path,
-            body: Some(body),
-        })
+        Ok(Outgoing { call, verb, path, body: Some(body) })
     }
 }
 

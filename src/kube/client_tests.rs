@@ -71,12 +71,7 @@ impl Rig {
             seen.lock().unwrap().push((verb.to_owned(), code.to_owned()));
         });
         let client = Client::new(&config, observer).unwrap();
-        Rig {
-            server,
-            client,
-            observed,
-            files,
-        }
+        Rig { server, client, observed, files }
     }
 
     fn with_class() -> Rig {
@@ -90,12 +85,7 @@ impl Rig {
     }
 
     fn codes(&self) -> Vec<String> {
-        self.observed
-            .lock()
-            .unwrap()
-            .iter()
-            .map(|(_, code)| code.clone())
-            .collect()
+        self.observed.lock().unwrap().iter().map(|(_, code)| code.clone()).collect()
     }
 }
 
@@ -114,18 +104,9 @@ fn a_class_is_read() {
     assert_eq!((class.provider.as_str(), class.generation), ("vault", 1));
     assert!(!class.uid.is_empty() && !class.resource_version.is_empty());
     let requests = rig.server.requests();
-    assert_eq!(
-        (requests[0].verb, requests[0].path.as_str(), requests[0].code),
-        ("get", CLASS_PATH, 200)
-    );
-    assert_eq!(
-        requests[0].user_agent,
-        "csi-secrets-store/controller/test (linux/amd64) abc/now"
-    );
-    assert_eq!(
-        *rig.observed.lock().unwrap(),
-        [("get".to_owned(), "200".to_owned())]
-    );
+    assert_eq!((requests[0].verb, requests[0].path.as_str(), requests[0].code), ("get", CLASS_PATH, 200));
+    assert_eq!(requests[0].user_agent, "csi-secrets-store/controller/test (linux/amd64) abc/now");
+    assert_eq!(*rig.observed.lock().unwrap(), [("get".to_owned(), "200".to_owned())]);
 }
 
 #[test]
@@ -133,10 +114,7 @@ fn a_missing_class_reads_as_users_know_it() {
     let rig = Rig::plain();
     let error = rig.class().unwrap_err();
     assert!(error.is_not_found());
-    assert_eq!(
-        error.to_string(),
-        "secretproviderclasses.secrets-store.csi.x-k8s.io \"db\" not found"
-    );
+    assert_eq!(error.to_string(), "secretproviderclasses.secrets-store.csi.x-k8s.io \"db\" not found");
     rig.server.uninstall("secretproviderclasses");
     let error = rig.class().unwrap_err().to_string();
     assert!(
@@ -148,21 +126,9 @@ fn a_missing_class_reads_as_users_know_it() {
 #[test]
 fn a_hostile_name_is_refused_before_anything_is_sent() {
     let rig = Rig::with_class();
-    for name in [
-        "../../../../../api/v1/namespaces/team/secrets/s",
-        "db?x",
-        "db/status",
-        "DB",
-        "",
-    ] {
-        let error = rig
-            .client
-            .class("team", name, Budget::lasting(PATIENCE))
-            .unwrap_err();
-        assert!(
-            matches!(error, ApiError::InvalidName { .. }) && !error.is_retryable(),
-            "{name}"
-        );
+    for name in ["../../../../../api/v1/namespaces/team/secrets/s", "db?x", "db/status", "DB", ""] {
+        let error = rig.client.class("team", name, Budget::lasting(PATIENCE)).unwrap_err();
+        assert!(matches!(error, ApiError::InvalidName { .. }) && !error.is_retryable(), "{name}");
     }
     assert!(rig.server.requests().is_empty());
 }
@@ -187,21 +153,11 @@ fn a_pod_status_goes_from_create_through_conflict_to_update() {
     let mut stale = stored;
     stale.status.mounted = true;
     let error = rig.client.update_pod_status(&stale, budget).unwrap_err();
-    assert!(
-        error.is_conflict() && !error.is_already_exists() && !error.is_retryable(),
-        "{error}"
-    );
-    assert!(
-        error
-            .to_string()
-            .ends_with("please apply your changes to the latest version and try again")
-    );
+    assert!(error.is_conflict() && !error.is_already_exists() && !error.is_retryable(), "{error}");
+    assert!(error.to_string().ends_with("please apply your changes to the latest version and try again"));
 
     let mut current = rig.client.pod_status("team", "s", budget).unwrap();
-    current.status.objects = vec![ObjectVersion {
-        id: "a".into(),
-        version: "1".into(),
-    }];
+    current.status.objects = vec![ObjectVersion { id: "a".into(), version: "1".into() }];
     let written = rig.client.update_pod_status(&current, budget).unwrap();
     let object = rig.server.get(STATUS_PATH).unwrap();
     assert_eq!(object["metadata"]["annotations"]["theirs"], "kept");
@@ -209,18 +165,10 @@ fn a_pod_status_goes_from_create_through_conflict_to_update() {
     assert_eq!(object["futureField"], json!([1]));
     assert_eq!(object["status"]["objects"], json!([{"id": "a", "version": "1"}]));
     let again = rig.client.update_pod_status(&written, budget).unwrap();
-    assert_eq!(
-        again.metadata.resource_version, written.metadata.resource_version,
-        "nothing differed"
-    );
+    assert_eq!(again.metadata.resource_version, written.metadata.resource_version, "nothing differed");
 
     rig.server.delete(STATUS_PATH);
-    assert!(
-        rig.client
-            .update_pod_status(&again, budget)
-            .unwrap_err()
-            .is_not_found()
-    );
+    assert!(rig.client.update_pod_status(&again, budget).unwrap_err().is_not_found());
 }
 
 #[test]
@@ -228,10 +176,7 @@ fn the_servers_complaint_about_an_object_is_passed_on() {
     let rig = Rig::plain();
     let mut status = SecretProviderClassPodStatus::named("team", "s");
     status.metadata.labels.insert("l".into(), "x".repeat(64));
-    let error = rig
-        .client
-        .create_pod_status(&status, Budget::lasting(PATIENCE))
-        .unwrap_err();
+    let error = rig.client.create_pod_status(&status, Budget::lasting(PATIENCE)).unwrap_err();
     assert_eq!(error.code(), Some(422));
     assert!(error.to_string().contains("must be no more than 63"), "{error}");
 }
@@ -251,11 +196,7 @@ fn failures_that_pass_are_retried_and_others_are_not() {
         let rig = Rig::with_class();
         rig.server.fail_next(1, Matcher::verb("get"), code, None);
         assert_eq!(rig.class().is_ok(), is_retried, "{name}");
-        assert_eq!(
-            rig.server.requests().len(),
-            if is_retried { 2 } else { 1 },
-            "{name}"
-        );
+        assert_eq!(rig.server.requests().len(), if is_retried { 2 } else { 1 }, "{name}");
     }
 }
 
@@ -265,12 +206,7 @@ fn missing_permission_is_told_apart() {
     rig.server.fail_always(Matcher::any(), 403);
     let error = rig.class().unwrap_err();
     assert!(error.is_forbidden());
-    assert!(
-        error
-            .to_string()
-            .contains("cannot get resource \"secretproviderclasses\""),
-        "{error}"
-    );
+    assert!(error.to_string().contains("cannot get resource \"secretproviderclasses\""), "{error}");
 }
 
 #[test]
@@ -301,23 +237,16 @@ fn a_budget_is_never_exceeded() {
     type Fault = fn(&ApiServer);
     let faults: [(&str, Fault); 5] = [
         ("silence", |server| server.hang(Matcher::any())),
-        ("an answer without end", |server| {
-            server.drip(Matcher::any(), Duration::from_millis(20))
-        }),
+        ("an answer without end", |server| server.drip(Matcher::any(), Duration::from_millis(20))),
         ("errors", |server| server.fail_always(Matcher::any(), 503)),
-        ("a long pause asked for", |server| {
-            server.fail_next(1, Matcher::any(), 429, Some(5))
-        }),
+        ("a long pause asked for", |server| server.fail_next(1, Matcher::any(), 429, Some(5))),
         ("nobody there", ApiServer::stop),
     ];
     for (name, fault) in faults {
         let rig = Rig::with_class();
         fault(&rig.server);
         let started = Instant::now();
-        let error = rig
-            .client
-            .class("team", "db", Budget::lasting(Duration::from_millis(300)))
-            .unwrap_err();
+        let error = rig.client.class("team", "db", Budget::lasting(Duration::from_millis(300))).unwrap_err();
         let took = started.elapsed();
         assert!(error.is_retryable(), "{name}: {error}");
         // The excess is the machine's, not the client's: each fault would last for seconds at least.
@@ -328,10 +257,7 @@ fn a_budget_is_never_exceeded() {
 #[test]
 fn a_spent_budget_sends_nothing() {
     let rig = Rig::with_class();
-    let error = rig
-        .client
-        .class("team", "db", Budget::lasting(Duration::ZERO))
-        .unwrap_err();
+    let error = rig.client.class("team", "db", Budget::lasting(Duration::ZERO)).unwrap_err();
     assert!(matches!(error, ApiError::OutOfTime { .. }));
     assert!(rig.server.requests().is_empty());
 }
@@ -343,11 +269,7 @@ fn one_request_does_not_use_up_the_whole_budget() {
     rig.server.hang(Matcher::any());
     std::thread::scope(|scope| {
         let call = scope.spawn(|| rig.class());
-        assert!(
-            rig.server
-                .wait(PATIENCE, |server| server.count("get", CLASS_PATH) >= 2),
-            "it asks again"
-        );
+        assert!(rig.server.wait(PATIENCE, |server| server.count("get", CLASS_PATH) >= 2), "it asks again");
         rig.server.clear_faults();
         assert!(call.join().unwrap().is_ok());
     });
@@ -393,28 +315,18 @@ fn a_lost_answer_to_a_create_never_makes_two_and_is_told_as_already_exists() {
     let rig = Rig::plain();
     rig.server.close_next(1, Matcher::verb("create"), Close::After);
     let status = SecretProviderClassPodStatus::named("team", "s");
-    let error = rig
-        .client
-        .create_pod_status(&status, Budget::lasting(PATIENCE))
-        .unwrap_err();
+    let error = rig.client.create_pod_status(&status, Budget::lasting(PATIENCE)).unwrap_err();
     assert!(error.is_already_exists(), "{error}");
     rig.server.delete(STATUS_PATH);
     rig.server.close_next(1, Matcher::verb("create"), Close::Before);
-    rig.client
-        .create_pod_status(&status, Budget::lasting(PATIENCE))
-        .unwrap();
+    rig.client.create_pod_status(&status, Budget::lasting(PATIENCE)).unwrap();
 }
 
 #[test]
 fn hostile_answers_are_errors_without_their_content() {
     let huge = format!("{{\"a\": \"{}\"}}", "x".repeat(5 * 1024 * 1024));
     let table: [(&str, u16, Vec<u8>, &str); 7] = [
-        (
-            "not json",
-            200,
-            b"<html>hunter2</html>".to_vec(),
-            "it is not JSON",
-        ),
+        ("not json", 200, b"<html>hunter2</html>".to_vec(), "it is not JSON"),
         ("cut short", 200, b"{\"metadata\":".to_vec(), "it ends early"),
         (
             "wrong type",
@@ -424,18 +336,8 @@ fn hostile_answers_are_errors_without_their_content() {
         ),
         ("empty", 200, Vec::new(), "it ends early"),
         ("deeply nested", 200, vec![b'['; 100_000], "it is not JSON"),
-        (
-            "a redirect",
-            302,
-            Vec::new(),
-            "the server redirects elsewhere, which is refused (HTTP 302)",
-        ),
-        (
-            "too large",
-            200,
-            huge.into_bytes(),
-            "the answer is larger than 4194304 bytes",
-        ),
+        ("a redirect", 302, Vec::new(), "the server redirects elsewhere, which is refused (HTTP 302)"),
+        ("too large", 200, huge.into_bytes(), "the answer is larger than 4194304 bytes"),
     ];
     for (name, code, body, text) in table {
         let rig = Rig::plain();
@@ -443,22 +345,13 @@ fn hostile_answers_are_errors_without_their_content() {
         let error = rig.class().unwrap_err().to_string();
         assert!(error.contains(text), "{name}: {error}");
         assert!(!error.contains("hunter2"), "{name}: {error}");
-        assert!(
-            error.starts_with("could not get secretproviderclasses"),
-            "{name}: {error}"
-        );
+        assert!(error.starts_with("could not get secretproviderclasses"), "{name}: {error}");
     }
 }
 
 #[test]
 fn tls_with_the_clusters_authority_and_token_works() {
-    let rig = Rig::with(
-        Settings {
-            tls: true,
-            token: Some("t0p".into()),
-        },
-        PATIENCE,
-    );
+    let rig = Rig::with(Settings { tls: true, token: Some("t0p".into()) }, PATIENCE);
     rig.server.put(class());
     rig.class().unwrap();
     rig.client.ping(Budget::lasting(PATIENCE)).unwrap();
@@ -466,34 +359,17 @@ fn tls_with_the_clusters_authority_and_token_works() {
 
 #[test]
 fn another_authority_is_not_trusted() {
-    let rig = Rig::with(
-        Settings {
-            tls: true,
-            token: None,
-        },
-        PATIENCE,
-    );
+    let rig = Rig::with(Settings { tls: true, token: None }, PATIENCE);
     rig.server.rotate_authority();
     let error = rig.class().unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("no trusted connection to the API server"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("no trusted connection to the API server"), "{error}");
     assert!(!error.is_retryable());
     assert!(rig.server.requests().is_empty());
 }
 
 #[test]
 fn a_rotated_authority_is_picked_up_when_the_handshake_fails() {
-    let rig = Rig::with(
-        Settings {
-            tls: true,
-            token: None,
-        },
-        PATIENCE,
-    );
+    let rig = Rig::with(Settings { tls: true, token: None }, PATIENCE);
     rig.server.put(class());
     rig.class().unwrap();
     rig.server.rotate_authority();
@@ -507,20 +383,11 @@ fn a_rotated_authority_is_picked_up_when_the_handshake_fails() {
 
 #[test]
 fn a_renewed_token_is_picked_up_when_the_old_one_is_refused() {
-    let rig = Rig::with(
-        Settings {
-            tls: false,
-            token: Some("old".into()),
-        },
-        PATIENCE,
-    );
+    let rig = Rig::with(Settings { tls: false, token: Some("old".into()) }, PATIENCE);
     rig.server.put(class());
     rig.server.set_token("new");
     let error = rig.class().unwrap_err();
-    assert!(
-        error.is_unauthorized() && !error.to_string().contains("old"),
-        "{error}"
-    );
+    assert!(error.is_unauthorized() && !error.to_string().contains("old"), "{error}");
     assert_eq!(rig.server.requests().len(), 1, "the same token is not sent twice");
     rig.files.write("token", "new\n");
     rig.class().unwrap();
@@ -529,10 +396,7 @@ fn a_renewed_token_is_picked_up_when_the_old_one_is_refused() {
 
 #[test]
 fn a_missing_file_is_an_error_at_start_that_names_it() {
-    let server = ApiServer::with(Settings {
-        tls: true,
-        token: None,
-    });
+    let server = ApiServer::with(Settings { tls: true, token: None });
     let config = ClusterConfig {
         server: server.url(),
         ca_file: None,
@@ -540,30 +404,15 @@ fn a_missing_file_is_an_error_at_start_that_names_it() {
         request_timeout: PATIENCE,
         user_agent: "test".into(),
     };
-    let start = |config: &ClusterConfig| {
-        Client::new(config, Arc::new(|_, _| ()))
-            .err()
-            .unwrap()
-            .to_string()
-    };
-    assert_eq!(
-        start(&config),
-        "could not trust the API server: no certificate authority file is configured"
-    );
-    let missing = ClusterConfig {
-        ca_file: Some("/nonexistent/ca.crt".into()),
-        ..config.clone()
-    };
+    let start = |config: &ClusterConfig| Client::new(config, Arc::new(|_, _| ())).err().unwrap().to_string();
+    assert_eq!(start(&config), "could not trust the API server: no certificate authority file is configured");
+    let missing = ClusterConfig { ca_file: Some("/nonexistent/ca.crt".into()), ..config.clone() };
     assert!(
         start(&missing).starts_with("could not read the certificate authority file /nonexistent/ca.crt: ")
     );
     let files = Files::new();
     let ca_file = Some(files.write("ca.crt", &server.ca_pem()));
-    let missing = ClusterConfig {
-        ca_file,
-        token_file: Some("/nonexistent/token".into()),
-        ..config
-    };
+    let missing = ClusterConfig { ca_file, token_file: Some("/nonexistent/token".into()), ..config };
     assert!(start(&missing).starts_with("could not read the token file /nonexistent/token: "));
 }
 

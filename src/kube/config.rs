@@ -73,19 +73,13 @@ impl ClusterConfig {
     /// # Errors
     /// [`ConfigError::Server`] for all but `https://host[:port][/path]`, or `http://` and a loopback host.
     pub fn base(&self) -> Result<String, ConfigError> {
-        let refuse = |problem| ConfigError::Server {
-            server: printable(&self.server, 200),
-            problem,
-        };
+        let refuse = |problem| ConfigError::Server { server: printable(&self.server, 200), problem };
         let address = self.server.trim_end_matches('/');
         let (scheme, rest) = address.split_once("://").ok_or_else(|| refuse(NEEDED_FORM))?;
         // A path is what a proxy in front of several clusters tells them apart by.
         let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
         let host = host_of(authority).ok_or_else(|| refuse(NEEDED_FORM))?;
-        if !path
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"/-._~%".contains(&byte))
-        {
+        if !path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-._~%".contains(&byte)) {
             return Err(refuse(NEEDED_FORM));
         }
         match scheme {
@@ -109,16 +103,10 @@ impl ClusterConfig {
 /// [`LARGEST_AUTHORITY_FILE_BYTES`], [`ConfigError::EmptyAuthority`] when no certificate in it can serve as a
 /// trust anchor.
 pub fn load_authority(file: &Path) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
-    let unreadable = |cause| ConfigError::Authority {
-        file: file.to_owned(),
-        cause,
-    };
+    let unreadable = |cause| ConfigError::Authority { file: file.to_owned(), cause };
     let mut pem = Vec::new();
     let source = File::open(file).map_err(unreadable)?;
-    source
-        .take(LARGEST_AUTHORITY_FILE_BYTES + 1)
-        .read_to_end(&mut pem)
-        .map_err(unreadable)?;
+    source.take(LARGEST_AUTHORITY_FILE_BYTES + 1).read_to_end(&mut pem).map_err(unreadable)?;
     if u64::try_from(pem.len()).unwrap_or(u64::MAX) > LARGEST_AUTHORITY_FILE_BYTES {
         return Err(unreadable(io::Error::new(
             io::ErrorKind::FileTooLarge,
@@ -126,14 +114,10 @@ pub fn load_authority(file: &Path) -> Result<Vec<CertificateDer<'static>>, Confi
         )));
     }
     // One unreadable section must not cost the others: bundles are concatenated by hand.
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
-        .filter_map(Result::ok)
-        .collect();
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok).collect();
     let (usable, ignored) = RootCertStore::empty().add_parsable_certificates(certificates.iter().cloned());
     if usable == 0 {
-        return Err(ConfigError::EmptyAuthority {
-            file: file.to_owned(),
-        });
+        return Err(ConfigError::EmptyAuthority { file: file.to_owned() });
     }
     if ignored > 0 {
         log::warn!(file:% = file.display(), ignored = ignored;
@@ -182,17 +166,10 @@ impl fmt::Display for ConfigError {
                 write!(f, "could not use the API server address \"{server}\": {problem}")
             }
             ConfigError::NoAuthority => {
-                write!(
-                    f,
-                    "could not trust the API server: no certificate authority file is configured"
-                )
+                write!(f, "could not trust the API server: no certificate authority file is configured")
             }
             ConfigError::Authority { file, cause } => {
-                write!(
-                    f,
-                    "could not read the certificate authority file {}: {cause}",
-                    file.display()
-                )
+                write!(f, "could not read the certificate authority file {}: {cause}", file.display())
             }
             ConfigError::EmptyAuthority { file } => write!(
                 f,
@@ -245,11 +222,7 @@ mod tests {
             ("loopback http by name", "http://localhost:8080", true),
             ("loopback http over ipv6", "http://[::1]:8080", true),
             ("http elsewhere", "http://10.96.0.1:80", false),
-            (
-                "http to a name that only begins like loopback",
-                "http://localhost.evil.example:80",
-                false,
-            ),
+            ("http to a name that only begins like loopback", "http://localhost.evil.example:80", false),
             ("a user", "https://user@10.96.0.1", false),
             ("a path", "https://10.96.0.1/k8s/clusters/c-1", true),
             ("a path with a space", "https://10.96.0.1/k8s x", false),
@@ -271,16 +244,10 @@ mod tests {
 
     #[test]
     fn a_missing_or_empty_authority_file_is_named_in_the_error() {
-        let missing = load_authority(Path::new("/nonexistent/ca.crt"))
-            .unwrap_err()
-            .to_string();
+        let missing = load_authority(Path::new("/nonexistent/ca.crt")).unwrap_err().to_string();
         assert!(missing.starts_with("could not read the certificate authority file /nonexistent/ca.crt: "));
         let file = std::env::temp_dir().join(format!("empty-ca-{}.crt", std::process::id()));
-        for content in [
-            "",
-            "not pem",
-            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-        ] {
+        for content in ["", "not pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
             std::fs::write(&file, content).unwrap();
             let error = load_authority(&file).unwrap_err();
             assert!(matches!(error, ConfigError::EmptyAuthority { .. }), "{error}");

@@ -111,32 +111,16 @@ impl ApiError {
     pub fn from_answer(call: Box<Call>, code: u16, retry_after: Option<Duration>, body: &[u8]) -> ApiError {
         let status = serde_json::from_slice::<Value>(body).ok();
         let status = status.filter(|body| body.get("kind").and_then(Value::as_str) == Some("Status"));
-        let text = |field: &str| {
-            status
-                .as_ref()
-                .and_then(|status| status.get(field))
-                .and_then(Value::as_str)
-        };
-        let reason = printable(
-            text("reason").unwrap_or(default_reason(code)),
-            LONGEST_REASON_BYTES,
-        );
+        let text = |field: &str| status.as_ref().and_then(|status| status.get(field)).and_then(Value::as_str);
+        let reason = printable(text("reason").unwrap_or(default_reason(code)), LONGEST_REASON_BYTES);
         let message = match text("message").filter(|message| !message.is_empty()) {
             Some(message) => printable(message, LONGEST_MESSAGE_BYTES),
             None if code == 404 => call.missing_resource(),
             None => default_message(code).to_owned(),
         };
-        let named = status
-            .as_ref()
-            .and_then(|status| status.pointer("/details/retryAfterSeconds")?.as_u64());
+        let named = status.as_ref().and_then(|status| status.pointer("/details/retryAfterSeconds")?.as_u64());
         let retry_after = retry_after.or(named.map(Duration::from_secs));
-        ApiError::Status {
-            call,
-            code,
-            reason,
-            message,
-            retry_after,
-        }
+        ApiError::Status { call, code, reason, message, retry_after }
     }
 
     /// The HTTP status code, where the server gave one.
@@ -203,10 +187,7 @@ impl ApiError {
         match self {
             ApiError::Status { code, .. } => matches!(code, 429 | 500 | 502 | 503 | 504),
             ApiError::Transport { trouble, .. } => {
-                matches!(
-                    trouble,
-                    Trouble::Connect { .. } | Trouble::Lost { .. } | Trouble::Timeout
-                )
+                matches!(trouble, Trouble::Connect { .. } | Trouble::Lost { .. } | Trouble::Timeout)
             }
             ApiError::OutOfTime { .. } => true,
             ApiError::Shape { .. } | ApiError::Encode { .. } | ApiError::InvalidName { .. } => false,
@@ -219,12 +200,7 @@ impl Call {
     pub fn on(verb: &'static str, resource: &Resource, namespace: &str, name: &str) -> Box<Call> {
         let (resource, namespace, name) = (resource.qualified(), namespace.to_owned(), name.to_owned());
         // Boxed, because it travels in every Result of this module and is looked at only in a failure.
-        Box::new(Call {
-            verb,
-            resource,
-            namespace,
-            name,
-        })
+        Box::new(Call { verb, resource, namespace, name })
     }
 
     /// For a 404 without a Status body, which is how a server answers for a resource that it does not serve.
@@ -284,12 +260,7 @@ const LONGEST_REASON_BYTES: usize = 64;
 
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Call {
-            verb,
-            resource,
-            namespace,
-            name,
-        } = self;
+        let Call { verb, resource, namespace, name } = self;
         match (namespace.as_str(), name.as_str()) {
             ("", "") => write!(f, "could not {verb} {resource}"),
             ("", name) => write!(f, "could not {verb} {resource} {name}"),
@@ -322,9 +293,7 @@ impl fmt::Display for ApiError {
             ApiError::Status { call, message, .. } if message.contains(&format!("\"{}\"", call.name)) => {
                 f.write_str(message)
             }
-            ApiError::Status {
-                call, code, message, ..
-            } => write!(f, "{call}: {message} (HTTP {code})"),
+            ApiError::Status { call, code, message, .. } => write!(f, "{call}: {message} (HTTP {code})"),
             ApiError::Transport { call, trouble } => write!(f, "{call}: {trouble}"),
             ApiError::OutOfTime { call } => write!(f, "{call}: no time left to ask the API server"),
             ApiError::Shape { call, problem } => {
@@ -332,10 +301,7 @@ impl fmt::Display for ApiError {
             }
             ApiError::Encode { call } => write!(f, "{call}: it cannot be written as JSON"),
             ApiError::InvalidName { what, value } => {
-                write!(
-                    f,
-                    "could not form the request: {what} \"{value}\" is not a valid Kubernetes name"
-                )
+                write!(f, "could not form the request: {what} \"{value}\" is not a valid Kubernetes name")
             }
         }
     }
@@ -349,12 +315,7 @@ mod tests {
     use super::*;
 
     fn answer(code: u16, body: &str) -> ApiError {
-        ApiError::from_answer(
-            Call::on("get", &CLASSES, "default", "x"),
-            code,
-            None,
-            body.as_bytes(),
-        )
+        ApiError::from_answer(Call::on("get", &CLASSES, "default", "x"), code, None, body.as_bytes())
     }
 
     #[test]
@@ -384,21 +345,9 @@ mod tests {
         let exists = r#"{"kind": "Status", "reason": "AlreadyExists"}"#;
         let table: [(&str, u16, &str, Question, bool); 13] = [
             ("conflict", 409, conflict, ApiError::is_conflict, true),
-            (
-                "conflict is not already exists",
-                409,
-                conflict,
-                ApiError::is_already_exists,
-                false,
-            ),
+            ("conflict is not already exists", 409, conflict, ApiError::is_already_exists, false),
             ("already exists", 409, exists, ApiError::is_already_exists, true),
-            (
-                "already exists is not a conflict",
-                409,
-                exists,
-                ApiError::is_conflict,
-                false,
-            ),
+            ("already exists is not a conflict", 409, exists, ApiError::is_conflict, false),
             ("forbidden", 403, "", ApiError::is_forbidden, true),
             ("unauthorized", 401, "", ApiError::is_unauthorized, true),
             ("gone", 410, "", ApiError::is_gone, true),
@@ -407,13 +356,7 @@ mod tests {
             ("503 is retryable", 503, "", ApiError::is_retryable, true),
             ("403 is not retryable", 403, "", ApiError::is_retryable, false),
             ("422 is not retryable", 422, "", ApiError::is_retryable, false),
-            (
-                "409 is not retryable as it stands",
-                409,
-                conflict,
-                ApiError::is_retryable,
-                false,
-            ),
+            ("409 is not retryable as it stands", 409, conflict, ApiError::is_retryable, false),
         ];
         for (name, code, body, question, expected) in table {
             assert_eq!(question(&answer(code, body)), expected, "{name}");
@@ -436,10 +379,7 @@ mod tests {
         assert_eq!(answer(429, body).retry_after(), Some(Duration::from_secs(7)));
         let call = Call::on("get", &CLASSES, "default", "x");
         let header = Some(Duration::from_secs(2));
-        assert_eq!(
-            ApiError::from_answer(call, 429, header, body.as_bytes()).retry_after(),
-            header
-        );
+        assert_eq!(ApiError::from_answer(call, 429, header, body.as_bytes()).retry_after(), header);
     }
 
     #[test]
@@ -449,13 +389,7 @@ mod tests {
         let error = answer(500, &long.to_string());
         assert!(error.to_string().len() < 1_300 && !error.to_string().contains('\n'));
         assert!(error.reason().len() <= LONGEST_REASON_BYTES);
-        for body in [
-            "[]",
-            "null",
-            "{\"kind\": 1}",
-            "{\"kind\": \"Status\", \"message\": {}}",
-            "\u{0}",
-        ] {
+        for body in ["[]", "null", "{\"kind\": 1}", "{\"kind\": \"Status\", \"message\": {}}", "\u{0}"] {
             assert_eq!(answer(500, body).reason(), "InternalError", "{body}");
         }
     }
@@ -463,9 +397,6 @@ mod tests {
     #[test]
     fn a_decoding_error_tells_the_place_and_not_the_value() {
         let error = serde_json::from_str::<u8>("\"hunter2\"").unwrap_err();
-        assert_eq!(
-            json_problem(&error),
-            "a field has the wrong type (line 1, column 9)"
-        );
+        assert_eq!(json_problem(&error), "a field has the wrong type (line 1, column 9)");
     }
 }

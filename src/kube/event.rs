@@ -93,18 +93,11 @@ impl EventSink {
     ) -> std::io::Result<EventSink> {
         let (queue, pending) = sync_channel(LONGEST_QUEUE);
         let wall = settings.wall;
-        let shared = Arc::new(Shared {
-            client,
-            settings,
-            on_drop: Box::new(on_drop),
-            end: Mutex::new(None),
-        });
-        let poster = std::thread::Builder::new()
-            .name("kube-events".to_owned())
-            .spawn({
-                let shared = Arc::clone(&shared);
-                move || shared.run(&pending)
-            })?;
+        let shared = Arc::new(Shared { client, settings, on_drop: Box::new(on_drop), end: Mutex::new(None) });
+        let poster = std::thread::Builder::new().name("kube-events".to_owned()).spawn({
+            let shared = Arc::clone(&shared);
+            move || shared.run(&pending)
+        })?;
         Ok(EventSink {
             limit: Mutex::default(),
             shared,
@@ -122,15 +115,8 @@ impl EventSink {
             Verdict::Repeated => return (self.shared.on_drop)(Dropped::Repeated),
             Verdict::TooMany => return (self.shared.on_drop)(Dropped::RateLimited),
         }
-        let pending = Pending {
-            pod: pod.clone(),
-            reason,
-            message,
-            at: (self.wall)(),
-        };
-        let sent = locked(&self.queue)
-            .as_ref()
-            .map(|queue| queue.try_send(Box::new(pending)));
+        let pending = Pending { pod: pod.clone(), reason, message, at: (self.wall)() };
+        let sent = locked(&self.queue).as_ref().map(|queue| queue.try_send(Box::new(pending)));
         match sent {
             Some(Ok(())) => {}
             Some(Err(TrySendError::Full(_))) => (self.shared.on_drop)(Dropped::QueueFull),
@@ -175,21 +161,13 @@ impl Shared {
     }
 
     fn event(&self, pending: Pending) -> Event {
-        let Pending {
-            pod,
-            reason,
-            message,
-            at,
-        } = pending;
+        let Pending { pod, reason, message, at } = pending;
         let seen = rfc3339_seconds(at);
         let EventSettings { component, node, .. } = &self.settings;
         Event {
             api_version: "v1",
             kind: "Event",
-            metadata: EventMeta {
-                name: name(&pod.name, at),
-                namespace: pod.namespace.clone(),
-            },
+            metadata: EventMeta { name: name(&pod.name, at), namespace: pod.namespace.clone() },
             involved_object: InvolvedObject {
                 api_version: "v1",
                 kind: "Pod",
@@ -200,10 +178,7 @@ impl Shared {
             reason: reason.to_owned(),
             message: printable(&message, LONGEST_MESSAGE_BYTES),
             kind_of_event: "Warning",
-            source: Source {
-                component: component.clone(),
-                host: node.clone(),
-            },
+            source: Source { component: component.clone(), host: node.clone() },
             reporting_component: component.clone(),
             reporting_instance: node.clone(),
             first_timestamp: seen.clone(),

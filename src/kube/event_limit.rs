@@ -51,11 +51,7 @@ impl EventLimit {
             is_within(posted, DIFFERENT_MESSAGE_EVERY)
                 || (posted.message == message && is_within(posted, SAME_MESSAGE_EVERY))
         };
-        if self
-            .posted
-            .get(&key)
-            .is_some_and(|posted| posted.iter().any(repeats))
-        {
+        if self.posted.get(&key).is_some_and(|posted| posted.iter().any(repeats)) {
             return Verdict::Repeated;
         }
         if !self.spend(now) {
@@ -73,9 +69,7 @@ impl EventLimit {
 
     /// Takes one event from the node's allowance, if there is one left.
     fn spend(&mut self, now: Instant) -> bool {
-        let passed = self
-            .debt_at
-            .map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        let passed = self.debt_at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
         let debt = self.debt.saturating_sub(passed);
         let is_allowed = debt + ONE_EVENT_EVERY <= ONE_EVENT_EVERY * BURST;
         self.debt = if is_allowed { debt + ONE_EVENT_EVERY } else { debt };
@@ -90,11 +84,8 @@ impl EventLimit {
             last(posted).is_some_and(|at| now.saturating_duration_since(at) < SAME_MESSAGE_EVERY)
         });
         if self.posted.len() >= MOST_KEYS {
-            let oldest = self
-                .posted
-                .iter()
-                .min_by_key(|(_, posted)| last(posted))
-                .map(|(key, _)| key.clone());
+            let oldest =
+                self.posted.iter().min_by_key(|(_, posted)| last(posted)).map(|(key, _)| key.clone());
             oldest.and_then(|key| self.posted.remove(&key));
         }
     }
@@ -134,11 +125,7 @@ mod tests {
             ("the second", 330, "b", Verdict::Pass),
         ];
         for (name, seconds, message, verdict) in table {
-            assert_eq!(
-                limit.judge("u", "R", message, start + SECOND * seconds),
-                verdict,
-                "{name}"
-            );
+            assert_eq!(limit.judge("u", "R", message, start + SECOND * seconds), verdict, "{name}");
         }
     }
 
@@ -157,8 +144,7 @@ mod tests {
         let start = Instant::now();
         let mut limit = EventLimit::default();
         let mut passed_at = |now: Instant, pods: std::ops::Range<u32>| {
-            pods.filter(|pod| limit.judge(&pod.to_string(), "R", "m", now) == Verdict::Pass)
-                .count()
+            pods.filter(|pod| limit.judge(&pod.to_string(), "R", "m", now) == Verdict::Pass).count()
         };
         assert_eq!(passed_at(start, 0..100), 25);
         assert_eq!(passed_at(start + SECOND * 3, 100..200), 3);
@@ -186,10 +172,7 @@ mod tests {
         let mut limit = EventLimit::default();
         // Filled directly: at one event a second the entries would expire before the memory is full.
         for pod in 0..MOST_KEYS {
-            let posted = Posted {
-                message: 0,
-                at: start + Duration::from_millis(pod as u64),
-            };
+            let posted = Posted { message: 0, at: start + Duration::from_millis(pod as u64) };
             limit.posted.insert((pod.to_string(), "R"), vec![posted]);
         }
         let now = start + SECOND * 10;

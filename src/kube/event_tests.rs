@@ -24,29 +24,18 @@ fn sink(server: &ApiServer) -> (EventSink, Arc<Mutex<Vec<Dropped>>>) {
         node: "n1".into(),
         wall: || SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000),
     };
-    (
-        EventSink::start(client, settings, move |why| seen.lock().unwrap().push(why)).unwrap(),
-        dropped,
-    )
+    (EventSink::start(client, settings, move |why| seen.lock().unwrap().push(why)).unwrap(), dropped)
 }
 
 fn pod(name: &str) -> PodRef {
-    PodRef {
-        namespace: "team".into(),
-        name: name.into(),
-        uid: format!("uid-of-{name}"),
-    }
+    PodRef { namespace: "team".into(), name: name.into(), uid: format!("uid-of-{name}") }
 }
 
 #[test]
 fn a_warning_appears_on_the_pod() {
     let server = ApiServer::start();
     let (sink, dropped) = sink(&server);
-    sink.warn(
-        &pod("web"),
-        "RefreshFailed",
-        format!("could not\nrefresh {}", "x".repeat(5000)),
-    );
+    sink.warn(&pod("web"), "RefreshFailed", format!("could not\nrefresh {}", "x".repeat(5000)));
     assert!(server.wait(PATIENCE, |server| !server.events_for("web").is_empty()));
     let event = server.events_for("web").remove(0);
     let expected = serde_json::json!({
@@ -61,11 +50,7 @@ fn a_warning_appears_on_the_pod() {
         assert_eq!(event[field], *value, "{field}");
     }
     let message = event["message"].as_str().unwrap();
-    assert!(
-        message.starts_with("could not\\nrefresh xxx") && message.len() == 1024,
-        "{}",
-        message.len()
-    );
+    assert!(message.starts_with("could not\\nrefresh xxx") && message.len() == 1024, "{}", message.len());
     assert!(dropped.lock().unwrap().is_empty());
 }
 
@@ -104,18 +89,10 @@ fn a_silent_server_delays_neither_the_caller_nor_the_end() {
     for pod_number in 0..20 {
         sink.warn(&pod(&format!("p{pod_number}")), "R", "m".into());
     }
-    assert!(
-        started.elapsed() < Duration::from_secs(1),
-        "{:?}",
-        started.elapsed()
-    );
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
     let started = Instant::now();
     sink.stop();
-    assert!(
-        started.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        started.elapsed()
-    );
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     assert_eq!(dropped.lock().unwrap().len(), 20);
 }
 
@@ -123,22 +100,8 @@ fn a_silent_server_delays_neither_the_caller_nor_the_end() {
 fn a_hostile_pod_name_is_dropped_without_a_request() {
     let server = ApiServer::start();
     let (sink, dropped) = sink(&server);
-    sink.warn(
-        &PodRef {
-            namespace: "../secrets".into(),
-            ..pod("web")
-        },
-        "R",
-        "m".into(),
-    );
-    sink.warn(
-        &PodRef {
-            name: "a/../b".into(),
-            ..pod("other")
-        },
-        "R",
-        "m".into(),
-    );
+    sink.warn(&PodRef { namespace: "../secrets".into(), ..pod("web") }, "R", "m".into());
+    sink.warn(&PodRef { name: "a/../b".into(), ..pod("other") }, "R", "m".into());
     sink.stop();
     assert!(server.requests().is_empty());
     assert_eq!(*dropped.lock().unwrap(), [Dropped::Refused; 2]);

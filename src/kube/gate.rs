@@ -19,10 +19,7 @@ pub struct Pass<'a>(&'a Gate);
 impl Gate {
     /// A gate that lets `width` holders in at once.
     pub fn new(width: usize) -> Gate {
-        Gate {
-            free: Mutex::new(width),
-            freed: Condvar::new(),
-        }
+        Gate { free: Mutex::new(width), freed: Condvar::new() }
     }
 
     /// Waits for a free place, at most `patience`; `None` when there was none in that time.

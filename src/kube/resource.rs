@@ -17,23 +17,13 @@ pub struct Resource {
 }
 
 /// `secretproviderclasses.secrets-store.csi.x-k8s.io`.
-pub const CLASSES: Resource = Resource {
-    group: "secrets-store.csi.x-k8s.io",
-    version: "v1",
-    plural: "secretproviderclasses",
-};
+pub const CLASSES: Resource =
+    Resource { group: "secrets-store.csi.x-k8s.io", version: "v1", plural: "secretproviderclasses" };
 /// `secretproviderclasspodstatuses.secrets-store.csi.x-k8s.io`.
-pub const POD_STATUSES: Resource = Resource {
-    group: "secrets-store.csi.x-k8s.io",
-    version: "v1",
-    plural: "secretproviderclasspodstatuses",
-};
+pub const POD_STATUSES: Resource =
+    Resource { group: "secrets-store.csi.x-k8s.io", version: "v1", plural: "secretproviderclasspodstatuses" };
 /// Core events.
-pub const EVENTS: Resource = Resource {
-    group: "",
-    version: "v1",
-    plural: "events",
-};
+pub const EVENTS: Resource = Resource { group: "", version: "v1", plural: "events" };
 
 impl Resource {
     /// Path of the namespace's collection.
@@ -46,10 +36,7 @@ impl Resource {
         }
         Ok(match self.group {
             "" => format!("/api/{}/namespaces/{namespace}/{}", self.version, self.plural),
-            group => format!(
-                "/apis/{group}/{}/namespaces/{namespace}/{}",
-                self.version, self.plural
-            ),
+            group => format!("/apis/{group}/{}/namespaces/{namespace}/{}", self.version, self.plural),
         })
     }
 
@@ -74,10 +61,7 @@ impl Resource {
 }
 
 fn invalid(what: &'static str, value: &str) -> ApiError {
-    ApiError::InvalidName {
-        what,
-        value: printable(value, 80),
-    }
+    ApiError::InvalidName { what, value: printable(value, 80) }
 }
 
 /// RFC 1123 label: at most 63 of `a-z0-9-`, beginning and ending with a letter or digit.
@@ -92,11 +76,7 @@ fn is_subdomain(text: &str) -> bool {
 
 fn is_label_of_any_length(text: &str) -> bool {
     let is_edge = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let edges = text
-        .as_bytes()
-        .first()
-        .copied()
-        .zip(text.as_bytes().last().copied());
+    let edges = text.as_bytes().first().copied().zip(text.as_bytes().last().copied());
     edges.is_some_and(|(first, last)| is_edge(first) && is_edge(last))
         && text.bytes().all(|byte| is_edge(byte) || byte == b'-')
 }
@@ -114,14 +94,8 @@ mod tests {
             CLASSES.object("team-a", "db.v1").unwrap(),
             "/apis/secrets-store.csi.x-k8s.io/v1/namespaces/team-a/secretproviderclasses/db.v1"
         );
-        assert_eq!(
-            EVENTS.collection("default").unwrap(),
-            "/api/v1/namespaces/default/events"
-        );
-        assert_eq!(
-            POD_STATUSES.qualified(),
-            "secretproviderclasspodstatuses.secrets-store.csi.x-k8s.io"
-        );
+        assert_eq!(EVENTS.collection("default").unwrap(), "/api/v1/namespaces/default/events");
+        assert_eq!(POD_STATUSES.qualified(), "secretproviderclasspodstatuses.secrets-store.csi.x-k8s.io");
         assert_eq!(EVENTS.qualified(), "events");
     }
 
@@ -151,21 +125,9 @@ mod tests {
         ];
         for name in names {
             let error = CLASSES.object("default", name).unwrap_err();
-            assert!(
-                matches!(error, ApiError::InvalidName { what: "name", .. }),
-                "{name:?}"
-            );
+            assert!(matches!(error, ApiError::InvalidName { what: "name", .. }), "{name:?}");
             let error = CLASSES.object(name, "x").unwrap_err();
-            assert!(
-                matches!(
-                    error,
-                    ApiError::InvalidName {
-                        what: "namespace",
-                        ..
-                    }
-                ),
-                "{name:?}"
-            );
+            assert!(matches!(error, ApiError::InvalidName { what: "namespace", .. }), "{name:?}");
         }
     }
 
@@ -175,18 +137,12 @@ mod tests {
         assert!(CLASSES.object("default", &"a".repeat(254)).is_err());
         assert!(CLASSES.object(&"a".repeat(63), "x").is_ok());
         assert!(CLASSES.object(&"a".repeat(64), "x").is_err());
-        assert!(
-            CLASSES.object("a.b", "x").is_err(),
-            "a namespace is a label, not a subdomain"
-        );
+        assert!(CLASSES.object("a.b", "x").is_err(), "a namespace is a label, not a subdomain");
     }
 
     #[test]
     fn a_refused_name_is_shown_printable_and_short() {
-        let error = CLASSES
-            .object("default", &"\n".repeat(500))
-            .unwrap_err()
-            .to_string();
+        let error = CLASSES.object("default", &"\n".repeat(500)).unwrap_err().to_string();
         assert!(error.len() < 200 && !error.contains('\n'), "{error}");
     }
 }

@@ -16,10 +16,7 @@ impl Retry {
     /// No failure so far; `seed` feeds the jitter.
     pub fn new(seed: u64) -> Retry {
         // Zero is the one state that the generator below never leaves.
-        Retry {
-            failures: 0,
-            noise: seed | 1,
-        }
+        Retry { failures: 0, noise: seed | 1 }
     }
 
     /// The pause before the next attempt, or `None` when it is time to give up: too many attempts, a pause
@@ -30,9 +27,7 @@ impl Retry {
         if self.failures >= MOST_ATTEMPTS || asked > LONGEST_ASKED_PAUSE {
             return None;
         }
-        let doublings = 1u32
-            .checked_shl(self.failures.saturating_sub(1))
-            .unwrap_or(u32::MAX);
+        let doublings = 1u32.checked_shl(self.failures.saturating_sub(1)).unwrap_or(u32::MAX);
         let full = FIRST_PAUSE.saturating_mul(doublings).min(LONGEST_PAUSE);
         let jittered = full / 2 + (full / 2 / JITTER_STEPS) * self.noise(JITTER_STEPS);
         // On top of what was asked for, not instead of it: coming early would only be refused again.
@@ -72,14 +67,8 @@ mod tests {
         let mut retry = Retry::new(42);
         for full_millis in [100, 200, 400, 800, 1600] {
             let pause = retry.pause(None, PLENTY).unwrap();
-            assert!(
-                pause >= Duration::from_millis(full_millis / 2),
-                "{pause:?} of {full_millis}"
-            );
-            assert!(
-                pause <= Duration::from_millis(full_millis),
-                "{pause:?} of {full_millis}"
-            );
+            assert!(pause >= Duration::from_millis(full_millis / 2), "{pause:?} of {full_millis}");
+            assert!(pause <= Duration::from_millis(full_millis), "{pause:?} of {full_millis}");
         }
         assert_eq!(retry.pause(None, PLENTY), None);
     }
@@ -88,11 +77,7 @@ mod tests {
     fn two_seeds_pause_differently() {
         let pauses = |seed| {
             let mut retry = Retry::new(seed);
-            [
-                retry.pause(None, PLENTY),
-                retry.pause(None, PLENTY),
-                retry.pause(None, PLENTY),
-            ]
+            [retry.pause(None, PLENTY), retry.pause(None, PLENTY), retry.pause(None, PLENTY)]
         };
         assert_ne!(pauses(1_234_567), pauses(7_654_321));
         assert_eq!(pauses(99), pauses(99));
@@ -102,19 +87,13 @@ mod tests {
     fn an_asked_pause_is_obeyed_within_the_bound_and_refused_beyond_it() {
         let asked = Duration::from_secs(3);
         assert!(Retry::new(1).pause(Some(asked), PLENTY).unwrap() >= asked);
-        assert_eq!(
-            Retry::new(1).pause(Some(LONGEST_ASKED_PAUSE + asked), PLENTY),
-            None
-        );
+        assert_eq!(Retry::new(1).pause(Some(LONGEST_ASKED_PAUSE + asked), PLENTY), None);
         assert_eq!(Retry::new(1).pause(Some(Duration::MAX), PLENTY), None);
     }
 
     #[test]
     fn a_pause_that_the_budget_does_not_cover_ends_the_retries() {
         assert_eq!(Retry::new(1).pause(None, Duration::from_millis(10)), None);
-        assert_eq!(
-            Retry::new(1).pause(Some(Duration::from_secs(2)), Duration::from_secs(1)),
-            None
-        );
+        assert_eq!(Retry::new(1).pause(Some(Duration::from_secs(2)), Duration::from_secs(1)), None);
     }
 }

@@ -46,12 +46,7 @@ mod tests {
     #[test]
     fn text_is_escaped_and_cut_but_otherwise_left_alone() {
         let table = [
-            (
-                "plain text",
-                "secrets \"x\" not found",
-                100,
-                "secrets \"x\" not found",
-            ),
+            ("plain text", "secrets \"x\" not found", 100, "secrets \"x\" not found"),
             ("a forged log line", "a\nE0101 b", 100, "a\\nE0101 b"),
             ("a terminal escape", "\u{1b}[2J", 100, "\\u{1b}[2J"),
             ("reordering marks", "a\u{202e}b", 100, "a\\u{202e}b"),

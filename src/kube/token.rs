@@ -49,15 +49,8 @@ impl TokenFile {
     /// # Errors
     /// Whatever is wrong with the file; there is no earlier token to fall back to.
     pub fn open(path: &Path, now: Instant) -> Result<TokenFile, TokenError> {
-        let state = State {
-            token: read(path)?,
-            read_at: now,
-            is_failing: false,
-        };
-        Ok(TokenFile {
-            path: path.to_owned(),
-            state: Mutex::new(state),
-        })
+        let state = State { token: read(path)?, read_at: now, is_failing: false };
+        Ok(TokenFile { path: path.to_owned(), state: Mutex::new(state) })
     }
 
     /// The token to send; the file is read again when the last reading is [`REREAD_AFTER`] old.
@@ -109,12 +102,8 @@ fn read(path: &Path) -> Result<SecretString, TokenError> {
     // Room for the largest token from the start: growing would leave copies behind that nothing overwrites.
     let mut bytes = Zeroizing::new(Vec::with_capacity(LARGEST_TOKEN_BYTES + 2));
     let file = File::open(path).map_err(|cause| TokenError::Read { cause })?;
-    let one_too_many = u64::try_from(LARGEST_TOKEN_BYTES)
-        .unwrap_or(u64::MAX)
-        .saturating_add(1);
-    file.take(one_too_many)
-        .read_to_end(&mut bytes)
-        .map_err(|cause| TokenError::Read { cause })?;
+    let one_too_many = u64::try_from(LARGEST_TOKEN_BYTES).unwrap_or(u64::MAX).saturating_add(1);
+    file.take(one_too_many).read_to_end(&mut bytes).map_err(|cause| TokenError::Read { cause })?;
     if bytes.len() > LARGEST_TOKEN_BYTES {
         return Err(TokenError::TooLong);
     }
@@ -193,10 +182,7 @@ mod tests {
         let start = Instant::now();
         let tokens = TokenFile::open(&file.0, start).unwrap();
         let refused = tokens.current(start);
-        assert!(
-            !tokens.replace(&refused, start),
-            "the file still holds the refused token"
-        );
+        assert!(!tokens.replace(&refused, start), "the file still holds the refused token");
         fs::write(&file.0, "two").unwrap();
         assert!(tokens.replace(&refused, start));
         assert_eq!(tokens.current(start).expose(), "two");
@@ -209,19 +195,13 @@ mod tests {
         let tokens = TokenFile::open(&file.0, start).unwrap();
         for (minutes, bad) in [(1, "".as_bytes()), (2, b"a\nb"), (3, b"\xff")] {
             fs::write(&file.0, bad).unwrap();
-            assert_eq!(
-                tokens.current(start + Duration::from_secs(60 * minutes)).expose(),
-                "good"
-            );
+            assert_eq!(tokens.current(start + Duration::from_secs(60 * minutes)).expose(), "good");
             assert!(tokens.state().is_failing);
         }
         fs::remove_file(&file.0).unwrap();
         assert_eq!(tokens.current(start + Duration::from_secs(600)).expose(), "good");
         fs::write(&file.0, "better").unwrap();
-        assert_eq!(
-            tokens.current(start + Duration::from_secs(700)).expose(),
-            "better"
-        );
+        assert_eq!(tokens.current(start + Duration::from_secs(700)).expose(), "better");
         assert!(!tokens.state().is_failing);
     }
 
@@ -235,16 +215,8 @@ mod tests {
                 b"hunter2\nX-Evil: 1".to_vec(),
                 "it holds a byte that may not stand in a header",
             ),
-            (
-                "not ascii",
-                "hünter2".into(),
-                "it holds a byte that may not stand in a header",
-            ),
-            (
-                "too long",
-                vec![b'a'; LARGEST_TOKEN_BYTES + 1],
-                "it is longer than 16384 bytes",
-            ),
+            ("not ascii", "hünter2".into(), "it holds a byte that may not stand in a header"),
+            ("too long", vec![b'a'; LARGEST_TOKEN_BYTES + 1], "it is longer than 16384 bytes"),
         ];
         for (name, content, text) in table {
             let file = Scratch::holding("unusable", &content);

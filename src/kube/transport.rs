@@ -92,17 +92,8 @@ impl Transport {
             None => Vec::new(),
         });
         let agent = agent(&authority, &config.user_agent);
-        let session = Mutex::new(Session {
-            agent,
-            authority,
-            checked_at: now,
-        });
-        Ok(Transport {
-            base,
-            authority_file,
-            user_agent: config.user_agent.clone(),
-            session,
-        })
+        let session = Mutex::new(Session { agent, authority, checked_at: now });
+        Ok(Transport { base, authority_file, user_agent: config.user_agent.clone(), session })
     }
 
     /// Sends one request and reads the whole answer within `time`.
@@ -144,42 +135,24 @@ impl Transport {
             Verb::Create => Method::POST,
             Verb::Update => Method::PUT,
         };
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.base));
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
         request = request.header(ACCEPT, "application/json");
         if let Some(token) = token {
             let bearer = Zeroizing::new(format!("Bearer {}", token.expose()));
-            let mut value = HeaderValue::from_str(&bearer).map_err(|_| Trouble::Protocol {
-                cause: "the token is not a legal header value",
-            })?;
+            let mut value = HeaderValue::from_str(&bearer)
+                .map_err(|_| Trouble::Protocol { cause: "the token is not a legal header value" })?;
             value.set_sensitive(true);
             request = request.header(AUTHORIZATION, value);
         }
-        let illegal = |_| Trouble::Protocol {
-            cause: "the request is not legal",
-        };
+        let illegal = |_| Trouble::Protocol { cause: "the request is not legal" };
         let answer = match body {
             Some(body) => {
-                let request = request
-                    .header(CONTENT_TYPE, "application/json")
-                    .body(body)
-                    .map_err(illegal)?;
-                agent.run(
-                    agent
-                        .configure_request(request)
-                        .timeout_global(Some(time))
-                        .build(),
-                )
+                let request = request.header(CONTENT_TYPE, "application/json").body(body).map_err(illegal)?;
+                agent.run(agent.configure_request(request).timeout_global(Some(time)).build())
             }
             None => {
                 let request = request.body(()).map_err(illegal)?;
-                agent.run(
-                    agent
-                        .configure_request(request)
-                        .timeout_global(Some(time))
-                        .build(),
-                )
+                agent.run(agent.configure_request(request).timeout_global(Some(time)).build())
             }
         };
         read(answer.map_err(trouble)?)
@@ -225,10 +198,7 @@ impl Transport {
 
 /// An agent that trusts `authority` alone.
 fn agent(authority: &[CertificateDer<'static>], user_agent: &str) -> Agent {
-    let roots: Vec<_> = authority
-        .iter()
-        .map(|der| Certificate::from_der(der).to_owned())
-        .collect();
+    let roots: Vec<_> = authority.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
     let tls = TlsConfig::builder()
         .root_certs(RootCerts::new_with_certs(&roots))
         .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -251,25 +221,11 @@ fn agent(authority: &[CertificateDer<'static>], user_agent: &str) -> Agent {
 
 /// Reads the answer to its end.
 fn read(mut answer: Response<Body>) -> Result<Answer, Trouble> {
-    let retry_after = answer
-        .headers()
-        .get(RETRY_AFTER)
-        .and_then(|value| value.to_str().ok());
-    let retry_after = retry_after
-        .and_then(|value| value.trim().parse().ok())
-        .map(Duration::from_secs);
+    let retry_after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let retry_after = retry_after.and_then(|value| value.trim().parse().ok()).map(Duration::from_secs);
     let code = answer.status().as_u16();
-    let body = answer
-        .body_mut()
-        .with_config()
-        .limit(LARGEST_ANSWER_BYTES)
-        .read_to_vec()
-        .map_err(trouble)?;
-    Ok(Answer {
-        code,
-        retry_after,
-        body,
-    })
+    let body = answer.body_mut().with_config().limit(LARGEST_ANSWER_BYTES).read_to_vec().map_err(trouble)?;
+    Ok(Answer { code, retry_after, body })
 }
 
 /// The library's error in our terms.
@@ -277,39 +233,26 @@ fn trouble(error: ureq::Error) -> Trouble {
     use ureq::Timeout;
     match error {
         ureq::Error::Io(cause) => io_trouble(&cause),
-        ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => Trouble::Connect {
-            cause: "timed out".to_owned(),
-        },
+        ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => {
+            Trouble::Connect { cause: "timed out".to_owned() }
+        }
         ureq::Error::Timeout(_) => Trouble::Timeout,
-        ureq::Error::HostNotFound => Trouble::Connect {
-            cause: "its name has no address".to_owned(),
-        },
-        ureq::Error::ConnectionFailed => Trouble::Connect {
-            cause: "failed".to_owned(),
-        },
+        ureq::Error::HostNotFound => Trouble::Connect { cause: "its name has no address".to_owned() },
+        ureq::Error::ConnectionFailed => Trouble::Connect { cause: "failed".to_owned() },
         ureq::Error::Rustls(cause) => Trouble::Tls { cause: shown(&cause) },
-        ureq::Error::Tls(cause) => Trouble::Tls {
-            cause: cause.to_owned(),
-        },
+        ureq::Error::Tls(cause) => Trouble::Tls { cause: cause.to_owned() },
         ureq::Error::BodyExceedsLimit(limit) => Trouble::TooLarge { limit },
-        ureq::Error::LargeResponseHeader(_, limit) => Trouble::TooLarge {
-            limit: u64::try_from(limit).unwrap_or(LARGEST_ANSWER_BYTES),
-        },
+        ureq::Error::LargeResponseHeader(_, limit) => {
+            Trouble::TooLarge { limit: u64::try_from(limit).unwrap_or(LARGEST_ANSWER_BYTES) }
+        }
         // The rest describes bytes of the exchange; its kind is enough.
-        ureq::Error::Protocol(_) => Trouble::Protocol {
-            cause: "the answer is malformed",
-        },
-        _ => Trouble::Protocol {
-            cause: "the library gave no reason",
-        },
+        ureq::Error::Protocol(_) => Trouble::Protocol { cause: "the answer is malformed" },
+        _ => Trouble::Protocol { cause: "the library gave no reason" },
     }
 }
 
 fn io_trouble(cause: &io::Error) -> Trouble {
-    if let Some(tls) = cause
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-    {
+    if let Some(tls) = cause.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         return Trouble::Tls { cause: shown(tls) };
     }
     match cause.kind() {
@@ -341,9 +284,7 @@ impl Resolver for LiteralFirst {
         config: &ureq::config::Config,
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let host = uri
-            .host()
-            .map(|host| host.trim_start_matches('[').trim_end_matches(']'));
+        let host = uri.host().map(|host| host.trim_start_matches('[').trim_end_matches(']'));
         let Some(address) = host.and_then(|host| host.parse::<IpAddr>().ok()) else {
             return self.0.resolve(uri, config, timeout);
         };

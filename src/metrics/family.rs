@@ -57,11 +57,7 @@ impl<M: Child> Family<M> {
         let opts = opts(&series, &[]);
         let labels = series.labels.iter().map(ToString::to_string).collect();
         let desc = Desc::new(opts.fq_name(), opts.help, labels, opts.const_labels).map_err(refused)?;
-        let family = Family(Arc::new(Inner {
-            series,
-            desc,
-            children: Mutex::default(),
-        }));
+        let family = Family(Arc::new(Inner { series, desc, children: Mutex::default() }));
         registry.register(Box::new(family.clone())).map_err(refused)?;
         Ok(family)
     }
@@ -130,9 +126,7 @@ fn opts(series: &Series, values: &[&str]) -> Opts {
     let constant = series.constant.iter().map(|(name, value)| (name, value));
     named
         .chain(constant)
-        .fold(Opts::new(series.name, series.help), |opts, (name, value)| {
-            opts.const_label(*name, *value)
-        })
+        .fold(Opts::new(series.name, series.help), |opts, (name, value)| opts.const_label(*name, *value))
 }
 
 #[cfg(test)]
@@ -140,13 +134,7 @@ mod tests {
     use super::*;
 
     fn series(name: &'static str, labels: &'static [&'static str]) -> Series {
-        Series {
-            name,
-            help: "a test",
-            labels,
-            constant: &[],
-            bounds: &[],
-        }
+        Series { name, help: "a test", labels, constant: &[], bounds: &[] }
     }
 
     #[test]
@@ -169,10 +157,7 @@ mod tests {
     fn a_bad_name_is_refused_when_it_is_registered() {
         let refused = Family::<IntCounter>::register(&Registry::new(), series("not a name", &[]));
         let text = refused.err().unwrap().to_string();
-        assert!(
-            text.starts_with("could not register metric not a name: "),
-            "{text}"
-        );
+        assert!(text.starts_with("could not register metric not a name: "), "{text}");
     }
 
     #[test]

@@ -40,13 +40,7 @@ pub(super) const OTHER: &str = "other";
 fn clean(raw: &str) -> String {
     raw.chars()
         .take(LONGEST_BYTES)
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-') {
-                c
-            } else {
-                '_'
-            }
-        })
+        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-') { c } else { '_' })
         .collect()
 }
 

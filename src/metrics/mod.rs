@@ -101,24 +101,17 @@ impl Metrics {
         let provider = self.provider_that_answered(provider);
         // A call with nothing to do counts without a provider, as dashboards of the established driver
         // expect.
-        let counted = if kind == PublishKind::Skipped {
-            ""
-        } else {
-            &provider
-        };
+        let counted = if kind == PublishKind::Skipped { "" } else { &provider };
         self.node_publish.record(&[counted, OS_TYPE], IntCounter::inc);
         self.publish_duration
-            .record(&[&provider, kind.label()], |histogram| {
-                histogram.observe(elapsed.as_secs_f64())
-            });
+            .record(&[&provider, kind.label()], |histogram| histogram.observe(elapsed.as_secs_f64()));
     }
 
     /// A NodePublishVolume failed, or kept a live volume's old content because of a failure; the latter is
     /// also a [`rotation_failed`](Self::rotation_failed). `provider` is empty where it is not known yet.
     pub fn publish_failed(&self, provider: &str, error_type: &str) {
         let (provider, error_type) = self.failure(provider, error_type);
-        self.node_publish_error
-            .record(&[&provider, &error_type, OS_TYPE], IntCounter::inc);
+        self.node_publish_error.record(&[&provider, &error_type, OS_TYPE], IntCounter::inc);
     }
 
     /// A NodeUnpublishVolume succeeded.
@@ -136,8 +129,7 @@ impl Metrics {
     pub fn rotation_succeeded(&self, provider: &str, rotated: bool, elapsed: Duration) {
         let provider = self.provider_that_answered(provider);
         let rotated = if rotated { ROTATED } else { NOT_ROTATED };
-        self.rotation_reconcile
-            .record(&[&provider, OS_TYPE, rotated], IntCounter::inc);
+        self.rotation_reconcile.record(&[&provider, OS_TYPE, rotated], IntCounter::inc);
         self.rotation_reconcile_duration
             .record(&[OS_TYPE], |histogram| histogram.observe(elapsed.as_secs_f64()));
     }
@@ -154,9 +146,7 @@ impl Metrics {
         let provider = self.provider_that_answered(provider);
         let code = self.grpc_codes.admit(code, GRPC_CODES);
         self.provider_call_duration
-            .record(&[&provider, &code], |histogram| {
-                histogram.observe(elapsed.as_secs_f64())
-            });
+            .record(&[&provider, &code], |histogram| histogram.observe(elapsed.as_secs_f64()));
     }
 
     /// A request to the API server ended. `code` is the HTTP status in digits; anything else counts as
@@ -164,16 +154,14 @@ impl Metrics {
     pub fn api_request(&self, verb: &str, code: &str) {
         let verb = self.verbs.admit(verb, VERBS);
         let is_status = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_digit());
-        self.api_requests
-            .record(&[&verb, if is_status { code } else { "error" }], IntCounter::inc);
+        self.api_requests.record(&[&verb, if is_status { code } else { "error" }], IntCounter::inc);
     }
 
     /// A Kubernetes Secret was brought up to date.
     pub fn sync_succeeded(&self, provider: &str, elapsed: Duration) {
         let provider = self.provider_that_answered(provider);
         self.sync_secret.record(&[&provider, OS_TYPE], IntCounter::inc);
-        self.sync_secret_duration
-            .record(&[OS_TYPE], |histogram| histogram.observe(elapsed.as_secs_f64()));
+        self.sync_secret_duration.record(&[OS_TYPE], |histogram| histogram.observe(elapsed.as_secs_f64()));
     }
 
     /// A Kubernetes Event was not sent.
@@ -189,9 +177,7 @@ impl Metrics {
     /// A CSI call began; it counts as under way until the guard is dropped.
     pub fn call_started(&self) -> CallInFlight {
         self.calls_in_flight.inc();
-        CallInFlight {
-            gauge: self.calls_in_flight.clone(),
-        }
+        CallInFlight { gauge: self.calls_in_flight.clone() }
     }
 
     /// Every series in Prometheus' text format 0.0.4, sorted by name.
@@ -211,11 +197,7 @@ impl Metrics {
 
     fn volume_summary(&self) -> Option<VolumeSummary> {
         // The lock is let go before the source runs, which takes locks of its own.
-        let source = self
-            .volumes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let source = self.volumes.lock().unwrap_or_else(PoisonError::into_inner).clone();
         source.map(|source| source())
     }
 
@@ -224,10 +206,7 @@ impl Metrics {
     }
 
     fn failure(&self, provider: &str, error_type: &str) -> (String, String) {
-        (
-            self.providers.admit(provider, PROVIDERS_CLAIMED),
-            self.error_types.admit(error_type, ERROR_TYPES),
-        )
+        (self.providers.admit(provider, PROVIDERS_CLAIMED), self.error_types.admit(error_type, ERROR_TYPES))
     }
 }
 

@@ -30,9 +30,7 @@ impl Process {
             start_time_seconds: boot.zip(started).map(|(boot, started)| boot + started),
             resident_bytes: status.as_deref().and_then(|text| kibibytes(text, "VmRSS:")),
             virtual_bytes: status.as_deref().and_then(|text| kibibytes(text, "VmSize:")),
-            threads: status
-                .as_deref()
-                .and_then(|text| field(text, "Threads:")?.parse().ok()),
+            threads: status.as_deref().and_then(|text| field(text, "Threads:")?.parse().ok()),
             open_fds: open_fds(),
             max_fds: read("/proc/self/limits").as_deref().and_then(max_fds),
         }
@@ -59,11 +57,8 @@ fn open_fds() -> Option<u64> {
 fn ticks(stat: &str, number: usize) -> Option<f64> {
     // The second field is the program's name in parentheses and may itself hold spaces and parentheses.
     let (_, after_name) = stat.rsplit_once(')')?;
-    let ticks: f64 = after_name
-        .split_ascii_whitespace()
-        .nth(number.checked_sub(FIRST_AFTER_NAME)?)?
-        .parse()
-        .ok()?;
+    let ticks: f64 =
+        after_name.split_ascii_whitespace().nth(number.checked_sub(FIRST_AFTER_NAME)?)?.parse().ok()?;
     Some(ticks / TICKS_PER_SECOND)
 }
 
@@ -80,9 +75,7 @@ fn kibibytes(status: &str, name: &str) -> Option<u64> {
 }
 
 fn max_fds(limits: &str) -> Option<u64> {
-    let line = limits
-        .lines()
-        .find_map(|line| line.strip_prefix("Max open files"))?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_ascii_whitespace().next()?.parse().ok()
 }
 
@@ -130,14 +123,8 @@ mod tests {
     #[test]
     fn fields_are_found_by_name() {
         assert_eq!(kibibytes("Name:\tx\nVmRSS:\t    8 kB\n", "VmRSS:"), Some(8192));
-        assert_eq!(
-            boot_time_seconds("cpu 1 2\nbtime 1700000000\n"),
-            Some(1_700_000_000.0)
-        );
-        assert_eq!(
-            max_fds("Limit Soft Hard\nMax open files            1024   524288  files\n"),
-            Some(1024)
-        );
+        assert_eq!(boot_time_seconds("cpu 1 2\nbtime 1700000000\n"), Some(1_700_000_000.0));
+        assert_eq!(max_fds("Limit Soft Hard\nMax open files            1024   524288  files\n"), Some(1024));
     }
 
     #[test]

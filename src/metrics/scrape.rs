@@ -36,10 +36,7 @@ pub(super) fn volumes(summary: VolumeSummary) -> Vec<MetricFamily> {
     let rows = [
         (series::LIVE_VOLUMES, Some(whole(summary.live))),
         (series::FAILING_VOLUMES, Some(whole(summary.failing))),
-        (
-            series::STALEST_REFRESH,
-            summary.stalest_refresh_age.map(|age| age.as_secs_f64()),
-        ),
+        (series::STALEST_REFRESH, summary.stalest_refresh_age.map(|age| age.as_secs_f64())),
     ];
     rows.into_iter()
         .filter_map(|((name, help), value)| Some(single(name, help, MetricType::GAUGE, value?)))
@@ -50,47 +47,20 @@ pub(super) fn volumes(summary: VolumeSummary) -> Vec<MetricFamily> {
 pub(super) fn process(process: Process) -> Vec<MetricFamily> {
     use MetricType::{COUNTER, GAUGE};
     let rows = [
-        (
-            "process_cpu_seconds_total",
-            "user and system CPU time, in seconds",
-            COUNTER,
-            process.cpu_seconds,
-        ),
+        ("process_cpu_seconds_total", "user and system CPU time, in seconds", COUNTER, process.cpu_seconds),
         (
             "process_start_time_seconds",
             "when the process started, in seconds since the Unix epoch",
             GAUGE,
             process.start_time_seconds,
         ),
-        (
-            "process_resident_memory_bytes",
-            "memory in RAM",
-            GAUGE,
-            process.resident_bytes.map(whole),
-        ),
-        (
-            "process_virtual_memory_bytes",
-            "address space in use",
-            GAUGE,
-            process.virtual_bytes.map(whole),
-        ),
+        ("process_resident_memory_bytes", "memory in RAM", GAUGE, process.resident_bytes.map(whole)),
+        ("process_virtual_memory_bytes", "address space in use", GAUGE, process.virtual_bytes.map(whole)),
         ("process_threads", "threads", GAUGE, process.threads.map(whole)),
-        (
-            "process_open_fds",
-            "open file descriptors",
-            GAUGE,
-            process.open_fds.map(whole),
-        ),
-        (
-            "process_max_fds",
-            "how many file descriptors may be open",
-            GAUGE,
-            process.max_fds.map(whole),
-        ),
+        ("process_open_fds", "open file descriptors", GAUGE, process.open_fds.map(whole)),
+        ("process_max_fds", "how many file descriptors may be open", GAUGE, process.max_fds.map(whole)),
     ];
-    rows.into_iter()
-        .filter_map(|(name, help, kind, value)| Some(single(name, help, kind, value?)))
-        .collect()
+    rows.into_iter().filter_map(|(name, help, kind, value)| Some(single(name, help, kind, value?))).collect()
 }
 
 fn single(name: &str, help: &str, kind: MetricType, value: f64) -> MetricFamily {

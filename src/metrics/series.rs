@@ -105,25 +105,19 @@ pub(super) const CALLS_REJECTED: (&str, &str) = (
 
 pub(super) const CALLS_IN_FLIGHT: (&str, &str) = ("secrets_store_csi_calls_in_flight", "CSI calls under way");
 
-pub(super) const LIVE_VOLUMES: (&str, &str) = (
-    "secrets_store_csi_live_volumes",
-    "volumes that are mounted and complete",
-);
+pub(super) const LIVE_VOLUMES: (&str, &str) =
+    ("secrets_store_csi_live_volumes", "volumes that are mounted and complete");
 
-pub(super) const FAILING_VOLUMES: (&str, &str) = (
-    "secrets_store_csi_failing_volumes",
-    "live volumes whose last refresh failed",
-);
+pub(super) const FAILING_VOLUMES: (&str, &str) =
+    ("secrets_store_csi_failing_volumes", "live volumes whose last refresh failed");
 
 pub(super) const STALEST_REFRESH: (&str, &str) = (
     "secrets_store_csi_stalest_refresh_age_seconds",
     "seconds since the last good refresh of the live volume that has waited longest for one",
 );
 
-pub(super) const BUILD_INFO: (&str, &str) = (
-    "secrets_store_csi_build_info",
-    "always 1; the labels tell which build this is",
-);
+pub(super) const BUILD_INFO: (&str, &str) =
+    ("secrets_store_csi_build_info", "always 1; the labels tell which build this is");
 
 /// Second names for the same numbers: `(the name that is counted, the name that the documents give)`.
 pub(super) const ALIASES: [(&str, &str); 8] = [
@@ -150,13 +144,7 @@ const CONTRACT: Series = Series {
     bounds: &[],
 };
 
-const OWN: Series = Series {
-    name: "",
-    help: "",
-    labels: &[],
-    constant: &[],
-    bounds: &[],
-};
+const OWN: Series = Series { name: "", help: "", labels: &[], constant: &[], bounds: &[] };
 
 /// Eleven steps from 0.1 to 2 s, each 20^0.1 times the one before, with the rounding that the established
 /// driver shows on linux/amd64: a bound is a label, and a query over both drivers adds up only if it is the
@@ -177,6 +165,5 @@ const CONTRACT_BOUNDS_SECONDS: [f64; 11] = [
 
 /// From a call with nothing to do (about a millisecond) to the two minutes after which kubelet gives up;
 /// closest where a healthy provider answers (10 ms to 1 s).
-const BOUNDS_SECONDS: [f64; 15] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0,
-];
+const BOUNDS_SECONDS: [f64; 15] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0];

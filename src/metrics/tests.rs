@@ -8,17 +8,9 @@ fn metrics() -> Metrics {
 
 /// The rendered lines without those of the process, which differ from run to run.
 fn steady(metrics: &Metrics) -> String {
-    let of_process = |line: &str| {
-        line.trim_start_matches("# HELP ")
-            .trim_start_matches("# TYPE ")
-            .starts_with("process_")
-    };
-    metrics
-        .render()
-        .lines()
-        .filter(|line| !of_process(line))
-        .map(|line| format!("{line}\n"))
-        .collect()
+    let of_process =
+        |line: &str| line.trim_start_matches("# HELP ").trim_start_matches("# TYPE ").starts_with("process_");
+    metrics.render().lines().filter(|line| !of_process(line)).map(|line| format!("{line}\n")).collect()
 }
 
 /// The value of the one sample whose line begins with `prefix`.
@@ -66,28 +58,17 @@ fn the_text_equals_the_golden_file() {
         return;
     }
     for (number, (shown, golden)) in text.lines().zip(GOLDEN.lines()).enumerate() {
-        assert_eq!(
-            shown,
-            golden,
-            "line {}; UPDATE_GOLDEN=1 writes the file anew",
-            number + 1
-        );
+        assert_eq!(shown, golden, "line {}; UPDATE_GOLDEN=1 writes the file anew", number + 1);
     }
-    assert_eq!(
-        text.lines().count(),
-        GOLDEN.lines().count(),
-        "one has more lines than the other"
-    );
+    assert_eq!(text.lines().count(), GOLDEN.lines().count(), "one has more lines than the other");
 }
 
 #[test]
 fn labelled_series_are_absent_until_their_first_event() {
     let metrics = metrics();
     let text = steady(&metrics);
-    let names: Vec<&str> = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
-        .collect();
+    let names: Vec<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     assert_eq!(
         names,
         [
@@ -112,16 +93,9 @@ fn every_second_name_carries_the_numbers_of_the_first() {
     let text = steady(&metrics);
     for (counted, documented) in series::ALIASES {
         // A longer name that begins alike is another series.
-        let own = |rest: &&str| {
-            ["{", "_bucket{", "_sum{", "_count{"]
-                .iter()
-                .any(|end| rest.starts_with(end))
-        };
+        let own = |rest: &&str| ["{", "_bucket{", "_sum{", "_count{"].iter().any(|end| rest.starts_with(end));
         let of = |name: &str| -> Vec<&str> {
-            text.lines()
-                .filter_map(|line| line.strip_prefix(name))
-                .filter(own)
-                .collect()
+            text.lines().filter_map(|line| line.strip_prefix(name)).filter(own).collect()
         };
         assert!(!of(counted).is_empty(), "{counted}");
         assert_eq!(of(counted), of(documented), "{counted}");
@@ -146,20 +120,13 @@ fn names_that_never_answered_leave_room_for_providers_that_do() {
         Some(1.0)
     );
     let failed = |line: &str| line.contains("error_type=\"Code1\"") && line.contains("provider=\"vault\"} 1");
-    assert!(
-        text.lines().any(failed),
-        "a provider that answered keeps its name when it fails"
-    );
+    assert!(text.lines().any(failed), "a provider that answered keeps its name when it fails");
     for label in ["provider", "error_type"] {
         let distinct: std::collections::BTreeSet<&str> = text
             .lines()
             .filter_map(|line| line.split_once(&format!("{label}=\""))?.1.split('"').next())
             .collect();
-        assert!(
-            distinct.contains("other") && distinct.len() <= 65,
-            "{label}: {}",
-            distinct.len()
-        );
+        assert!(distinct.contains("other") && distinct.len() <= 65, "{label}: {}", distinct.len());
     }
 }
 
@@ -189,15 +156,9 @@ fn a_refresh_that_changed_nothing_is_not_called_a_rotation() {
 fn a_call_is_in_flight_until_its_guard_is_dropped() {
     let metrics = metrics();
     let (one, two) = (metrics.call_started(), metrics.call_started());
-    assert_eq!(
-        sample(&metrics.render(), "secrets_store_csi_calls_in_flight "),
-        Some(2.0)
-    );
+    assert_eq!(sample(&metrics.render(), "secrets_store_csi_calls_in_flight "), Some(2.0));
     drop((one, two));
-    assert_eq!(
-        sample(&metrics.render(), "secrets_store_csi_calls_in_flight "),
-        Some(0.0)
-    );
+    assert_eq!(sample(&metrics.render(), "secrets_store_csi_calls_in_flight "), Some(0.0));
 }
 
 #[test]
@@ -206,32 +167,19 @@ fn the_volume_gauges_are_read_at_each_scrape() {
     let metrics = metrics();
     let live = Arc::new(AtomicU64::new(0));
     let source = Arc::clone(&live);
-    metrics.watch_volumes(move || VolumeSummary {
-        live: source.load(Ordering::SeqCst),
-        ..Default::default()
-    });
-    assert_eq!(
-        sample(&metrics.render(), "secrets_store_csi_live_volumes "),
-        Some(0.0)
-    );
+    metrics
+        .watch_volumes(move || VolumeSummary { live: source.load(Ordering::SeqCst), ..Default::default() });
+    assert_eq!(sample(&metrics.render(), "secrets_store_csi_live_volumes "), Some(0.0));
     live.store(7, Ordering::SeqCst);
     let text = metrics.render();
     assert_eq!(sample(&text, "secrets_store_csi_live_volumes "), Some(7.0));
-    assert!(
-        !text.contains("secrets_store_csi_stalest_refresh_age_seconds"),
-        "no volume has an age"
-    );
+    assert!(!text.contains("secrets_store_csi_stalest_refresh_age_seconds"), "no volume has an age");
 }
 
 #[test]
 fn process_series_are_there_and_unread_ones_are_not() {
     let text = metrics().render();
-    for name in [
-        "resident_memory_bytes",
-        "cpu_seconds_total",
-        "open_fds",
-        "start_time_seconds",
-    ] {
+    for name in ["resident_memory_bytes", "cpu_seconds_total", "open_fds", "start_time_seconds"] {
         assert!(sample(&text, &format!("process_{name} ")).is_some(), "{name}");
     }
     assert!(scrape::process(Process::default()).is_empty());

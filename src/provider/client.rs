@@ -68,13 +68,7 @@ impl Provider {
         in_hand: Arc<AtomicUsize>,
         limits: CallLimits,
     ) -> Provider {
-        Provider {
-            name,
-            socket,
-            channel,
-            in_hand,
-            limits,
-        }
+        Provider { name, socket, channel, in_hand, limits }
     }
 
     pub(super) fn calls_in_hand(&self) -> Arc<AtomicUsize> {
@@ -110,10 +104,7 @@ impl Provider {
 
     /// Asks for the provider's version: does it answer at all?
     pub fn version(&self, deadline: Deadline) -> Result<String, Status> {
-        let request = pb::VersionRequest {
-            version: API_VERSION.to_owned(),
-            ..pb::VersionRequest::default()
-        };
+        let request = pb::VersionRequest { version: API_VERSION.to_owned(), ..pb::VersionRequest::default() };
         let answer: pb::VersionResponse = self.channel.call(VERSION, &request, deadline)?;
         Ok(answer.runtime_version)
     }
@@ -133,10 +124,7 @@ impl Provider {
 
     /// Says what to do where the library's own words don't.
     fn explain(&self, status: Status) -> Status {
-        match (
-            status.code,
-            status.message.strip_prefix("Received message larger than max"),
-        ) {
+        match (status.code, status.message.strip_prefix("Received message larger than max")) {
             (Code::ResourceExhausted, Some(sizes)) => Status::new(
                 status.code,
                 format!(
@@ -221,17 +209,8 @@ fn from_message(message: pb::MountResponse) -> MountResponse {
     let encoded_bytes = protobuf::Message::compute_size(&message);
     let objects = message.object_version.into_iter();
     MountResponse {
-        objects: objects
-            .map(|object| ObjectVersion {
-                id: object.id,
-                version: object.version,
-            })
-            .collect(),
-        error_code: message
-            .error
-            .into_option()
-            .map(|error| error.code)
-            .unwrap_or_default(),
+        objects: objects.map(|object| ObjectVersion { id: object.id, version: object.version }).collect(),
+        error_code: message.error.into_option().map(|error| error.code).unwrap_or_default(),
         files: message
             .files
             .into_iter()

@@ -11,9 +11,7 @@ impl ProviderName {
     pub fn parse(name: &str) -> Result<ProviderName, InvalidProviderName> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         if name.is_empty() || name.len() > MAX_BYTES || !name.bytes().all(allowed) {
-            return Err(InvalidProviderName {
-                name: name.chars().take(64).collect(),
-            });
+            return Err(InvalidProviderName { name: name.chars().take(64).collect() });
         }
         Ok(ProviderName(name.to_owned()))
     }
@@ -66,21 +64,9 @@ mod tests {
 
     #[test]
     fn a_name_can_never_be_a_path() {
-        for name in [
-            "",
-            "bad/provider/name",
-            "..",
-            "a.b",
-            "é",
-            "a b",
-            "a\0",
-            &"x".repeat(31),
-        ] {
+        for name in ["", "bad/provider/name", "..", "a.b", "é", "a b", "a\0", &"x".repeat(31)] {
             let error = ProviderName::parse(name).unwrap_err().to_string();
-            assert!(
-                error.starts_with("invalid provider: provider \""),
-                "{name:?}: {error}"
-            );
+            assert!(error.starts_with("invalid provider: provider \""), "{name:?}: {error}");
         }
     }
 }

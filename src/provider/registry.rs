@@ -42,12 +42,7 @@ struct Known {
 impl Registry {
     /// Searches `directories` in their order for `<name>.sock`.
     pub fn new(environment: Environment, directories: Vec<PathBuf>, limits: CallLimits) -> Registry {
-        Registry {
-            environment,
-            directories,
-            limits,
-            known: Mutex::default(),
-        }
+        Registry { environment, directories, limits, known: Mutex::default() }
     }
 
     /// The provider of that name as its socket is now. The lock is held for a few `stat`s, never for a call.
@@ -65,14 +60,7 @@ impl Registry {
         let channel = Channel::to_socket(&self.environment, &socket, self.limits.answer_bytes);
         let provider = Provider::new(name.clone(), socket.clone(), channel, in_hand, self.limits);
         let provider = Arc::new(provider);
-        known.insert(
-            name.clone(),
-            Known {
-                socket,
-                id,
-                provider: Arc::clone(&provider),
-            },
-        );
+        known.insert(name.clone(), Known { socket, id, provider: Arc::clone(&provider) });
         Ok(provider)
     }
 
@@ -95,10 +83,7 @@ impl Registry {
                 }
             }
         };
-        self.directories
-            .iter()
-            .find_map(in_directory)
-            .ok_or_else(|| NotFound { name: name.clone() })
+        self.directories.iter().find_map(in_directory).ok_or_else(|| NotFound { name: name.clone() })
     }
 }
 

@@ -38,10 +38,8 @@ impl Attributes {
         if let Some(key) = parameters.keys().find(|key| key.starts_with(KUBELET_PREFIX)) {
             return Err(ReservedParameter { key: key.clone() });
         }
-        let mut merged: BTreeMap<&str, &str> = parameters
-            .iter()
-            .map(|(key, value)| (key.as_str(), value.as_str()))
-            .collect();
+        let mut merged: BTreeMap<&str, &str> =
+            parameters.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
         let mut collisions = Vec::new();
         for (key, value) in &request.attributes {
             let (key, value) = (key.as_str(), value.expose());
@@ -59,17 +57,10 @@ impl Attributes {
             }
         }
         // Newer clusters deliver tokens among the secrets.
-        if let Some(tokens) = request
-            .secrets
-            .get(TOKENS)
-            .filter(|tokens| !tokens.expose().is_empty())
-        {
+        if let Some(tokens) = request.secrets.get(TOKENS).filter(|tokens| !tokens.expose().is_empty()) {
             merged.insert(TOKENS, tokens.expose());
         }
-        Ok(Attributes {
-            json: to_json(&merged),
-            collisions,
-        })
+        Ok(Attributes { json: to_json(&merged), collisions })
     }
 }
 
@@ -79,21 +70,12 @@ pub fn secrets_json(secrets: &BTreeMap<String, SecretString>) -> SecretString {
     if secrets.is_empty() {
         return SecretString::new("null".to_owned());
     }
-    to_json(
-        &secrets
-            .iter()
-            .map(|(key, value)| (key.as_str(), value.expose()))
-            .collect(),
-    )
+    to_json(&secrets.iter().map(|(key, value)| (key.as_str(), value.expose())).collect())
 }
 
 fn to_json(map: &BTreeMap<&str, &str>) -> SecretString {
     // Room for the worst case (every byte escaped as \u00XX), so that no half-grown copy is left in memory.
-    let room = map
-        .iter()
-        .map(|(key, value)| (key.len() + value.len()) * 6 + 8)
-        .sum::<usize>()
-        + 2;
+    let room = map.iter().map(|(key, value)| (key.len() + value.len()) * 6 + 8).sum::<usize>() + 2;
     let mut text = Vec::with_capacity(room);
     // Writing strings into memory cannot fail, and what is written is UTF-8.
     let written = serde_json::to_writer(&mut text, map).is_ok();
@@ -127,10 +109,7 @@ mod tests {
     use crate::volume::target::TargetPath;
 
     fn secret_map(entries: &[(&str, &str)]) -> BTreeMap<String, SecretString> {
-        entries
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), SecretString::new((*v).to_owned())))
-            .collect()
+        entries.iter().map(|(k, v)| ((*k).to_owned(), SecretString::new((*v).to_owned()))).collect()
     }
 
     fn request(attributes: &[(&str, &str)], secrets: &[(&str, &str)]) -> PublishRequest {
@@ -138,11 +117,7 @@ mod tests {
             volume_id: "v".to_owned(),
             target: TargetPath::parse("/t/mount", None).unwrap(),
             class: "c".to_owned(),
-            pod: PodRef {
-                namespace: "ns".to_owned(),
-                name: "p".to_owned(),
-                uid: "u".to_owned(),
-            },
+            pod: PodRef { namespace: "ns".to_owned(), name: "p".to_owned(), uid: "u".to_owned() },
             attributes: secret_map(attributes),
             secrets: secret_map(secrets),
             group: None,
@@ -150,10 +125,7 @@ mod tests {
     }
 
     fn parameters(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
-        entries
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect()
+        entries.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
     }
 
     #[test]
@@ -161,10 +133,7 @@ mod tests {
         let request = request(&[("z", "1"), ("csi.storage.k8s.io/pod.name", "p")], &[]);
         let merged =
             Attributes::merge(&parameters(&[("a", "<&>\"\n")]), &request, Precedence::Class).unwrap();
-        assert_eq!(
-            merged.json.expose(),
-            r#"{"a":"<&>\"\n","csi.storage.k8s.io/pod.name":"p","z":"1"}"#
-        );
+        assert_eq!(merged.json.expose(), r#"{"a":"<&>\"\n","csi.storage.k8s.io/pod.name":"p","z":"1"}"#);
         assert!(merged.collisions.is_empty());
     }
 
@@ -174,10 +143,7 @@ mod tests {
         let class = parameters(&[("address", "good"), ("same", "1")]);
         for (precedence, address) in [(Precedence::Class, "good"), (Precedence::Pod, "evil")] {
             let merged = Attributes::merge(&class, &request, precedence).unwrap();
-            assert_eq!(
-                merged.json.expose(),
-                format!(r#"{{"address":"{address}","same":"1"}}"#)
-            );
+            assert_eq!(merged.json.expose(), format!(r#"{{"address":"{address}","same":"1"}}"#));
             assert_eq!(merged.collisions, ["address"]);
         }
     }
@@ -186,9 +152,7 @@ mod tests {
     fn a_class_cannot_speak_for_kubelet() {
         let class = parameters(&[("csi.storage.k8s.io/serviceAccount.name", "admin")]);
         for precedence in [Precedence::Class, Precedence::Pod] {
-            let refused = Attributes::merge(&class, &request(&[], &[]), precedence)
-                .err()
-                .unwrap();
+            let refused = Attributes::merge(&class, &request(&[], &[]), precedence).err().unwrap();
             assert!(refused.to_string().contains("serviceAccount.name"), "{refused}");
         }
     }
@@ -200,14 +164,8 @@ mod tests {
             let merged = Attributes::merge(&BTreeMap::new(), &request, Precedence::Class).unwrap();
             merged.json.expose().to_owned()
         };
-        assert_eq!(
-            of(&[(TOKENS, "old")], &[(TOKENS, "new")]),
-            format!(r#"{{"{TOKENS}":"new"}}"#)
-        );
-        assert_eq!(
-            of(&[(TOKENS, "old")], &[(TOKENS, "")]),
-            format!(r#"{{"{TOKENS}":"old"}}"#)
-        );
+        assert_eq!(of(&[(TOKENS, "old")], &[(TOKENS, "new")]), format!(r#"{{"{TOKENS}":"new"}}"#));
+        assert_eq!(of(&[(TOKENS, "old")], &[(TOKENS, "")]), format!(r#"{{"{TOKENS}":"old"}}"#));
         assert_eq!(of(&[], &[]), "{}");
     }
 

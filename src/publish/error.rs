@@ -162,10 +162,7 @@ impl fmt::Display for PublishError {
             PublishError::ClassWithReservedParameter { class, source } => write!(f, "{class}: {source}"),
             PublishError::Deadline { before } => write!(f, "the caller's deadline was past before {before}"),
             PublishError::Displaced => {
-                write!(
-                    f,
-                    "the volume was unmounted or covered while it was being made; try again"
-                )
+                write!(f, "the volume was unmounted or covered while it was being made; try again")
             }
             PublishError::Mount(error) => write!(f, "could not mount the volume: {error}"),
             PublishError::Place(error) => error.fmt(f),
@@ -184,11 +181,7 @@ impl fmt::Display for ProviderError {
             ProviderError::InvalidName(error) => connecting(f, error.name(), error),
             ProviderError::Call(status) => status.fmt(f),
             ProviderError::Answered { code } => {
-                write!(
-                    f,
-                    "mount request failed with provider error code {}",
-                    code.escape_debug()
-                )
+                write!(f, "mount request failed with provider error code {}", code.escape_debug())
             }
             ProviderError::NoObjects => write!(f, "missing object versions"),
             ProviderError::Payload(error) => error.fmt(f),
@@ -198,11 +191,7 @@ impl fmt::Display for ProviderError {
 }
 
 fn connecting(f: &mut fmt::Formatter<'_>, name: &str, cause: &dyn fmt::Display) -> fmt::Result {
-    write!(
-        f,
-        "error connecting to provider \"{}\": {cause}",
-        name.escape_debug()
-    )
+    write!(f, "error connecting to provider \"{}\": {cause}", name.escape_debug())
 }
 
 impl From<PlaceError> for PublishError {

@@ -99,21 +99,17 @@ impl Publisher {
         let outcome = self.publish_or_keep(request, deadline, &mut provider);
         let failure = match &outcome {
             Ok(Outcome::Mounted) => {
-                self.metrics
-                    .publish_succeeded(&provider, PublishKind::First, begun.elapsed());
+                self.metrics.publish_succeeded(&provider, PublishKind::First, begun.elapsed());
                 None
             }
             Ok(Outcome::NotDue) => {
-                self.metrics
-                    .publish_succeeded(&provider, PublishKind::Skipped, begun.elapsed());
+                self.metrics.publish_succeeded(&provider, PublishKind::Skipped, begun.elapsed());
                 None
             }
             Ok(Outcome::Refreshed(written)) => {
-                self.metrics
-                    .publish_succeeded(&provider, PublishKind::Refresh, begun.elapsed());
+                self.metrics.publish_succeeded(&provider, PublishKind::Refresh, begun.elapsed());
                 let rotated = *written == Written::Changed;
-                self.metrics
-                    .rotation_succeeded(&provider, rotated, begun.elapsed());
+                self.metrics.rotation_succeeded(&provider, rotated, begun.elapsed());
                 None
             }
             Ok(Outcome::Kept(error)) => {
@@ -126,9 +122,7 @@ impl Publisher {
             self.metrics.publish_failed(&provider, error.reason());
         }
         self.report(request, &outcome);
-        outcome
-            .map(drop)
-            .map_err(|error| error.status(&pod_name(&request.pod)))
+        outcome.map(drop).map_err(|error| error.status(&pod_name(&request.pod)))
     }
 
     /// Removes a volume. Needs neither the API server nor a provider, and what is gone already is fine.
@@ -170,17 +164,10 @@ impl Publisher {
             return Err(missing());
         }
         let internal = |error: &dyn std::fmt::Display| Status::new(Code::Internal, error.to_string());
-        let volume = self
-            .live_volume(target)
-            .map_err(|error| internal(&error))?
-            .ok_or_else(missing)?;
+        let volume = self.live_volume(target).map_err(|error| internal(&error))?.ok_or_else(missing)?;
         let usage = volume.usage().map_err(|error| internal(&error))?;
         let failing = record.failing.map(|failing| {
-            format!(
-                "not refreshed since {}: {}",
-                timestamp::rfc3339_seconds(failing.since),
-                failing.why
-            )
+            format!("not refreshed since {}: {}", timestamp::rfc3339_seconds(failing.since), failing.why)
         });
         Ok(Health { usage, failing })
     }
@@ -201,13 +188,7 @@ impl Publisher {
             return Ok(false);
         };
         let refreshed = Some(volume.refreshed().map_err(PublishError::Mount)?);
-        self.volumes.remember(
-            target.as_str(),
-            Record {
-                refreshed,
-                ..Record::default()
-            },
-        );
+        self.volumes.remember(target.as_str(), Record { refreshed, ..Record::default() });
         Ok(true)
     }
 
@@ -236,12 +217,11 @@ impl Publisher {
                 log::warn!(target_path = target; "taking down a volume that a crash left unfinished");
                 place.take_down()?;
                 let place = Place::open_or_create(&request.target)?;
-                self.first_publish(request, place, deadline, provider)
-                    .map(|()| Outcome::Mounted)
+                self.first_publish(request, place, deadline, provider).map(|()| Outcome::Mounted)
             }
-            Found::NoVolume => self
-                .first_publish(request, place, deadline, provider)
-                .map(|()| Outcome::Mounted),
+            Found::NoVolume => {
+                self.first_publish(request, place, deadline, provider).map(|()| Outcome::Mounted)
+            }
         }
     }
 
@@ -262,9 +242,7 @@ impl Publisher {
         };
         provider.clone_from(&class.provider);
         // From here on dropping the attempt undoes it.
-        let attempt = place
-            .begin(&self.mounter, self.limits)
-            .map_err(PublishError::Mount)?;
+        let attempt = place.begin(&self.mounter, self.limits).map_err(PublishError::Mount)?;
         let volume = attempt.volume();
         let filled = self.fill(request, &class, volume, Vec::new(), deadline)?;
         in_time(deadline, "opening the volume")?;
@@ -351,13 +329,7 @@ impl Publisher {
         let wanted = pod_status::desired(request, &self.node, &[]);
         match KnownPodStatus::find(&self.client, &wanted, budget(deadline), Instant::now()) {
             Ok(Some(found)) => {
-                self.volumes.remember(
-                    target,
-                    Record {
-                        pod_status: Some(found),
-                        ..record.clone()
-                    },
-                );
+                self.volumes.remember(target, Record { pod_status: Some(found), ..record.clone() });
                 false
             }
             Ok(None) => true,
@@ -377,10 +349,7 @@ impl Publisher {
     ) -> Result<Arc<SecretProviderClass>, PublishError> {
         let class = format!("{}/{}", request.pod.namespace, request.class);
         in_time(deadline, "reading the class")?;
-        let found = match self
-            .client
-            .class(&request.pod.namespace, &request.class, budget(deadline))
-        {
+        let found = match self.client.class(&request.pod.namespace, &request.class, budget(deadline)) {
             Ok(found) => found,
             Err(source) => return Err(PublishError::Class { class, source }),
         };
@@ -412,19 +381,12 @@ impl Publisher {
             }
             Written::Unchanged
         } else {
-            let files = answer.files.into_iter().map(|(path, mode, contents)| {
-                (
-                    path,
-                    File {
-                        mode: FileMode::from_provider(mode),
-                        contents,
-                    },
-                )
-            });
+            let files = answer
+                .files
+                .into_iter()
+                .map(|(path, mode, contents)| (path, File { mode: FileMode::from_provider(mode), contents }));
             let payload = Payload::new(files).map_err(ProviderError::Payload)?;
-            volume
-                .write(&payload, request.group, SystemTime::now())
-                .map_err(ProviderError::Write)?
+            volume.write(&payload, request.group, SystemTime::now()).map_err(ProviderError::Write)?
         };
         Ok(Filled { objects, written })
     }
@@ -462,8 +424,7 @@ impl Publisher {
             let begun = Instant::now();
             let answered = provider.mount(&question, deadline);
             let code = answered.as_ref().err().map_or(Code::Ok, |status| status.code);
-            self.metrics
-                .provider_called(name.as_str(), code.name(), begun.elapsed());
+            self.metrics.provider_called(name.as_str(), code.name(), begun.elapsed());
             answered
         });
         if let Some(not_found) = missing {
@@ -471,10 +432,7 @@ impl Publisher {
         }
         let answer = answered.map_err(ProviderError::Call)?;
         if !answer.error_code.is_empty() {
-            return Err(ProviderError::Answered {
-                code: answer.error_code,
-            }
-            .into());
+            return Err(ProviderError::Answered { code: answer.error_code }.into());
         }
         if answer.objects.is_empty() {
             return Err(ProviderError::NoObjects.into());
@@ -506,10 +464,7 @@ impl Publisher {
         refreshed: SystemTime,
     ) {
         let target = request.target.as_str();
-        let recovered = self
-            .volumes
-            .record(target)
-            .is_some_and(|record| record.failing.is_some());
+        let recovered = self.volumes.record(target).is_some_and(|record| record.failing.is_some());
         if recovered {
             log::info!(pod = pod_name(&request.pod), target_path = target; "volume is fresh again");
         }
@@ -556,8 +511,7 @@ impl Publisher {
             Err(PublishError::Busy) => {}
             Err(error) => {
                 log::error!(pod = pod, target_path = target, error:% = error; "could not publish the volume");
-                self.events
-                    .warn(&request.pod, PUBLISH_FAILED, error.status(&pod).message);
+                self.events.warn(&request.pod, PUBLISH_FAILED, error.status(&pod).message);
             }
         }
     }
@@ -571,10 +525,7 @@ impl Publisher {
             Precedence::Pod => "the pod's values are used, as --allow-attribute-override says",
         };
         let keys = collisions.join(", ");
-        let message = format!(
-            "volumeAttributes and class {} both set {keys}: {winner}",
-            request.class
-        );
+        let message = format!("volumeAttributes and class {} both set {keys}: {winner}", request.class);
         self.events.warn(&request.pod, ATTRIBUTE_CONFLICT, message);
     }
 }
@@ -584,11 +535,7 @@ fn pod_name(pod: &PodRef) -> String {
 }
 
 fn in_time(deadline: Deadline, before: &'static str) -> Result<(), PublishError> {
-    if deadline.is_past() {
-        Err(PublishError::Deadline { before })
-    } else {
-        Ok(())
-    }
+    if deadline.is_past() { Err(PublishError::Deadline { before }) } else { Ok(()) }
 }
 
 fn budget(deadline: Deadline) -> Budget {

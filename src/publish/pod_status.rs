@@ -31,10 +31,7 @@ impl KnownPodStatus {
         let (namespace, name) = (&wanted.metadata.namespace, &wanted.metadata.name);
         match client.pod_status(namespace, name, budget) {
             Ok(found) if found.metadata.owner_references == wanted.metadata.owner_references => {
-                Ok(Some(KnownPodStatus {
-                    status: found.status,
-                    seen: now,
-                }))
+                Ok(Some(KnownPodStatus { status: found.status, seen: now }))
             }
             Ok(_of_another_pod) => Ok(None),
             Err(error) if error.is_not_found() => Ok(None),
@@ -52,10 +49,7 @@ pub fn desired(
     let pod = &request.pod;
     let name = name(&pod.name, &pod.namespace, &request.class);
     let mut desired = SecretProviderClassPodStatus::named(&pod.namespace, &name);
-    desired
-        .metadata
-        .labels
-        .insert(NODE_LABEL.to_owned(), label_value(node));
+    desired.metadata.labels.insert(NODE_LABEL.to_owned(), label_value(node));
     desired.metadata.owner_references.push(OwnerReference {
         api_version: "v1".to_owned(),
         kind: "Pod".to_owned(),
@@ -65,10 +59,7 @@ pub fn desired(
     });
     let mut objects: Vec<StatusObject> = objects
         .iter()
-        .map(|object| StatusObject {
-            id: object.id.clone(),
-            version: object.version.clone(),
-        })
+        .map(|object| StatusObject { id: object.id.clone(), version: object.version.clone() })
         .collect();
     objects.sort();
     desired.status = PodStatus {
@@ -106,10 +97,7 @@ pub fn ensure(
             match client.pod_status(namespace, name, budget) {
                 Ok(found) => match merge(found, desired) {
                     None => {
-                        return Ok(KnownPodStatus {
-                            status: desired.status.clone(),
-                            seen: now,
-                        });
+                        return Ok(KnownPodStatus { status: desired.status.clone(), seen: now });
                     }
                     Some(merged) => client.update_pod_status(&merged, budget),
                 },
@@ -120,10 +108,7 @@ pub fn ensure(
         };
         match outcome {
             Ok(_) => {
-                return Ok(KnownPodStatus {
-                    status: desired.status.clone(),
-                    seen: now,
-                });
+                return Ok(KnownPodStatus { status: desired.status.clone(), seen: now });
             }
             // Somebody else was faster, or it belonged to this pod's predecessor on another node: look again.
             Err(error) if error.is_already_exists() || error.is_conflict() => {
@@ -138,15 +123,7 @@ pub fn ensure(
         }
     }
     // There was at least one attempt, and an attempt that does not return leaves its error.
-    last.map_or_else(
-        || {
-            Ok(KnownPodStatus {
-                status: desired.status.clone(),
-                seen: now,
-            })
-        },
-        Err,
-    )
+    last.map_or_else(|| Ok(KnownPodStatus { status: desired.status.clone(), seen: now }), Err)
 }
 
 /// What has to be written so that `found` says what `desired` says, if anything: labels and fields of others
@@ -157,10 +134,7 @@ fn merge(
 ) -> Option<SecretProviderClassPodStatus> {
     let before = found.clone();
     found.metadata.labels.extend(desired.metadata.labels.clone());
-    found
-        .metadata
-        .owner_references
-        .clone_from(&desired.metadata.owner_references);
+    found.metadata.owner_references.clone_from(&desired.metadata.owner_references);
     found.status = desired.status.clone();
     (found != before).then_some(found)
 }
@@ -185,10 +159,7 @@ fn shorten(text: String, limit: usize) -> String {
     let hash = format!("-{:016x}", hasher.finish());
     let kept = text.floor_char_boundary(limit - hash.len());
     // A name must not have anything but a letter or digit before a dash that somebody may split at.
-    let head = text
-        .get(..kept)
-        .unwrap_or_default()
-        .trim_end_matches(['-', '.', '_']);
+    let head = text.get(..kept).unwrap_or_default().trim_end_matches(['-', '.', '_']);
     format!("{head}{hash}")
 }
 
@@ -214,11 +185,7 @@ mod tests {
             volume_id: "v".to_owned(),
             target: TargetPath::parse("/pods/u/mount", None).unwrap(),
             class: "db".to_owned(),
-            pod: PodRef {
-                namespace: "team".to_owned(),
-                name: "web".to_owned(),
-                uid: "u1".to_owned(),
-            },
+            pod: PodRef { namespace: "team".to_owned(), name: "web".to_owned(), uid: "u1".to_owned() },
             attributes: Default::default(),
             secrets: Default::default(),
             group: None,
@@ -226,10 +193,7 @@ mod tests {
     }
 
     fn object(id: &str, version: &str) -> ObjectVersion {
-        ObjectVersion {
-            id: id.to_owned(),
-            version: version.to_owned(),
-        }
+        ObjectVersion { id: id.to_owned(), version: version.to_owned() }
     }
 
     #[test]
@@ -239,12 +203,7 @@ mod tests {
         assert_eq!(status.metadata.labels[NODE_LABEL], "node-1");
         assert_eq!(status.metadata.owner_references[0].uid, "u1");
         assert_eq!(status.status.target_path, "/pods/u/mount");
-        let ids: Vec<_> = status
-            .status
-            .objects
-            .iter()
-            .map(|object| object.id.as_str())
-            .collect();
+        let ids: Vec<_> = status.status.objects.iter().map(|object| object.id.as_str()).collect();
         assert_eq!(ids, ["a", "b"]);
     }
 

@@ -100,10 +100,7 @@ impl Volumes {
         let before = record.failing.as_ref();
         let is_news = before.is_none_or(|failing| failing.why != why);
         let since = before.map_or(now, |failing| failing.since);
-        record.failing = Some(Failing {
-            since,
-            why: why.to_owned(),
-        });
+        record.failing = Some(Failing { since, why: why.to_owned() });
         is_news
     }
 
@@ -172,13 +169,7 @@ mod tests {
     #[test]
     fn only_a_change_of_state_is_news() {
         let volumes = Volumes::default();
-        volumes.remember(
-            "/a",
-            Record {
-                refreshed: Some(at(10)),
-                ..Record::default()
-            },
-        );
+        volumes.remember("/a", Record { refreshed: Some(at(10)), ..Record::default() });
         assert!(volumes.mark_failing("/a", "down", at(20)));
         assert!(!volumes.mark_failing("/a", "down", at(30)));
         assert!(volumes.mark_failing("/a", "forbidden", at(40)));
@@ -190,24 +181,11 @@ mod tests {
         let volumes = Volumes::default();
         assert_eq!(volumes.summary(at(100)), Summary::default());
         for (target, refreshed) in [("/a", 40), ("/b", 90)] {
-            volumes.remember(
-                target,
-                Record {
-                    refreshed: Some(at(refreshed)),
-                    ..Record::default()
-                },
-            );
+            volumes.remember(target, Record { refreshed: Some(at(refreshed)), ..Record::default() });
         }
         volumes.mark_failing("/a", "down", at(95));
         let summary = volumes.summary(at(100));
-        assert_eq!(
-            summary,
-            Summary {
-                live: 2,
-                failing: 1,
-                stalest: Some(Duration::from_secs(60))
-            }
-        );
+        assert_eq!(summary, Summary { live: 2, failing: 1, stalest: Some(Duration::from_secs(60)) });
         volumes.forget("/a");
         assert_eq!(volumes.summary(at(100)).live, 1);
     }

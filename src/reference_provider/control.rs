@@ -60,18 +60,12 @@ impl Control {
         inner.last_attribute_keys = attribute_keys;
         let failure = match inner.failure {
             Some((code, times)) => {
-                inner.failure = times
-                    .checked_sub(1)
-                    .filter(|left| *left > 0)
-                    .map(|left| (code, left));
+                inner.failure = times.checked_sub(1).filter(|left| *left > 0).map(|left| (code, left));
                 Some(code)
             }
             None => None,
         };
-        Arrival {
-            delay: inner.delay,
-            failure,
-        }
+        Arrival { delay: inner.delay, failure }
     }
 
     /// Answers a call that arrived and is not to fail; a success makes the pod one that was mounted before.
@@ -113,10 +107,8 @@ impl Control {
     }
 
     fn contents(&self, query: &Query<'_>) -> Result<String, &'static str> {
-        let object = query
-            .last("object")
-            .filter(|object| !object.is_empty())
-            .ok_or("expected object=<name>")?;
+        let object =
+            query.last("object").filter(|object| !object.is_empty()).ok_or("expected object=<name>")?;
         let mut inner = self.lock();
         let Some(value) = query.last("value") else {
             inner.state.contents.remove(object);
@@ -128,10 +120,7 @@ impl Control {
         inner.set_count = inner.set_count.saturating_add(1);
         let version = format!("v{}", inner.set_count.saturating_add(LAST_FIXED_VERSION));
         let body = format!("contents are set, version {version}\n");
-        let set = SetContents {
-            value: SecretString::new(value.to_owned()),
-            version,
-        };
+        let set = SetContents { value: SecretString::new(value.to_owned()), version };
         inner.state.contents.insert(object.to_owned(), set);
         Ok(body)
     }
@@ -143,9 +132,7 @@ impl Control {
             .ok_or("expected code=<name of a gRPC status code other than OK>")?;
         let times = match query.last("times") {
             None => 1,
-            Some(text) => text
-                .parse::<u32>()
-                .map_err(|_| "expected times=<number of calls>")?,
+            Some(text) => text.parse::<u32>().map_err(|_| "expected times=<number of calls>")?,
         };
         self.lock().failure = Some((code, times)).filter(|(_, times)| *times > 0);
         Ok(format!("calls to fail with {}: {times}\n", code.name))
@@ -225,10 +212,7 @@ struct Query<'a>(&'a [(String, String)]);
 
 impl<'a> Query<'a> {
     fn all(&self, key: &str) -> impl Iterator<Item = &'a str> {
-        self.0
-            .iter()
-            .filter(move |(name, _)| name == key)
-            .map(|(_, value)| value.as_str())
+        self.0.iter().filter(move |(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 
     fn last(&self, key: &str) -> Option<&'a str> {
@@ -250,70 +234,22 @@ const MAX_DELAY: Duration = Duration::from_secs(600);
 
 /// In the order of their numbers, from 1.
 const FAILURE_CODES: [FailureCode; 16] = [
-    FailureCode {
-        name: "CANCELLED",
-        number: 1,
-    },
-    FailureCode {
-        name: "UNKNOWN",
-        number: 2,
-    },
-    FailureCode {
-        name: "INVALID_ARGUMENT",
-        number: 3,
-    },
-    FailureCode {
-        name: "DEADLINE_EXCEEDED",
-        number: 4,
-    },
-    FailureCode {
-        name: "NOT_FOUND",
-        number: 5,
-    },
-    FailureCode {
-        name: "ALREADY_EXISTS",
-        number: 6,
-    },
-    FailureCode {
-        name: "PERMISSION_DENIED",
-        number: 7,
-    },
-    FailureCode {
-        name: "RESOURCE_EXHAUSTED",
-        number: 8,
-    },
-    FailureCode {
-        name: "FAILED_PRECONDITION",
-        number: 9,
-    },
-    FailureCode {
-        name: "ABORTED",
-        number: 10,
-    },
-    FailureCode {
-        name: "OUT_OF_RANGE",
-        number: 11,
-    },
-    FailureCode {
-        name: "UNIMPLEMENTED",
-        number: 12,
-    },
-    FailureCode {
-        name: "INTERNAL",
-        number: 13,
-    },
-    FailureCode {
-        name: "UNAVAILABLE",
-        number: 14,
-    },
-    FailureCode {
-        name: "DATA_LOSS",
-        number: 15,
-    },
-    FailureCode {
-        name: "UNAUTHENTICATED",
-        number: 16,
-    },
+    FailureCode { name: "CANCELLED", number: 1 },
+    FailureCode { name: "UNKNOWN", number: 2 },
+    FailureCode { name: "INVALID_ARGUMENT", number: 3 },
+    FailureCode { name: "DEADLINE_EXCEEDED", number: 4 },
+    FailureCode { name: "NOT_FOUND", number: 5 },
+    FailureCode { name: "ALREADY_EXISTS", number: 6 },
+    FailureCode { name: "PERMISSION_DENIED", number: 7 },
+    FailureCode { name: "RESOURCE_EXHAUSTED", number: 8 },
+    FailureCode { name: "FAILED_PRECONDITION", number: 9 },
+    FailureCode { name: "ABORTED", number: 10 },
+    FailureCode { name: "OUT_OF_RANGE", number: 11 },
+    FailureCode { name: "UNIMPLEMENTED", number: 12 },
+    FailureCode { name: "INTERNAL", number: 13 },
+    FailureCode { name: "UNAVAILABLE", number: 14 },
+    FailureCode { name: "DATA_LOSS", number: 15 },
+    FailureCode { name: "UNAUTHENTICATED", number: 16 },
 ];
 
 #[cfg(test)]
@@ -323,19 +259,11 @@ mod tests {
     const ATTRIBUTES: &str = r#"{"objects":"array:\n- objectName: foo\n","csi.storage.k8s.io/pod.uid":"uid-1","secret":"hunter2"}"#;
 
     fn call() -> MountCall<'static> {
-        MountCall {
-            attributes: ATTRIBUTES,
-            secrets: "null",
-            permission: "420",
-            target_path: "/target",
-        }
+        MountCall { attributes: ATTRIBUTES, secrets: "null", permission: "420", target_path: "/target" }
     }
 
     fn ask(control: &Control, path: &str, query: Asked<'_>) -> (u16, String) {
-        let query: Vec<_> = query
-            .iter()
-            .map(|(key, value)| ((*key).into(), (*value).into()))
-            .collect();
+        let query: Vec<_> = query.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
         control.route(path, &query)
     }
 
@@ -355,16 +283,10 @@ mod tests {
     #[test]
     fn rotation_begins_with_the_second_mount_of_a_pod_and_can_be_switched_back() {
         let control = Control::new();
-        assert_eq!(
-            ask(&control, "/rotation", &[("rotated", "true")]),
-            (200, "rotation is on\n".into())
-        );
+        assert_eq!(ask(&control, "/rotation", &[("rotated", "true")]), (200, "rotation is on\n".into()));
         assert_eq!(foo(&control), pair("secret", "v1"));
         assert_eq!(foo(&control), pair("rotated", "v2"));
-        assert_eq!(
-            ask(&control, "/rotation", &[("rotated", "false")]),
-            (200, "rotation is off\n".into())
-        );
+        assert_eq!(ask(&control, "/rotation", &[("rotated", "false")]), (200, "rotation is off\n".into()));
         assert_eq!(foo(&control), pair("secret", "v1"));
     }
 
@@ -372,14 +294,8 @@ mod tests {
     fn a_mount_that_fails_does_not_count_as_the_pods_first() {
         let control = Control::new();
         ask(&control, "/rotation", &[("rotated", "true")]);
-        let broken = MountCall {
-            target_path: "",
-            ..call()
-        };
-        assert_eq!(
-            control.mount(&broken, Source::Fixed),
-            Err(MountError::NoTargetPath)
-        );
+        let broken = MountCall { target_path: "", ..call() };
+        assert_eq!(control.mount(&broken, Source::Fixed), Err(MountError::NoTargetPath));
         assert_eq!(foo(&control), pair("secret", "v1"));
     }
 
@@ -397,10 +313,7 @@ mod tests {
     #[test]
     fn contents_that_are_set_get_a_new_version_each_time_and_can_be_taken_back() {
         let control = Control::new();
-        assert_eq!(
-            ask(&control, "/contents", &[("object", "foo"), ("value", "a&b")]).0,
-            200
-        );
+        assert_eq!(ask(&control, "/contents", &[("object", "foo"), ("value", "a&b")]).0, 200);
         assert_eq!(foo(&control), pair("a&b", "v3"));
         let (_, body) = ask(&control, "/contents", &[("object", "foo"), ("value", "")]);
         assert_eq!(body, "contents are set, version v4\n");
@@ -425,15 +338,9 @@ mod tests {
         let control = Control::new();
         let failures = |control: &Control| {
             let arrivals: Vec<_> = (0..4).map(|_| control.arrive(&call(), &[]).failure).collect();
-            arrivals
-                .into_iter()
-                .map(|failure| failure.map(|code| code.number))
-                .collect::<Vec<_>>()
+            arrivals.into_iter().map(|failure| failure.map(|code| code.number)).collect::<Vec<_>>()
         };
-        assert_eq!(
-            ask(&control, "/fail", &[("code", "UNAVAILABLE"), ("times", "3")]).0,
-            200
-        );
+        assert_eq!(ask(&control, "/fail", &[("code", "UNAVAILABLE"), ("times", "3")]).0, 200);
         assert_eq!(failures(&control), [Some(14), Some(14), Some(14), None]);
         ask(&control, "/fail", &[("code", "INTERNAL")]);
         assert_eq!(failures(&control), [Some(13), None, None, None]);
@@ -457,10 +364,7 @@ mod tests {
         let control = Control::new();
         let none = r#"{"attribute_keys":[],"current_object_version":[],"mounts":0}"#;
         assert_eq!(ask(&control, "/calls", &[]), (200, format!("{none}\n")));
-        let known = ObjectVersion {
-            id: "secret/foo".into(),
-            version: "v1".into(),
-        };
+        let known = ObjectVersion { id: "secret/foo".into(), version: "v1".into() };
         control.arrive(&call(), &[known.clone(), known.clone()]);
         control.arrive(&call(), &[known]);
         let (_, body) = ask(&control, "/calls", &[]);
@@ -472,13 +376,7 @@ mod tests {
                 "\n"
             )
         );
-        control.arrive(
-            &MountCall {
-                attributes: "hunter2",
-                ..call()
-            },
-            &[],
-        );
+        control.arrive(&MountCall { attributes: "hunter2", ..call() }, &[]);
         assert!(ask(&control, "/calls", &[]).1.contains(r#""attribute_keys":[]"#));
     }
 
@@ -489,66 +387,21 @@ mod tests {
             ("/", &[], 404, "no such switch\n"),
             ("/rotation/", &[("rotated", "true")], 404, "no such switch\n"),
             ("/rotation", &[], 400, "expected rotated=true or rotated=false\n"),
-            (
-                "/rotation",
-                &[("rotated", "yes")],
-                400,
-                "expected rotated=true or rotated=false\n",
-            ),
+            ("/rotation", &[("rotated", "yes")], 400, "expected rotated=true or rotated=false\n"),
             ("/contents", &[("value", "x")], 400, "expected object=<name>\n"),
-            (
-                "/contents",
-                &[("object", ""), ("value", "x")],
-                400,
-                "expected object=<name>\n",
-            ),
-            (
-                "/fail",
-                &[],
-                400,
-                "expected code=<name of a gRPC status code other than OK>\n",
-            ),
-            (
-                "/fail",
-                &[("code", "OK")],
-                400,
-                "expected code=<name of a gRPC status code other than OK>\n",
-            ),
-            (
-                "/fail",
-                &[("code", "ABORTED"), ("times", "-1")],
-                400,
-                "expected times=<number of calls>\n",
-            ),
+            ("/contents", &[("object", ""), ("value", "x")], 400, "expected object=<name>\n"),
+            ("/fail", &[], 400, "expected code=<name of a gRPC status code other than OK>\n"),
+            ("/fail", &[("code", "OK")], 400, "expected code=<name of a gRPC status code other than OK>\n"),
+            ("/fail", &[("code", "ABORTED"), ("times", "-1")], 400, "expected times=<number of calls>\n"),
             ("/delay", &[], 400, "expected ms=<milliseconds, at most 600000>\n"),
-            (
-                "/delay",
-                &[("ms", "600001")],
-                400,
-                "expected ms=<milliseconds, at most 600000>\n",
-            ),
-            (
-                "/delay",
-                &[("ms", "1.5")],
-                400,
-                "expected ms=<milliseconds, at most 600000>\n",
-            ),
+            ("/delay", &[("ms", "600001")], 400, "expected ms=<milliseconds, at most 600000>\n"),
+            ("/delay", &[("ms", "1.5")], 400, "expected ms=<milliseconds, at most 600000>\n"),
         ];
         for (path, query, status, text) in table {
-            assert_eq!(
-                ask(&control, path, query),
-                (status, text.to_owned()),
-                "{path} {query:?}"
-            );
+            assert_eq!(ask(&control, path, query), (status, text.to_owned()), "{path} {query:?}");
         }
         let untouched = control.arrive(&call(), &[]);
-        assert_eq!(
-            untouched,
-            Arrival {
-                delay: Duration::ZERO,
-                failure: None
-            }
-        );
+        assert_eq!(untouched, Arrival { delay: Duration::ZERO, failure: None });
         assert_eq!(foo(&control), pair("secret", "v1"));
         assert_eq!(foo(&control), pair("secret", "v1"));
     }

@@ -28,10 +28,7 @@ pub struct SecretsDir {
 impl SecretsDir {
     /// Takes the directory as it is; it is opened for the first time by [`SecretsDir::read`].
     pub fn new(root: PathBuf) -> SecretsDir {
-        SecretsDir {
-            root,
-            versions: RandomState::new(),
-        }
+        SecretsDir { root, versions: RandomState::new() }
     }
 
     /// Reads all files, sorted by path.
@@ -47,10 +44,7 @@ impl SecretsDir {
         let mut bytes_left = MAX_TOTAL_BYTES;
         let mut pending = vec![(self.root.clone(), String::new(), 0)];
         while let Some((directory, prefix, depth)) = pending.pop() {
-            let fail = |source| DirectoryError::Io {
-                path: directory.clone(),
-                source,
-            };
+            let fail = |source| DirectoryError::Io { path: directory.clone(), source };
             for entry in fs::read_dir(&directory).map_err(fail)? {
                 let entry = entry.map_err(fail)?;
                 let path = entry.path();
@@ -86,11 +80,7 @@ impl SecretsDir {
 
     fn object(&self, path: String, contents: SecretBytes) -> FileObject {
         let version = format!("{:016x}", self.versions.hash_one(contents.expose()));
-        FileObject {
-            path,
-            contents,
-            version,
-        }
+        FileObject { path, contents, version }
     }
 }
 
@@ -141,10 +131,7 @@ pub enum DirectoryError {
 
 impl DirectoryError {
     fn io(path: &Path, source: io::Error) -> DirectoryError {
-        DirectoryError::Io {
-            path: path.to_owned(),
-            source,
-        }
+        DirectoryError::Io { path: path.to_owned(), source }
     }
 }
 
@@ -153,24 +140,13 @@ impl fmt::Display for DirectoryError {
         match self {
             DirectoryError::Io { path, source } => write!(f, "could not read {}: {source}", path.display()),
             DirectoryError::Name { path } => {
-                write!(
-                    f,
-                    "could not serve {}: its name is not UTF-8, rename it",
-                    path.display()
-                )
+                write!(f, "could not serve {}: its name is not UTF-8, rename it", path.display())
             }
             DirectoryError::TooDeep { path } => {
-                write!(
-                    f,
-                    "could not serve {}: more than {MAX_DEPTH} levels down",
-                    path.display()
-                )
+                write!(f, "could not serve {}: more than {MAX_DEPTH} levels down", path.display())
             }
             DirectoryError::TooMany => {
-                write!(
-                    f,
-                    "could not serve the secrets directory: more than {MAX_FILES} files"
-                )
+                write!(f, "could not serve the secrets directory: more than {MAX_FILES} files")
             }
             DirectoryError::TooLarge { path } => write!(
                 f,
@@ -178,11 +154,7 @@ impl fmt::Display for DirectoryError {
                 path.display()
             ),
             DirectoryError::Changed { path } => {
-                write!(
-                    f,
-                    "could not read {}: it changed meanwhile, try again",
-                    path.display()
-                )
+                write!(f, "could not read {}: it changed meanwhile, try again", path.display())
             }
         }
     }
@@ -203,27 +175,19 @@ fn read_file(path: &Path, expected: &Metadata, limit: usize) -> Result<SecretByt
     let file = fs::File::open(path).map_err(fail)?;
     let metadata = file.metadata().map_err(fail)?;
     if (metadata.dev(), metadata.ino()) != (expected.dev(), expected.ino()) || !metadata.is_file() {
-        return Err(DirectoryError::Changed {
-            path: path.to_owned(),
-        });
+        return Err(DirectoryError::Changed { path: path.to_owned() });
     }
     let length = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
     if length > limit {
-        return Err(DirectoryError::TooLarge {
-            path: path.to_owned(),
-        });
+        return Err(DirectoryError::TooLarge { path: path.to_owned() });
     }
     // Allocated once, and one byte over, so that a file that grew is noticed: a buffer that grows along leaves
     // copies behind that nobody overwrites.
     let mut contents = Vec::with_capacity(length.saturating_add(1));
-    file.take(metadata.len().saturating_add(1))
-        .read_to_end(&mut contents)
-        .map_err(fail)?;
+    file.take(metadata.len().saturating_add(1)).read_to_end(&mut contents).map_err(fail)?;
     let contents = SecretBytes::new(contents);
     if contents.len() != length {
-        return Err(DirectoryError::Changed {
-            path: path.to_owned(),
-        });
+        return Err(DirectoryError::Changed { path: path.to_owned() });
     }
     Ok(contents)
 }
@@ -249,11 +213,7 @@ mod tests {
     impl Scratch {
         fn new() -> Scratch {
             static NEXT: AtomicU32 = AtomicU32::new(0);
-            let name = format!(
-                "secrets-dir-{}-{}",
-                std::process::id(),
-                NEXT.fetch_add(1, Ordering::Relaxed)
-            );
+            let name = format!("secrets-dir-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
             let path = std::env::temp_dir().join(name);
             fs::create_dir(&path).unwrap();
             Scratch(path)
@@ -333,10 +293,7 @@ mod tests {
         scratch.write(&format!("{}x", "d/".repeat(MAX_DEPTH)), b"");
         assert_eq!(scratch.dir().read().unwrap().len(), 1);
         scratch.write(&format!("{}x", "d/".repeat(MAX_DEPTH + 1)), b"");
-        assert!(matches!(
-            scratch.dir().read(),
-            Err(DirectoryError::TooDeep { .. })
-        ));
+        assert!(matches!(scratch.dir().read(), Err(DirectoryError::TooDeep { .. })));
 
         let scratch = Scratch::new();
         fs::write(scratch.0.join(std::ffi::OsStr::from_bytes(b"\xff")), b"").unwrap();
@@ -350,12 +307,7 @@ mod tests {
         assert_eq!(scratch.dir().read().unwrap()[0].contents.len(), MAX_TOTAL_BYTES);
         scratch.write("b", b"1");
         let error = scratch.dir().read().unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .ends_with("more than 3145728 bytes in the secrets directory"),
-            "{error}"
-        );
+        assert!(error.to_string().ends_with("more than 3145728 bytes in the secrets directory"), "{error}");
 
         let scratch = Scratch::new();
         (0..=MAX_FILES).for_each(|index| scratch.write(&index.to_string(), b""));

@@ -68,10 +68,7 @@ fn run(config: ProviderConfig) -> Result<(), String> {
     if let Some(http) = &_http {
         log::info!(address:% = http.local_addr(); "serving switches");
     }
-    let provider = Arc::new(Provider {
-        control,
-        secrets: config.secrets_dir.map(SecretsDir::new),
-    });
+    let provider = Arc::new(Provider { control, secrets: config.secrets_dir.map(SecretsDir::new) });
     let metrics = Arc::new(Metrics::new("", "").map_err(|error| error.to_string())?);
     let pool = Pool::start(MAX_CALLS, MAX_CALLS).map_err(|error| error.to_string())?;
     let methods = provider.methods(pool.clone(), metrics);
@@ -96,25 +93,19 @@ impl Provider {
     fn methods(self: Arc<Self>, pool: Pool, metrics: Arc<Metrics>) -> Methods {
         let provider = self;
         Methods::new(pool, metrics)
-            .unary(
-                "/v1alpha1.CSIDriverProvider/Version",
-                |call, _: pb::VersionRequest| {
-                    only_localhost(&call)?;
-                    Ok(pb::VersionResponse {
-                        version: "v1alpha1".to_owned(),
-                        runtime_name: "E2EMockProvider".to_owned(),
-                        runtime_version: "v0.0.10".to_owned(),
-                        ..Default::default()
-                    })
-                },
-            )
-            .unary(
-                "/v1alpha1.CSIDriverProvider/Mount",
-                move |call, request: pb::MountRequest| {
-                    only_localhost(&call)?;
-                    provider.mount(&request)
-                },
-            )
+            .unary("/v1alpha1.CSIDriverProvider/Version", |call, _: pb::VersionRequest| {
+                only_localhost(&call)?;
+                Ok(pb::VersionResponse {
+                    version: "v1alpha1".to_owned(),
+                    runtime_name: "E2EMockProvider".to_owned(),
+                    runtime_version: "v0.0.10".to_owned(),
+                    ..Default::default()
+                })
+            })
+            .unary("/v1alpha1.CSIDriverProvider/Mount", move |call, request: pb::MountRequest| {
+                only_localhost(&call)?;
+                provider.mount(&request)
+            })
     }
 
     fn mount(&self, request: &pb::MountRequest) -> Result<pb::MountResponse, Status> {
@@ -127,10 +118,7 @@ impl Provider {
         let current: Vec<_> = request
             .current_object_version
             .iter()
-            .map(|object| ObjectVersion {
-                id: object.id.clone(),
-                version: object.version.clone(),
-            })
+            .map(|object| ObjectVersion { id: object.id.clone(), version: object.version.clone() })
             .collect();
         let arrival = self.control.arrive(&call, &current);
         // A provider that takes its time, as a test asked for.
@@ -140,17 +128,10 @@ impl Provider {
             return Err(Status::new(Code::from_wire(failure.number), text));
         }
         let unknown = |error: &dyn std::fmt::Display| Status::new(Code::Unknown, error.to_string());
-        let files = self
-            .secrets
-            .as_ref()
-            .map(SecretsDir::read)
-            .transpose()
-            .map_err(|error| unknown(&error))?;
+        let files =
+            self.secrets.as_ref().map(SecretsDir::read).transpose().map_err(|error| unknown(&error))?;
         let source = files.as_deref().map_or(Source::Fixed, Source::Files);
-        self.control
-            .mount(&call, source)
-            .map(to_message)
-            .map_err(|error| unknown(&error))
+        self.control.mount(&call, source).map(to_message).map_err(|error| unknown(&error))
     }
 }
 
@@ -159,10 +140,7 @@ fn only_localhost(call: &Call) -> Result<(), Status> {
     if call.is_for_localhost {
         Ok(())
     } else {
-        Err(Status::new(
-            Code::Internal,
-            "the call's authority is not localhost",
-        ))
+        Err(Status::new(Code::Internal, "the call's authority is not localhost"))
     }
 }
 

@@ -31,31 +31,18 @@ pub fn mount(call: &MountCall<'_>, state: &State, source: Source<'_>) -> Result<
 
     let pod_uid = attributes.get(POD_UID_KEY).unwrap_or_default();
     let rotated = state.rotation && state.mounted_pods.contains(pod_uid);
-    let mut answer = Answer {
-        pod_uid: pod_uid.to_owned(),
-        files: Vec::new(),
-        versions: Vec::new(),
-    };
+    let mut answer = Answer { pod_uid: pod_uid.to_owned(), files: Vec::new(), versions: Vec::new() };
     for name in wanted(&attributes, source)? {
         let (contents, version) = object(&name, state, source, rotated)?;
-        answer.versions.push(ObjectVersion {
-            id: format!("secret/{name}"),
-            version,
-        });
-        answer.files.push(File {
-            path: name,
-            mode: UNSET_MODE,
-            contents,
-        });
+        answer.versions.push(ObjectVersion { id: format!("secret/{name}"), version });
+        answer.files.push(File { path: name, mode: UNSET_MODE, contents });
     }
     Ok(answer)
 }
 
 /// The keys of a call's attributes, sorted; empty when the text is no attributes at all.
 pub fn attribute_keys(attributes: &str) -> Vec<String> {
-    Attributes::parse(attributes)
-        .map(|attributes| attributes.0.into_keys().collect())
-        .unwrap_or_default()
+    Attributes::parse(attributes).map(|attributes| attributes.0.into_keys().collect()).unwrap_or_default()
 }
 
 /// The texts of a Mount call, as they arrived. The attributes and the secrets must not be printed.
@@ -181,11 +168,7 @@ pub enum Part {
 impl MountError {
     /// Keeps the place and drops serde's text, which quotes the value that it stumbled over.
     fn parse(part: Part, error: &serde_json::Error) -> MountError {
-        MountError::Malformed {
-            part,
-            line: error.line(),
-            column: error.column(),
-        }
+        MountError::Malformed { part, line: error.line(), column: error.column() }
     }
 }
 
@@ -199,10 +182,7 @@ impl fmt::Display for MountError {
                     Part::Permission => ("permission", "a JSON number"),
                     Part::Tokens => ("service account tokens", "a JSON object"),
                 };
-                write!(
-                    f,
-                    "could not parse {noun}: expected {expected}, line {line} column {column}"
-                )
+                write!(f, "could not parse {noun}: expected {expected}, line {line} column {column}")
             }
             MountError::NoTargetPath => f.write_str("target path is not set"),
             MountError::NoTokens => f.write_str("service account tokens is not set"),
@@ -212,10 +192,7 @@ impl fmt::Display for MountError {
             MountError::NoObjects => f.write_str("objects is not set"),
             MountError::Objects(error) => error.fmt(f),
             MountError::UnknownObject { name } => {
-                write!(
-                    f,
-                    "could not find object {name:?}: no such file in the secrets directory"
-                )
+                write!(f, "could not find object {name:?}: no such file in the secrets directory")
             }
         }
     }
@@ -236,19 +213,12 @@ struct Attributes(BTreeMap<String, SecretString>);
 impl Attributes {
     fn parse(text: &str) -> Result<Attributes, MountError> {
         let map = object_or_null::<String>(text, Part::Attributes)?;
-        Ok(Attributes(
-            map.into_iter()
-                .map(|(key, value)| (key, SecretString::new(value)))
-                .collect(),
-        ))
+        Ok(Attributes(map.into_iter().map(|(key, value)| (key, SecretString::new(value))).collect()))
     }
 
     /// The value of an attribute that is there and not empty.
     fn get(&self, key: &str) -> Option<&str> {
-        self.0
-            .get(key)
-            .map(SecretString::expose)
-            .filter(|value| !value.is_empty())
+        self.0.get(key).map(SecretString::expose).filter(|value| !value.is_empty())
     }
 }
 
@@ -268,9 +238,7 @@ fn check_tokens(attributes: &Attributes, audiences: &[String]) -> Result<(), Mou
     let Tokens(tokens) =
         serde_json::from_str(text).map_err(|error| MountError::parse(Part::Tokens, &error))?;
     match audiences.iter().find(|audience| !tokens.contains_key(*audience)) {
-        Some(audience) => Err(MountError::NoTokenFor {
-            audience: audience.clone(),
-        }),
+        Some(audience) => Err(MountError::NoTokenFor { audience: audience.clone() }),
         None => Ok(()),
     }
 }
@@ -299,20 +267,14 @@ fn object(
     rotated: bool,
 ) -> Result<(SecretBytes, String), MountError> {
     if let Some(set) = state.contents.get(name) {
-        return Ok((
-            SecretBytes::new(set.value.expose().as_bytes().to_vec()),
-            set.version.clone(),
-        ));
+        return Ok((SecretBytes::new(set.value.expose().as_bytes().to_vec()), set.version.clone()));
     }
     let (contents, version) = match source {
         Source::Files(files) => {
-            let file =
-                files
-                    .iter()
-                    .find(|file| file.path == name)
-                    .ok_or_else(|| MountError::UnknownObject {
-                        name: name.to_owned(),
-                    })?;
+            let file = files
+                .iter()
+                .find(|file| file.path == name)
+                .ok_or_else(|| MountError::UnknownObject { name: name.to_owned() })?;
             return Ok((file.contents.clone(), file.version.clone()));
         }
         Source::Fixed if rotated => ("rotated", "v2"),
@@ -354,12 +316,7 @@ mod tests {
     }
 
     fn call(attributes: &str) -> MountCall<'_> {
-        MountCall {
-            attributes,
-            secrets: "null",
-            permission: "420",
-            target_path: "/target",
-        }
+        MountCall { attributes, secrets: "null", permission: "420", target_path: "/target" }
     }
 
     /// Path, contents and version of every object; also checks what is the same for all of them.
@@ -383,77 +340,46 @@ mod tests {
             shown(&answer),
             [
                 ("foo", "secret", "v1"),
-                (
-                    "fookey",
-                    "-----BEGIN PUBLIC KEY-----\nThis is mock key\n-----END PUBLIC KEY-----",
-                    "v1"
-                ),
+                ("fookey", "-----BEGIN PUBLIC KEY-----\nThis is mock key\n-----END PUBLIC KEY-----", "v1"),
             ]
         );
     }
 
     #[test]
     fn a_pod_that_was_mounted_before_gets_rotated_objects_and_another_pod_does_not() {
-        let state = State {
-            rotation: true,
-            mounted_pods: BTreeSet::from(["uid-1".into()]),
-            ..State::default()
-        };
+        let state =
+            State { rotation: true, mounted_pods: BTreeSet::from(["uid-1".into()]), ..State::default() };
         let again = mount(&call(&attributes(&[])), &state, Source::Fixed).unwrap();
-        assert_eq!(
-            shown(&again),
-            [("foo", "rotated", "v2"), ("fookey", "rotated", "v2")]
-        );
+        assert_eq!(shown(&again), [("foo", "rotated", "v2"), ("fookey", "rotated", "v2")]);
         let text = attributes(&[(POD_UID_KEY, "uid-2")]);
         let first = mount(&call(&text), &state, Source::Fixed).unwrap();
         assert_eq!(shown(&first)[0], ("foo", "secret", "v1"));
-        let off = State {
-            rotation: false,
-            ..state
-        };
-        assert_eq!(
-            shown(&mount(&call(&attributes(&[])), &off, Source::Fixed).unwrap())[0].1,
-            "secret"
-        );
+        let off = State { rotation: false, ..state };
+        assert_eq!(shown(&mount(&call(&attributes(&[])), &off, Source::Fixed).unwrap())[0].1, "secret");
     }
 
     #[test]
     fn a_token_is_required_for_each_audience_that_is_checked() {
-        let state = State {
-            audiences: vec!["aud1".into()],
-            ..State::default()
-        };
+        let state = State { audiences: vec!["aud1".into()], ..State::default() };
         let tokens = r#"{"aud1":{"token":"t","expirationTimestamp":"2030-01-01T00:00:00Z"}}"#;
         let text = attributes(&[(TOKENS_KEY, tokens)]);
         assert_eq!(mount(&call(&text), &state, Source::Fixed).unwrap().files.len(), 2);
 
-        let state = State {
-            audiences: vec!["aud1".into(), "aud2".into()],
-            ..State::default()
-        };
+        let state = State { audiences: vec!["aud1".into(), "aud2".into()], ..State::default() };
         let error = mount(&call(&text), &state, Source::Fixed).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "service account token for audience aud2 is not set"
-        );
+        assert_eq!(error.to_string(), "service account token for audience aud2 is not set");
     }
 
     #[test]
     fn empty_tokens_are_an_error_while_an_audience_is_checked() {
-        let state = State {
-            audiences: vec!["aud1".into()],
-            ..State::default()
-        };
+        let state = State { audiences: vec!["aud1".into()], ..State::default() };
         for text in [attributes(&[]), attributes(&[(TOKENS_KEY, "")])] {
             let error = mount(&call(&text), &state, Source::Fixed).unwrap_err();
             assert_eq!(error.to_string(), "service account tokens is not set");
         }
         let text = attributes(&[(TOKENS_KEY, "{}")]);
         let error = mount(&call(&text), &state, Source::Fixed).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "service account token for audience aud1 is not set"
-        );
+        assert_eq!(error.to_string(), "service account token for audience aud1 is not set");
     }
 
     #[test]
@@ -465,21 +391,12 @@ mod tests {
 
     #[test]
     fn contents_that_a_test_set_win_over_the_source_and_over_rotation() {
-        let set = SetContents {
-            value: SecretString::new("mine".into()),
-            version: "v3".into(),
-        };
-        let mut state = State {
-            rotation: true,
-            mounted_pods: BTreeSet::from(["uid-1".into()]),
-            ..State::default()
-        };
+        let set = SetContents { value: SecretString::new("mine".into()), version: "v3".into() };
+        let mut state =
+            State { rotation: true, mounted_pods: BTreeSet::from(["uid-1".into()]), ..State::default() };
         state.contents.insert("foo".into(), set);
         let answer = mount(&call(&attributes(&[])), &state, Source::Fixed).unwrap();
-        assert_eq!(
-            shown(&answer),
-            [("foo", "mine", "v3"), ("fookey", "rotated", "v2")]
-        );
+        assert_eq!(shown(&answer), [("foo", "mine", "v3"), ("fookey", "rotated", "v2")]);
     }
 
     fn files() -> Vec<FileObject> {
@@ -528,101 +445,55 @@ mod tests {
         let table = [
             (
                 "empty attributes",
-                MountCall {
-                    attributes: "",
-                    ..call(&good)
-                },
+                MountCall { attributes: "", ..call(&good) },
                 "could not parse attributes: expected a JSON object of strings or null, line 1 column 0",
             ),
             (
                 "a number among the attributes",
-                MountCall {
-                    attributes: r#"{"a":4242}"#,
-                    ..call(&good)
-                },
+                MountCall { attributes: r#"{"a":4242}"#, ..call(&good) },
                 "could not parse attributes: expected a JSON object of strings or null, line 1 column 9",
             ),
             (
                 "secrets as text",
-                MountCall {
-                    secrets: "\"hunter2\"",
-                    ..call(&good)
-                },
+                MountCall { secrets: "\"hunter2\"", ..call(&good) },
                 "could not parse secrets: expected a JSON object or null, line 1 column 9",
             ),
             (
                 "secrets that end early",
-                MountCall {
-                    secrets: r#"{"a":"hunter2""#,
-                    ..call(&good)
-                },
+                MountCall { secrets: r#"{"a":"hunter2""#, ..call(&good) },
                 "could not parse secrets: expected a JSON object or null, line 1 column 14",
             ),
             (
                 "an octal permission",
-                MountCall {
-                    permission: "0644",
-                    ..call(&good)
-                },
+                MountCall { permission: "0644", ..call(&good) },
                 "could not parse permission: expected a JSON number, line 1 column 2",
             ),
-            (
-                "no target path",
-                MountCall {
-                    target_path: "",
-                    ..call(&good)
-                },
-                "target path is not set",
-            ),
+            ("no target path", MountCall { target_path: "", ..call(&good) }, "target path is not set"),
             (
                 "tokens as text",
                 call(&tokens),
                 "could not parse service account tokens: expected a JSON object, line 1 column 9",
             ),
-            (
-                "no objects",
-                call(&no_objects),
-                "service account tokens is not set",
-            ),
-            (
-                "no objects either",
-                call("null"),
-                "service account tokens is not set",
-            ),
+            ("no objects", call(&no_objects), "service account tokens is not set"),
+            ("no objects either", call("null"), "service account tokens is not set"),
         ];
-        let checked = State {
-            audiences: vec!["aud1".into()],
-            ..State::default()
-        };
+        let checked = State { audiences: vec!["aud1".into()], ..State::default() };
         for (name, call, text) in table {
-            assert_eq!(
-                mount(&call, &checked, Source::Fixed).unwrap_err().to_string(),
-                text,
-                "{name}"
-            );
+            assert_eq!(mount(&call, &checked, Source::Fixed).unwrap_err().to_string(), text, "{name}");
         }
 
         let error = mount(&call(&no_objects), &State::default(), Source::Fixed).unwrap_err();
         assert_eq!(error.to_string(), "objects is not set");
         let error = mount(&call(&bad_objects), &State::default(), Source::Fixed).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "could not read objects: line 1: expected `key: value`"
-        );
+        assert_eq!(error.to_string(), "could not read objects: line 1: expected `key: value`");
     }
 
     #[test]
     fn secrets_may_be_null_or_any_object() {
         let text = attributes(&[]);
         for secrets in ["null", "{}", r#"{"username":"u"}"#] {
-            let call = MountCall {
-                secrets,
-                ..call(&text)
-            };
-            assert!(
-                mount(&call, &State::default(), Source::Fixed).is_ok(),
-                "{secrets}"
-            );
+            let call = MountCall { secrets, ..call(&text) };
+            assert!(mount(&call, &State::default(), Source::Fixed).is_ok(), "{secrets}");
         }
     }
 
@@ -630,9 +501,6 @@ mod tests {
     fn nothing_printed_about_an_answer_shows_its_contents() {
         let answer = mount(&call(&attributes(&[])), &State::default(), Source::Fixed).unwrap();
         let printed = format!("{answer:?}");
-        assert!(
-            printed.contains("SecretBytes(6 bytes)") && !printed.contains("mock key"),
-            "{printed}"
-        );
+        assert!(printed.contains("SecretBytes(6 bytes)") && !printed.contains("mock key"), "{printed}");
     }
 }

@@ -36,15 +36,7 @@ pub fn parse(text: &str) -> Result<Vec<ObjectRef>, ObjectsError> {
     }
     let lines = lines(text.lines(), 1)?;
     let mut rest = lines.as_slice();
-    if let [
-        Line {
-            indent: 0,
-            text: "---",
-            ..
-        },
-        tail @ ..,
-    ] = rest
-    {
+    if let [Line { indent: 0, text: "---", .. }, tail @ ..] = rest {
         rest = tail;
     }
     let Some((head, mut rest)) = rest.split_first() else {
@@ -63,10 +55,8 @@ pub fn parse(text: &str) -> Result<Vec<ObjectRef>, ObjectsError> {
         if column < head_indent(&lines) || head.indent != column {
             return Err(Problem::Indentation.at(head.number));
         }
-        let Some(first) = head
-            .text
-            .strip_prefix('-')
-            .filter(|first| first.is_empty() || first.starts_with(' '))
+        let Some(first) =
+            head.text.strip_prefix('-').filter(|first| first.is_empty() || first.starts_with(' '))
         else {
             return Err(Problem::NotAnItem.at(head.number));
         };
@@ -180,30 +170,20 @@ fn lines<'a>(text: impl Iterator<Item = &'a str>, first: usize) -> Result<Vec<Li
         if unindented.starts_with('\t') {
             return Err(Problem::Tab.at(number));
         }
-        lines.push(Line {
-            number,
-            indent: raw.len().saturating_sub(unindented.len()),
-            text,
-        });
+        lines.push(Line { number, indent: raw.len().saturating_sub(unindented.len()), text });
     }
     Ok(lines)
 }
 
 /// The column of `array`: of the first line that is no document marker.
 fn head_indent(lines: &[Line<'_>]) -> usize {
-    lines
-        .iter()
-        .find(|line| line.text != "---")
-        .map_or(0, |line| line.indent)
+    lines.iter().find(|line| line.text != "---").map_or(0, |line| line.indent)
 }
 
 /// One item: `first` is what follows its dash, `body` the deeper lines below.
 fn item(head: &Line<'_>, first: &str, body: &[Line<'_>]) -> Result<ObjectRef, ObjectsError> {
     let inner = first.trim_start();
-    let column = head
-        .indent
-        .saturating_add(1)
-        .saturating_add(first.len().saturating_sub(inner.len()));
+    let column = head.indent.saturating_add(1).saturating_add(first.len().saturating_sub(inner.len()));
     let marker = without_comment(inner);
     if matches!(marker, "|" | "|-" | "|+") {
         return object(head.number, body);
@@ -223,11 +203,7 @@ fn item(head: &Line<'_>, first: &str, body: &[Line<'_>]) -> Result<ObjectRef, Ob
     if marker.is_empty() {
         return object(head.number, body);
     }
-    let mut fields = vec![Line {
-        number: head.number,
-        indent: column,
-        text: inner,
-    }];
+    let mut fields = vec![Line { number: head.number, indent: column, text: inner }];
     fields.extend_from_slice(body);
     object(head.number, &fields)
 }
@@ -238,10 +214,7 @@ fn is_quoted_key(text: &str) -> bool {
     let Some(quote) = chars.next() else {
         return false;
     };
-    chars
-        .as_str()
-        .split_once(quote)
-        .is_some_and(|(_, after)| after.starts_with(':'))
+    chars.as_str().split_once(quote).is_some_and(|(_, after)| after.starts_with(':'))
 }
 
 /// The object that the fields of one item describe; they all stand in one column.
@@ -264,13 +237,8 @@ fn object(item: usize, fields: &[Line<'_>]) -> Result<ObjectRef, ObjectsError> {
             return Err(Problem::RepeatedKey.at(line.number));
         }
     }
-    let name = name
-        .filter(|name| !name.is_empty())
-        .ok_or_else(|| Problem::NoName.at(item))?;
-    Ok(ObjectRef {
-        name,
-        version: version.filter(|version| !version.is_empty()),
-    })
+    let name = name.filter(|name| !name.is_empty()).ok_or_else(|| Problem::NoName.at(item))?;
+    Ok(ObjectRef { name, version: version.filter(|version| !version.is_empty()) })
 }
 
 /// Splits `key: value`; the value keeps its quotes and loses its comment if it has none.
@@ -279,9 +247,7 @@ fn field<'a>(line: &Line<'a>) -> Result<(&'a str, &'a str), ObjectsError> {
         Some((key, value)) => (key, value),
         // A key alone, perhaps with a comment that holds no colon and space.
         None => (
-            without_comment(line.text)
-                .strip_suffix(':')
-                .ok_or_else(|| Problem::NotAField.at(line.number))?,
+            without_comment(line.text).strip_suffix(':').ok_or_else(|| Problem::NotAField.at(line.number))?,
             "",
         ),
     };
@@ -291,14 +257,7 @@ fn field<'a>(line: &Line<'a>) -> Result<(&'a str, &'a str), ObjectsError> {
         .find_map(|quote| key.strip_prefix(*quote).and_then(|key| key.strip_suffix(*quote)))
         .unwrap_or(key);
     let value = value.trim();
-    Ok((
-        key,
-        if value.starts_with(['"', '\'']) {
-            value
-        } else {
-            without_comment(value)
-        },
-    ))
+    Ok((key, if value.starts_with(['"', '\'']) { value } else { without_comment(value) }))
 }
 
 /// The text of a plain or quoted scalar.
@@ -353,11 +312,7 @@ fn single_quoted(rest: &str, line: usize) -> Result<String, ObjectsError> {
 
 /// After the closing quote only a comment may stand, with a space before it.
 fn closed(text: String, after: &str, line: usize) -> Result<String, ObjectsError> {
-    if without_comment(after).is_empty() {
-        Ok(text)
-    } else {
-        Err(Problem::Quote.at(line))
-    }
+    if without_comment(after).is_empty() { Ok(text) } else { Err(Problem::Quote.at(line)) }
 }
 
 /// A plain text up to its comment, which begins with a number sign at the start or after a space.
@@ -379,10 +334,7 @@ mod tests {
     use super::*;
 
     fn object(name: &str, version: Option<&str>) -> ObjectRef {
-        ObjectRef {
-            name: name.into(),
-            version: version.map(Into::into),
-        }
+        ObjectRef { name: name.into(), version: version.map(Into::into) }
     }
 
     #[test]
@@ -412,24 +364,14 @@ mod tests {
     fn an_array_may_be_empty_and_a_version_too() {
         assert_eq!(parse("array:\n"), Ok(vec![]));
         assert_eq!(parse("array: []"), Ok(vec![]));
-        assert_eq!(
-            parse("array:\n- objectName: a\n  objectVersion: \"\"\n"),
-            Ok(vec![object("a", None)])
-        );
-        assert_eq!(
-            parse("array:\n- objectName: a\n  objectVersion:\n"),
-            Ok(vec![object("a", None)])
-        );
+        assert_eq!(parse("array:\n- objectName: a\n  objectVersion: \"\"\n"), Ok(vec![object("a", None)]));
+        assert_eq!(parse("array:\n- objectName: a\n  objectVersion:\n"), Ok(vec![object("a", None)]));
     }
 
     #[test]
     fn names_keep_slashes_number_signs_quotes_and_letters_of_any_script() {
         let text = "array:\n- objectName: a/b#c\n- objectName: 'it''s'\n- objectName: \"q\\\"\\\\\\/\"\n- objectName: schlüssel\n- objectName: http://x\n";
-        let names: Vec<String> = parse(text)
-            .unwrap()
-            .into_iter()
-            .map(|object| object.name)
-            .collect();
+        let names: Vec<String> = parse(text).unwrap().into_iter().map(|object| object.name).collect();
         assert_eq!(names, ["a/b#c", "it's", "q\"\\/", "schlüssel", "http://x"]);
     }
 
@@ -481,28 +423,16 @@ mod tests {
 
     #[test]
     fn the_sizes_are_bounded() {
-        assert_eq!(
-            parse(&" ".repeat(MAX_TEXT_BYTES + 1)),
-            Err(Problem::TooLong.at(1))
-        );
+        assert_eq!(parse(&" ".repeat(MAX_TEXT_BYTES + 1)), Err(Problem::TooLong.at(1)));
         let text = |count| format!("array:\n{}", "- objectName: a\n".repeat(count));
-        assert_eq!(
-            parse(&text(MAX_OBJECTS)).map(|objects| objects.len()),
-            Ok(MAX_OBJECTS)
-        );
-        assert_eq!(
-            parse(&text(MAX_OBJECTS + 1)),
-            Err(Problem::TooMany.at(MAX_OBJECTS + 2))
-        );
+        assert_eq!(parse(&text(MAX_OBJECTS)).map(|objects| objects.len()), Ok(MAX_OBJECTS));
+        assert_eq!(parse(&text(MAX_OBJECTS + 1)), Err(Problem::TooMany.at(MAX_OBJECTS + 2)));
     }
 
     #[test]
     fn an_error_names_the_line_and_not_what_it_holds() {
         let error = parse("array:\n  - hunter2\n").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "could not read objects: line 2: expected `key: value`"
-        );
+        assert_eq!(error.to_string(), "could not read objects: line 2: expected `key: value`");
     }
 
     #[test]
@@ -511,9 +441,7 @@ mod tests {
         let characters: Vec<char> = text.chars().collect();
         for at in 0..characters.len() {
             let _ = parse(&characters[..at].iter().collect::<String>());
-            for with in [
-                '"', '\'', '\\', '-', '|', '#', ':', ' ', '\t', '\n', '\r', 'é', '\0',
-            ] {
+            for with in ['"', '\'', '\\', '-', '|', '#', ':', ' ', '\t', '\n', '\r', 'é', '\0'] {
                 let mut changed = characters.clone();
                 changed[at] = with;
                 let _ = parse(&changed.into_iter().collect::<String>());

@@ -33,9 +33,7 @@ impl Channel {
             // Two channels to one path must not share a connection: the file behind the path may have changed.
             .use_local_subchannel_pool(true)
             .connect(&format!("unix:{}", socket.display()));
-        Channel {
-            client: Client::new(channel),
-        }
+        Channel { client: Client::new(channel) }
     }
 
     /// Makes a unary call and blocks until it is answered or the deadline is past. A socket on which nobody
@@ -46,9 +44,7 @@ impl Channel {
         request: &Q,
         deadline: Deadline,
     ) -> Result<R, Status> {
-        let option = CallOption::default()
-            .wait_for_ready(true)
-            .timeout(deadline.at_most());
+        let option = CallOption::default().wait_for_ready(true).timeout(deadline.at_most());
         let mut receiver = self
             .client
             .unary_call_async(&method::<Q, R>(name), request, option)
@@ -58,10 +54,7 @@ impl Channel {
             Some(outcome) => outcome.map_err(Status::from_grpcio),
             None => {
                 receiver.cancel();
-                Err(Status::new(
-                    Code::DeadlineExceeded,
-                    "no answer before the caller's deadline",
-                ))
+                Err(Status::new(Code::DeadlineExceeded, "no answer before the caller's deadline"))
             }
         }
     }

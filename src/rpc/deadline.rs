@@ -11,18 +11,12 @@ pub struct Deadline {
 
 impl Deadline {
     pub(super) fn of_call(caller: grpcio::Deadline) -> Deadline {
-        Deadline {
-            caller: Some(caller),
-            cap: Instant::now() + CAP,
-        }
+        Deadline { caller: Some(caller), cap: Instant::now() + CAP }
     }
 
     /// A deadline of our own.
     pub fn after(time: Duration) -> Deadline {
-        Deadline {
-            caller: None,
-            cap: Instant::now() + time,
-        }
+        Deadline { caller: None, cap: Instant::now() + time }
     }
 
     /// True when nobody waits for the answer any more.
@@ -32,11 +26,7 @@ impl Deadline {
 
     /// The longest that may be left: the library does not show the caller's own time, so this is an upper bound.
     pub fn at_most(&self) -> Duration {
-        if self.is_past() {
-            Duration::ZERO
-        } else {
-            self.cap.saturating_duration_since(Instant::now())
-        }
+        if self.is_past() { Duration::ZERO } else { self.cap.saturating_duration_since(Instant::now()) }
     }
 }
 

@@ -27,9 +27,7 @@ impl Environment {
     pub fn start() -> Environment {
         // What the library has to say goes through our own log, in its format and under its level.
         grpcio::redirect_log();
-        Environment(Arc::new(
-            grpcio::EnvBuilder::new().cq_count(1).name_prefix("grpc").build(),
-        ))
+        Environment(Arc::new(grpcio::EnvBuilder::new().cq_count(1).name_prefix("grpc").build()))
     }
 }
 

@@ -44,17 +44,8 @@ impl Pool {
     /// A pool of at most `max_workers` threads (at least one) and `max_queued` jobs that wait for one.
     pub fn start(max_workers: usize, max_queued: usize) -> io::Result<Pool> {
         let (work, quiet) = (Condvar::new(), Condvar::new());
-        let state = Mutex::new(State {
-            workers: 1,
-            ..State::default()
-        });
-        let shared = Arc::new(Shared {
-            max_workers: max_workers.max(1),
-            max_queued,
-            state,
-            work,
-            quiet,
-        });
+        let state = Mutex::new(State { workers: 1, ..State::default() });
+        let shared = Arc::new(Shared { max_workers: max_workers.max(1), max_queued, state, work, quiet });
         // This one never leaves, so that a machine without threads to spare still makes progress.
         start_worker(&shared)?;
         Ok(Pool { shared })
@@ -67,9 +58,7 @@ impl Pool {
             return None;
         }
         state.admitted += 1;
-        Some(Ticket {
-            shared: Arc::clone(&self.shared),
-        })
+        Some(Ticket { shared: Arc::clone(&self.shared) })
     }
 
     /// Admits no more work and waits until the work in hand is done, at most `patience`. True when all of it was.
@@ -83,12 +72,7 @@ impl Pool {
             if left.is_zero() {
                 return false;
             }
-            state = self
-                .shared
-                .quiet
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            state = self.shared.quiet.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         true
     }
@@ -156,11 +140,7 @@ impl Shared {
                 continue;
             }
             state.idle += 1;
-            state = self
-                .work
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            state = self.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
             state.idle -= 1;
         }
     }
@@ -173,9 +153,7 @@ impl Shared {
 
 fn start_worker(shared: &Arc<Shared>) -> io::Result<()> {
     let shared = Arc::clone(shared);
-    let worker = thread::Builder::new()
-        .name("worker".to_owned())
-        .stack_size(WORKER_STACK_BYTES);
+    let worker = thread::Builder::new().name("worker".to_owned()).stack_size(WORKER_STACK_BYTES);
     worker.spawn(move || shared.run_worker()).map(drop)
 }
 
@@ -236,9 +214,7 @@ mod tests {
     fn closing_gives_up_on_a_job_that_hangs() {
         let pool = Pool::start(1, 0).unwrap();
         let (release, released) = mpsc::channel::<()>();
-        pool.admit()
-            .unwrap()
-            .run(move || assert!(released.recv().is_err()));
+        pool.admit().unwrap().run(move || assert!(released.recv().is_err()));
         assert!(!pool.close(Duration::from_millis(20)));
         drop(release);
         assert!(pool.close(PATIENCE));

@@ -41,11 +41,7 @@ pub struct Methods {
 impl Methods {
     /// No methods yet; they will run on `pool`.
     pub fn new(pool: Pool, metrics: Arc<Metrics>) -> Methods {
-        Methods {
-            builder: ServiceBuilder::new(),
-            pool,
-            metrics,
-        }
+        Methods { builder: ServiceBuilder::new(), pool, metrics }
     }
 
     /// Adds a unary method under its full name, as in `/csi.v1.Node/NodeGetInfo`.
@@ -61,23 +57,21 @@ impl Methods {
         let method = method::<Q, R>(name);
         let handler = Arc::new(handler);
         let (pool, metrics) = (self.pool.clone(), Arc::clone(&self.metrics));
-        self.builder = self
-            .builder
-            .add_unary_handler(&method, move |context, request, sink| {
-                let call = call_of(name, &context);
-                let Some(ticket) = pool.admit() else {
-                    let status = Status::new(Code::ResourceExhausted, "too many calls at once, try again");
-                    metrics.call_rejected();
-                    // On the queue's own thread: blocking is not allowed, the library sends it by and by.
-                    context.spawn(async move { report_unsent(name, sink.fail(status.to_grpcio()).await) });
-                    return;
-                };
-                let (handler, in_flight) = (Arc::clone(&handler), metrics.call_started());
-                ticket.run(move || {
-                    answer(call, sink, || handler(call, request));
-                    drop(in_flight);
-                });
+        self.builder = self.builder.add_unary_handler(&method, move |context, request, sink| {
+            let call = call_of(name, &context);
+            let Some(ticket) = pool.admit() else {
+                let status = Status::new(Code::ResourceExhausted, "too many calls at once, try again");
+                metrics.call_rejected();
+                // On the queue's own thread: blocking is not allowed, the library sends it by and by.
+                context.spawn(async move { report_unsent(name, sink.fail(status.to_grpcio()).await) });
+                return;
+            };
+            let (handler, in_flight) = (Arc::clone(&handler), metrics.call_started());
+            ticket.run(move || {
+                answer(call, sink, || handler(call, request));
+                drop(in_flight);
             });
+        });
         self
     }
 
@@ -91,14 +85,8 @@ pub(super) fn method<Q: Message, R: Message>(name: &'static str) -> Method<Q, R>
     Method {
         ty: MethodType::Unary,
         name,
-        req_mar: Marshaller {
-            ser: grpcio::pb_ser,
-            de: grpcio::pb_de,
-        },
-        resp_mar: Marshaller {
-            ser: grpcio::pb_ser,
-            de: grpcio::pb_de,
-        },
+        req_mar: Marshaller { ser: grpcio::pb_ser, de: grpcio::pb_de },
+        resp_mar: Marshaller { ser: grpcio::pb_ser, de: grpcio::pb_de },
     }
 }
 
@@ -162,10 +150,7 @@ impl Server {
         pool: Pool,
         services: Vec<Methods>,
     ) -> Result<Server, ServerError> {
-        let listen = |source| ServerError::Listen {
-            address: address.to_owned(),
-            source,
-        };
+        let listen = |source| ServerError::Listen { address: address.to_owned(), source };
         let arguments = ChannelBuilder::new(Arc::clone(&environment.0))
             .max_receive_message_len(MAX_REQUEST_BYTES)
             .max_concurrent_stream(MAX_STREAMS_PER_CONNECTION)
@@ -175,9 +160,7 @@ impl Server {
             builder = builder.register_service(methods.build());
         }
         let mut server = builder.build().map_err(listen)?;
-        server
-            .add_listening_port(address, ServerCredentials::insecure())
-            .map_err(listen)?;
+        server.add_listening_port(address, ServerCredentials::insecure()).map_err(listen)?;
         server.start();
         Ok(Server { server, pool })
     }

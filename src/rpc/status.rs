@@ -28,9 +28,7 @@ pub enum Code {
 impl Code {
     /// The code of a number on the wire; numbers that gRPC does not define count as unknown.
     pub fn from_wire(number: i32) -> Code {
-        ALL.into_iter()
-            .find(|code| code.number() == number)
-            .unwrap_or(Code::Unknown)
+        ALL.into_iter().find(|code| code.number() == number).unwrap_or(Code::Unknown)
     }
 
     /// The number on the wire.
@@ -80,10 +78,7 @@ pub struct Status {
 impl Status {
     /// A failure with a message.
     pub fn new(code: Code, message: impl Into<String>) -> Status {
-        Status {
-            code,
-            message: message.into(),
-        }
+        Status { code, message: message.into() }
     }
 
     /// A call that this server does not offer.
@@ -102,10 +97,9 @@ impl Status {
                 Status::new(Code::from_wire(status.code().into()), clip(status.message()))
             }
             // The decoder's own text may quote the bytes it stumbled over.
-            grpcio::Error::Codec(_) => Status::new(
-                Code::Internal,
-                "the answer is not a valid protocol buffer message",
-            ),
+            grpcio::Error::Codec(_) => {
+                Status::new(Code::Internal, "the answer is not a valid protocol buffer message")
+            }
             other => Status::new(Code::Internal, clip(&other.to_string())),
         }
     }
@@ -121,10 +115,7 @@ impl std::error::Error for Status {}
 
 /// A peer's text, short enough for an event and free of control characters.
 fn clip(text: &str) -> String {
-    text.chars()
-        .take(MAX_MESSAGE_CHARS)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    text.chars().take(MAX_MESSAGE_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 const MAX_MESSAGE_CHARS: usize = 1024;

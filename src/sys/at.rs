@@ -29,11 +29,7 @@ pub struct SysError {
 
 impl SysError {
     pub(crate) fn new(call: &'static str, on: impl AsRef<OsStr>, errno: Errno) -> SysError {
-        SysError {
-            call,
-            on: on.as_ref().to_owned(),
-            errno,
-        }
+        SysError { call, on: on.as_ref().to_owned(), errno }
     }
 
     /// True when what was named does not exist.
@@ -140,27 +136,17 @@ impl Dir {
 
     /// Opens a directory in this one. A symlink, or anything that is no directory, is an error.
     pub fn open_dir(&self, name: &OsStr) -> Result<Dir, SysError> {
-        self.open(
-            "openat",
-            name,
-            DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY,
-            Mode::empty(),
-        )
-        .map(Dir)
+        self.open("openat", name, DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY, Mode::empty()).map(Dir)
     }
 
     /// Opens a directory in this one as the kernel resolves it: see [`Dir::open_trusting_path`].
     pub fn open_dir_trusting_links(&self, name: &OsStr) -> Result<Dir, SysError> {
-        self.open("openat", name, DIRECTORY | OFlags::RDONLY, Mode::empty())
-            .map(Dir)
+        self.open("openat", name, DIRECTORY | OFlags::RDONLY, Mode::empty()).map(Dir)
     }
 
     /// A second descriptor of this directory.
     pub fn try_clone(&self) -> Result<Dir, SysError> {
-        self.0
-            .try_clone()
-            .map(Dir)
-            .map_err(|error| io_error("fcntl", "", &error))
+        self.0.try_clone().map(Dir).map_err(|error| io_error("fcntl", "", &error))
     }
 
     /// Opens a regular file in this directory for reading. Never blocks on a pipe.
@@ -172,18 +158,13 @@ impl Dir {
     /// Creates a regular file that did not exist, readable by its owner alone until somebody opens it up.
     pub fn create_file(&self, name: &OsStr) -> Result<File, SysError> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
-        self.open("openat", name, flags, Mode::from_raw_mode(0o600))
-            .map(File::from)
+        self.open("openat", name, flags, Mode::from_raw_mode(0o600)).map(File::from)
     }
 
     /// Creates a directory with the given mode, whatever the umask says, and opens it.
     pub fn create_dir(&self, name: &OsStr, mode: u32) -> Result<Dir, SysError> {
-        rustix::fs::mkdirat(
-            &self.0,
-            component("mkdirat", name)?,
-            Mode::from_raw_mode(mode & 0o700),
-        )
-        .map_err(|errno| SysError::new("mkdirat", name, errno))?;
+        rustix::fs::mkdirat(&self.0, component("mkdirat", name)?, Mode::from_raw_mode(mode & 0o700))
+            .map_err(|errno| SysError::new("mkdirat", name, errno))?;
         let dir = self.open_dir(name)?;
         dir.set_mode(mode)?;
         Ok(dir)
@@ -209,13 +190,8 @@ impl Dir {
 
     /// Renames an entry of this directory into another one.
     pub fn rename_into(&self, from: &OsStr, dir: &Dir, to: &OsStr) -> Result<(), SysError> {
-        rustix::fs::renameat(
-            &self.0,
-            component("renameat", from)?,
-            &dir.0,
-            component("renameat", to)?,
-        )
-        .map_err(|errno| SysError::new("renameat", to, errno))
+        rustix::fs::renameat(&self.0, component("renameat", from)?, &dir.0, component("renameat", to)?)
+            .map_err(|errno| SysError::new("renameat", to, errno))
     }
 
     /// Swaps two entries of this directory in one step.
@@ -246,9 +222,7 @@ impl Dir {
 
     /// Metadata of this directory.
     pub fn metadata(&self) -> Result<Metadata, SysError> {
-        rustix::fs::fstat(&self.0)
-            .map(Metadata::from)
-            .map_err(|errno| SysError::new("fstat", "", errno))
+        rustix::fs::fstat(&self.0).map(Metadata::from).map_err(|errno| SysError::new("fstat", "", errno))
     }
 
     /// The names in this directory, without `.` and `..`.
@@ -284,18 +258,9 @@ impl Dir {
             tv_sec: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: since.subsec_nanos().into(),
         };
-        let last_access = Timespec {
-            tv_sec: 0,
-            tv_nsec: UTIME_OMIT,
-        };
-        rustix::fs::futimens(
-            &self.0,
-            &Timestamps {
-                last_access,
-                last_modification,
-            },
-        )
-        .map_err(|errno| SysError::new("futimens", "", errno))
+        let last_access = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+        rustix::fs::futimens(&self.0, &Timestamps { last_access, last_modification })
+            .map_err(|errno| SysError::new("futimens", "", errno))
     }
 
     fn open(&self, call: &'static str, name: &OsStr, flags: OFlags, mode: Mode) -> Result<OwnedFd, SysError> {
@@ -330,9 +295,7 @@ pub fn set_group(fd: impl AsFd, gid: u32) -> Result<(), SysError> {
 
 /// Metadata of an open file.
 pub fn metadata(fd: impl AsFd) -> Result<Metadata, SysError> {
-    rustix::fs::fstat(fd)
-        .map(Metadata::from)
-        .map_err(|errno| SysError::new("fstat", "", errno))
+    rustix::fs::fstat(fd).map(Metadata::from).map_err(|errno| SysError::new("fstat", "", errno))
 }
 
 /// An I/O error of the standard library as the system call error that it is.
@@ -389,14 +352,7 @@ mod tests {
         let file = dir.create_file("f".as_ref()).unwrap();
         set_mode(&file, 0o6777).unwrap();
         assert_eq!(metadata(&file).unwrap().mode, 0o777);
-        assert_eq!(
-            dir.create_dir("d".as_ref(), 0o777)
-                .unwrap()
-                .metadata()
-                .unwrap()
-                .mode,
-            0o777
-        );
+        assert_eq!(dir.create_dir("d".as_ref(), 0o777).unwrap().metadata().unwrap().mode, 0o777);
     }
 
     #[test]
@@ -411,9 +367,6 @@ mod tests {
     fn an_error_reads_like_strace_and_stays_on_one_line() {
         let (_keep, dir) = workdir();
         let text = dir.open_file("no\nsuch".as_ref()).unwrap_err().to_string();
-        assert_eq!(
-            text,
-            "openat(\"no\\nsuch\"): No such file or directory (os error 2)"
-        );
+        assert_eq!(text, "openat(\"no\\nsuch\"): No such file or directory (os error 2)");
     }
 }

@@ -36,18 +36,12 @@ pub struct Mounter {
 impl Mounter {
     /// Uses the detached form until the kernel refuses it.
     pub fn new() -> Mounter {
-        Mounter {
-            detached: AtomicBool::new(true),
-            noswap: AtomicBool::new(true),
-        }
+        Mounter { detached: AtomicBool::new(true), noswap: AtomicBool::new(true) }
     }
 
     /// Uses `mount(2)` only, as on a kernel before 5.2.
     pub fn classic() -> Mounter {
-        Mounter {
-            detached: AtomicBool::new(false),
-            noswap: AtomicBool::new(true),
-        }
+        Mounter { detached: AtomicBool::new(false), noswap: AtomicBool::new(true) }
     }
 
     /// True while nothing has shown that content could be swapped to disk.
@@ -176,10 +170,7 @@ pub struct Usage {
 pub fn usage(dir: &Dir) -> Result<Usage, SysError> {
     let found = rustix::fs::fstatvfs(dir).map_err(|errno| SysError::new("fstatvfs", "", errno))?;
     Ok(Usage {
-        bytes: (
-            found.f_blocks.saturating_mul(found.f_frsize),
-            found.f_bavail.saturating_mul(found.f_frsize),
-        ),
+        bytes: (found.f_blocks.saturating_mul(found.f_frsize), found.f_bavail.saturating_mul(found.f_frsize)),
         inodes: (found.f_files, found.f_favail),
     })
 }

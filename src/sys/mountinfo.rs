@@ -28,11 +28,7 @@ fn parse_line(line: &[u8]) -> Option<MountEntry> {
     let mut rest = fields.skip_while(|field| *field != b"-").skip(1);
     let fs_type = String::from_utf8(rest.next()?.to_vec()).ok()?;
     let source = String::from_utf8(unescape(rest.next()?)).ok()?;
-    Some(MountEntry {
-        mount_point: PathBuf::from(OsString::from_vec(mount_point)),
-        fs_type,
-        source,
-    })
+    Some(MountEntry { mount_point: PathBuf::from(OsString::from_vec(mount_point)), fs_type, source })
 }
 
 /// Space, tab, newline and backslash are written as a backslash and three octal digits.

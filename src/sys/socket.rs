@@ -63,9 +63,7 @@ pub fn make_room(path: &Path) -> Result<(), SocketError> {
         Ok(found) if found.file_type().is_socket() => {
             std::fs::remove_file(path).map_err(|error| failed("unlink", error))
         }
-        Ok(_) => Err(SocketError::Occupied {
-            path: path.to_owned(),
-        }),
+        Ok(_) => Err(SocketError::Occupied { path: path.to_owned() }),
     }
 }
 
@@ -81,11 +79,7 @@ pub struct SocketId {
 /// Identifies the socket at `path`, or says why there is none.
 pub fn identify(path: &Path) -> Result<SocketId, SysError> {
     let found = std::fs::metadata(path).map_err(|error| io_error("stat", path, &error))?;
-    Ok(SocketId {
-        device: found.dev(),
-        inode: found.ino(),
-        changed: (found.ctime(), found.ctime_nsec()),
-    })
+    Ok(SocketId { device: found.dev(), inode: found.ino(), changed: (found.ctime(), found.ctime_nsec()) })
 }
 
 /// Runs `bind` with a umask under which a socket is created with mode 0600. The umask is the process's own: call
@@ -108,10 +102,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("new/dir/csi.sock");
         make_room(&path).unwrap();
-        let mode = std::fs::metadata(path.parent().unwrap())
-            .unwrap()
-            .permissions()
-            .mode();
+        let mode = std::fs::metadata(path.parent().unwrap()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
         drop(UnixListener::bind(&path).unwrap());
         assert!(path.exists());

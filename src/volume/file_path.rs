@@ -13,10 +13,7 @@ impl FilePath {
         let fault = Fault::of(path);
         match fault {
             None => Ok(FilePath(path.to_owned())),
-            Some(fault) => Err(FilePathError {
-                path: path.to_owned(),
-                fault,
-            }),
+            Some(fault) => Err(FilePathError { path: path.to_owned(), fault }),
         }
     }
 
@@ -94,19 +91,13 @@ impl Fault {
         if path.split('/').any(|component| component == "..") {
             return Some(Fault::DotDot);
         }
-        if path
-            .split('/')
-            .any(|component| component.len() > MAX_COMPONENT_BYTES)
-        {
+        if path.split('/').any(|component| component.len() > MAX_COMPONENT_BYTES) {
             return Some(Fault::ComponentTooLong);
         }
         if path.starts_with("..") {
             return Some(Fault::LeadingDots);
         }
-        if path
-            .split('/')
-            .any(|component| component.is_empty() || component == ".")
-        {
+        if path.split('/').any(|component| component.is_empty() || component == ".") {
             return Some(Fault::Unclean);
         }
         None
@@ -159,10 +150,7 @@ mod tests {
             "é/ü",
             &longest,
         ] {
-            assert_eq!(
-                FilePath::parse(path).map(|p| p.as_str().to_owned()).as_deref(),
-                Ok(path)
-            );
+            assert_eq!(FilePath::parse(path).map(|p| p.as_str().to_owned()).as_deref(), Ok(path));
         }
         assert!(FilePath::parse(&"x".repeat(255)).is_ok());
     }

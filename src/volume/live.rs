@@ -53,9 +53,7 @@ impl LiveVolume {
                     at::set_group(&file, gid)?;
                     at::set_mode(
                         &file,
-                        FileMode::of_existing(entry.metadata.mode)
-                            .readable_by_group()
-                            .bits(),
+                        FileMode::of_existing(entry.metadata.mode).readable_by_group().bits(),
                     )?;
                 }
                 EntryKind::Symlink | EntryKind::Other => {}

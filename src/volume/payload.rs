@@ -67,12 +67,8 @@ impl Payload {
             checked.insert(path, file);
         }
         let clash = checked.keys().find_map(|path: &FilePath| {
-            let file = path
-                .ancestors()
-                .find(|ancestor| checked.contains_key(*ancestor))?;
-            Some(PayloadError::FileIsDirectory {
-                file: file.to_owned(),
-            })
+            let file = path.ancestors().find(|ancestor| checked.contains_key(*ancestor))?;
+            Some(PayloadError::FileIsDirectory { file: file.to_owned() })
         });
         match clash {
             Some(clash) => Err(clash),
@@ -125,18 +121,11 @@ impl fmt::Display for PayloadError {
         match self {
             PayloadError::FileIsDirectory { file } => {
                 let shown: String = file.chars().take(128).collect();
-                write!(
-                    f,
-                    "invalid filepath: \"{}\" is both a file and a directory",
-                    shown.escape_debug()
-                )
+                write!(f, "invalid filepath: \"{}\" is both a file and a directory", shown.escape_debug())
             }
             PayloadError::Path(error) => error.fmt(f),
             PayloadError::TooManyDirectories => {
-                write!(
-                    f,
-                    "the files' paths have more than {MAX_COMPONENTS} components together"
-                )
+                write!(f, "the files' paths have more than {MAX_COMPONENTS} components together")
             }
         }
     }
@@ -154,27 +143,14 @@ pub(crate) mod tests {
     pub(crate) fn payload(files: &[(&str, i32, &str)]) -> Payload {
         Payload::new(files.iter().map(|(path, mode, contents)| {
             let contents = SecretBytes::new(contents.as_bytes().to_vec());
-            (
-                (*path).to_owned(),
-                File {
-                    mode: FileMode::from_provider(*mode),
-                    contents,
-                },
-            )
+            ((*path).to_owned(), File { mode: FileMode::from_provider(*mode), contents })
         }))
         .unwrap()
     }
 
     #[test]
     fn an_unset_mode_is_0644_and_special_bits_are_dropped() {
-        let cases = [
-            (0, 0o644),
-            (0o600, 0o600),
-            (0o4755, 0o755),
-            (0o7000, 0),
-            (-1, 0o777),
-            (i32::MIN, 0),
-        ];
+        let cases = [(0, 0o644), (0o600, 0o600), (0o4755, 0o755), (0o7000, 0), (-1, 0o777), (i32::MIN, 0)];
         for (sent, kept) in cases {
             assert_eq!(FileMode::from_provider(sent).bits(), kept, "{sent:o}");
         }
@@ -196,10 +172,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_path_cannot_be_a_file_and_a_directory() {
-        let empty = || File {
-            mode: FileMode::from_provider(0),
-            contents: SecretBytes::default(),
-        };
+        let empty = || File { mode: FileMode::from_provider(0), contents: SecretBytes::default() };
         for paths in [["a", "a/b"], ["a/b/c/d", "a/b"]] {
             let error = Payload::new(paths.map(|path| (path.to_owned(), empty()))).unwrap_err();
             assert!(matches!(error, PayloadError::FileIsDirectory { .. }), "{paths:?}");
@@ -211,13 +184,7 @@ pub(crate) mod tests {
     fn a_forest_of_directories_is_refused_before_it_costs_anything() {
         let deep = "d/".repeat(2000);
         let files = (0..1000).map(|n| {
-            (
-                format!("{deep}{n}"),
-                File {
-                    mode: FileMode(0o644),
-                    contents: SecretBytes::default(),
-                },
-            )
+            (format!("{deep}{n}"), File { mode: FileMode(0o644), contents: SecretBytes::default() })
         });
         assert_eq!(Payload::new(files).unwrap_err(), PayloadError::TooManyDirectories);
     }
@@ -225,13 +192,7 @@ pub(crate) mod tests {
     #[test]
     fn directories_come_after_those_that_hold_them() {
         let payload = payload(&[("a/b/c", 0, ""), ("a-z/x", 0, ""), ("top", 0, "")]);
-        assert_eq!(
-            payload.directories().into_iter().collect::<Vec<_>>(),
-            ["a", "a-z", "a/b"]
-        );
-        assert_eq!(
-            payload.visible_names().into_iter().collect::<Vec<_>>(),
-            ["a", "a-z", "top"]
-        );
+        assert_eq!(payload.directories().into_iter().collect::<Vec<_>>(), ["a", "a-z", "a/b"]);
+        assert_eq!(payload.visible_names().into_iter().collect::<Vec<_>>(), ["a", "a-z", "top"]);
     }
 }

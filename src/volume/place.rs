@@ -37,10 +37,7 @@ pub enum Found {
 impl Place {
     /// Opens the place of a target that has to exist for a mount: missing directories are created, mode 0750.
     pub fn open_or_create(target: &TargetPath) -> Result<Place, PlaceError> {
-        let failed = |source| PlaceError::Create {
-            target: target.clone(),
-            source,
-        };
+        let failed = |source| PlaceError::Create { target: target.clone(), source };
         let (mut place, rest) = Place::descend(target, true).map_err(failed)?;
         debug_assert!(rest.is_none(), "descending with creation reaches the end");
         match place.parent.create_dir(&place.name, DIRECTORY_MODE) {
@@ -59,19 +56,13 @@ impl Place {
         match Place::descend(target, false) {
             Ok((place, None)) => Ok(Some(place)),
             Ok((_, Some(_missing))) => Ok(None),
-            Err(source) => Err(PlaceError::Check {
-                target: target.clone(),
-                source,
-            }),
+            Err(source) => Err(PlaceError::Check { target: target.clone(), source }),
         }
     }
 
     /// Says what is at this place.
     pub fn look(&self) -> Result<Found, PlaceError> {
-        let check = |source| PlaceError::Check {
-            target: self.target.clone(),
-            source,
-        };
+        let check = |source| PlaceError::Check { target: self.target.clone(), source };
         let root = match self.parent.open_dir(&self.name) {
             Ok(root) => root,
             Err(error) if error.is_not_found() => return Ok(Found::NoVolume),
@@ -81,26 +72,16 @@ impl Place {
             return Ok(Found::NoVolume);
         }
         if !mount::is_tmpfs(&root).map_err(check)? {
-            return Err(PlaceError::ForeignMount {
-                target: self.target.clone(),
-            });
+            return Err(PlaceError::ForeignMount { target: self.target.clone() });
         }
         let mode = root.metadata().map_err(check)?.mode;
-        Ok(if mode == UNFINISHED_MODE {
-            Found::Unfinished
-        } else {
-            Found::Live(LiveVolume::new(root))
-        })
+        Ok(if mode == UNFINISHED_MODE { Found::Unfinished } else { Found::Live(LiveVolume::new(root)) })
     }
 
     /// Mounts a new, closed tmpfs here. Dropping the attempt takes it and its directories down again.
     pub fn begin(self, mounter: &Mounter, limits: Limits) -> Result<Attempt, SysError> {
         match mounter.mount(&self.parent, &self.name, limits) {
-            Ok(root) => Ok(Attempt {
-                place: self,
-                volume: LiveVolume::new(root),
-                kept: false,
-            }),
+            Ok(root) => Ok(Attempt { place: self, volume: LiveVolume::new(root), kept: false }),
             Err(error) => {
                 self.remove_created();
                 Err(error)
@@ -116,10 +97,7 @@ impl Place {
     /// Takes down whatever volume is here and removes the target itself. Nothing there is fine.
     pub fn take_down(&self) -> Result<(), PlaceError> {
         self.unmount_all()?;
-        let failed = |source| PlaceError::Remove {
-            target: self.target.clone(),
-            source,
-        };
+        let failed = |source| PlaceError::Remove { target: self.target.clone(), source };
         match self.parent.remove_dir(&self.name) {
             Ok(()) => Ok(()),
             Err(error) if error.is_not_found() => Ok(()),
@@ -142,10 +120,7 @@ impl Place {
     /// Unmounts every tmpfs stacked here, after closing and emptying it: content goes now, not with the last
     /// process that still holds a descriptor.
     fn unmount_all(&self) -> Result<(), PlaceError> {
-        let failed = |source| PlaceError::Remove {
-            target: self.target.clone(),
-            source,
-        };
+        let failed = |source| PlaceError::Remove { target: self.target.clone(), source };
         for _ in 0..MAX_STACKED {
             let volume = match self.look() {
                 Ok(Found::NoVolume) => return Ok(()),
@@ -163,9 +138,9 @@ impl Place {
         }
         match self.look()? {
             Found::NoVolume => Ok(()),
-            Found::Unfinished | Found::Live(_) => Err(PlaceError::StillMounted {
-                target: self.target.clone(),
-            }),
+            Found::Unfinished | Found::Live(_) => {
+                Err(PlaceError::StillMounted { target: self.target.clone() })
+            }
         }
     }
 
@@ -199,12 +174,7 @@ impl Place {
                 Err(error) if error.is_not_found() => {
                     let missing = Some(name.to_owned());
                     return Ok((
-                        Place {
-                            target: target.clone(),
-                            parent,
-                            name: OsString::new(),
-                            created,
-                        },
+                        Place { target: target.clone(), parent, name: OsString::new(), created },
                         missing,
                     ));
                 }
@@ -213,24 +183,12 @@ impl Place {
             parent = next;
             name = names.next().unwrap_or_default();
         }
-        Ok((
-            Place {
-                target: target.clone(),
-                parent,
-                name: name.to_owned(),
-                created,
-            },
-            None,
-        ))
+        Ok((Place { target: target.clone(), parent, name: name.to_owned(), created }, None))
     }
 }
 
 fn open(parent: &Dir, name: &OsStr, target: &TargetPath) -> Result<Dir, SysError> {
-    if target.is_confined() {
-        parent.open_dir(name)
-    } else {
-        parent.open_dir_trusting_links(name)
-    }
+    if target.is_confined() { parent.open_dir(name) } else { parent.open_dir_trusting_links(name) }
 }
 
 /// A first publish under way: a mounted tmpfs that nobody else may enter yet.
@@ -252,10 +210,7 @@ impl Attempt {
         match self.place.look()? {
             Found::Live(found) => found
                 .is_same_as(&self.volume)
-                .map_err(|source| PlaceError::Check {
-                    target: self.place.target.clone(),
-                    source,
-                }),
+                .map_err(|source| PlaceError::Check { target: self.place.target.clone(), source }),
             Found::NoVolume | Found::Unfinished => Ok(false),
         }
     }
@@ -321,10 +276,7 @@ impl fmt::Display for PlaceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             PlaceError::Check { target, source } => {
-                write!(
-                    f,
-                    "failed to check if target path {target} is mount point, err: {source}"
-                )
+                write!(f, "failed to check if target path {target} is mount point, err: {source}")
             }
             PlaceError::Create { target, source } => {
                 write!(f, "failed to create target path {target}, err: {source}")
@@ -335,16 +287,10 @@ impl fmt::Display for PlaceError {
                  is mounted there; unmount it on the node"
             ),
             PlaceError::Remove { target, source } => {
-                write!(
-                    f,
-                    "failed to clean and unmount target path {target}, err: {source}"
-                )
+                write!(f, "failed to clean and unmount target path {target}, err: {source}")
             }
             PlaceError::StillMounted { target } => {
-                write!(
-                    f,
-                    "failed to clean and unmount target path {target}, err: still a mount point"
-                )
+                write!(f, "failed to clean and unmount target path {target}, err: still a mount point")
             }
         }
     }

@@ -18,12 +18,7 @@ pub struct TargetPath {
 impl TargetPath {
     /// Takes any absolute path without `.`, `..` and double slashes; with a pods directory only one below it.
     pub fn parse(text: &str, pods_dir: Option<&Path>) -> Result<TargetPath, TargetError> {
-        let refuse = |fault| {
-            Err(TargetError {
-                path: text.to_owned(),
-                fault,
-            })
-        };
+        let refuse = |fault| Err(TargetError { path: text.to_owned(), fault });
         if text.len() > MAX_PATH_BYTES {
             return refuse(TargetFault::TooLong);
         }
@@ -48,11 +43,9 @@ impl TargetPath {
                 below: below.to_owned(),
                 confined,
             }),
-            Ok(_) | Err(_) => refuse(if confined {
-                TargetFault::Outside(root.to_owned())
-            } else {
-                TargetFault::Root
-            }),
+            Ok(_) | Err(_) => {
+                refuse(if confined { TargetFault::Outside(root.to_owned()) } else { TargetFault::Root })
+            }
         }
     }
 
@@ -80,14 +73,8 @@ impl TargetPath {
     /// of pods: `…/pods/<uid>/volumes/kubernetes.io~csi/<name>/mount`.
     pub fn kubelet_volume(&self) -> Option<KubeletVolume<'_>> {
         let mut parts = self.text.rsplit('/');
-        let (mount, name, plugin, volumes, uid, pods) = (
-            parts.next()?,
-            parts.next()?,
-            parts.next()?,
-            parts.next()?,
-            parts.next()?,
-            parts.next()?,
-        );
+        let (mount, name, plugin, volumes, uid, pods) =
+            (parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         let fits =
             mount == "mount" && plugin == "kubernetes.io~csi" && volumes == "volumes" && pods == "pods";
         (fits && !name.is_empty() && !uid.is_empty()).then_some(KubeletVolume { pod_uid: uid, name })
@@ -152,11 +139,7 @@ mod tests {
 
     #[test]
     fn without_a_pods_directory_any_absolute_clean_path_is_taken() {
-        for path in [
-            "/tmp/csi/mount",
-            "/a",
-            "/var/lib/kubelet/pods/u/volumes/kubernetes.io~csi/v/mount",
-        ] {
+        for path in ["/tmp/csi/mount", "/a", "/var/lib/kubelet/pods/u/volumes/kubernetes.io~csi/v/mount"] {
             assert_eq!(TargetPath::parse(path, None).unwrap().as_str(), path);
         }
     }
@@ -186,12 +169,7 @@ mod tests {
     fn with_a_pods_directory_only_what_is_below_it_is_taken() {
         let pods = Some(Path::new(PODS));
         assert!(TargetPath::parse("/var/lib/kubelet/pods/u/v", pods).is_ok());
-        for path in [
-            "/etc",
-            PODS,
-            "/var/lib/kubelet/pods-evil/u",
-            "/var/lib/kubelet/pods/../plugins",
-        ] {
+        for path in ["/etc", PODS, "/var/lib/kubelet/pods-evil/u", "/var/lib/kubelet/pods/../plugins"] {
             assert!(TargetPath::parse(path, pods).is_err(), "{path}");
         }
     }
@@ -200,9 +178,7 @@ mod tests {
     fn the_pod_and_the_volume_are_read_from_kubelets_layout_alone() {
         let of = |path: &str| {
             let target = TargetPath::parse(path, None).unwrap();
-            target
-                .kubelet_volume()
-                .map(|volume| format!("{} {}", volume.pod_uid, volume.name))
+            target.kubelet_volume().map(|volume| format!("{} {}", volume.pod_uid, volume.name))
         };
         assert_eq!(
             of("/data/kubelet/pods/u1/volumes/kubernetes.io~csi/vol/mount").as_deref(),

@@ -87,14 +87,7 @@ pub fn write_observed(
     now: SystemTime,
     reached: &mut dyn FnMut(Step),
 ) -> Result<Written, WriteError> {
-    Writer {
-        root,
-        payload,
-        group,
-        now,
-        reached,
-    }
-    .run()
+    Writer { root, payload, group, now, reached }.run()
 }
 
 struct Writer<'a> {
@@ -170,10 +163,7 @@ impl Writer<'_> {
         for directory in self.payload.directories() {
             let (above, own) = directory.rsplit_once('/').unwrap_or(("", directory));
             let above = tree::open_beneath(generation, Path::new(above))?;
-            let made = above
-                .as_ref()
-                .unwrap_or(generation)
-                .create_dir(own.as_ref(), DIRECTORY_MODE)?;
+            let made = above.as_ref().unwrap_or(generation).create_dir(own.as_ref(), DIRECTORY_MODE)?;
             self.give_to_group(&made)?;
         }
         for (path, file) in self.payload.files() {
@@ -232,20 +222,8 @@ impl Writer<'_> {
     }
 
     fn create_generation(&self) -> Result<(OsString, Dir), WriteError> {
-        let mut nanos = self
-            .now
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .subsec_nanos();
-        let Timestamp {
-            year,
-            month,
-            day,
-            hour,
-            minute,
-            second,
-            ..
-        } = Timestamp::from(self.now);
+        let mut nanos = self.now.duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos();
+        let Timestamp { year, month, day, hour, minute, second, .. } = Timestamp::from(self.now);
         loop {
             let name = OsString::from(format!(
                 "..{year:04}_{month:02}_{day:02}_{hour:02}_{minute:02}_{second:02}.{nanos:09}"
@@ -261,9 +239,7 @@ impl Writer<'_> {
 
     fn write_file(&self, directory: &Dir, name: &str, file: &File) -> Result<(), WriteError> {
         let mut created = directory.create_file(name.as_ref())?;
-        created
-            .write_all(file.contents.expose())
-            .map_err(|error| at::io_error("write", name, &error))?;
+        created.write_all(file.contents.expose()).map_err(|error| at::io_error("write", name, &error))?;
         if let Some(gid) = self.group {
             at::set_group(&created, gid)?;
         }
@@ -273,11 +249,7 @@ impl Writer<'_> {
     }
 
     fn mode_of(&self, file: &File) -> FileMode {
-        if self.group.is_some() {
-            file.mode.readable_by_group()
-        } else {
-            file.mode
-        }
+        if self.group.is_some() { file.mode.readable_by_group() } else { file.mode }
     }
 
     fn give_to_group(&self, dir: &Dir) -> Result<(), SysError> {
@@ -331,9 +303,8 @@ impl Writer<'_> {
         let mut rest = file.contents.expose();
         let mut chunk = zeroize::Zeroizing::new([0_u8; COMPARE_CHUNK_BYTES]);
         loop {
-            let read = found
-                .read(chunk.as_mut_slice())
-                .map_err(|error| at::io_error("read", name, &error))?;
+            let read =
+                found.read(chunk.as_mut_slice()).map_err(|error| at::io_error("read", name, &error))?;
             let chunk = chunk.get(..read).unwrap_or_default();
             match rest.strip_prefix(chunk) {
                 Some(_) if read == 0 => return Ok(rest.is_empty()),
@@ -428,9 +399,7 @@ fn is_generation_name(name: &OsStr) -> bool {
         return false;
     };
     rest.first().is_some_and(u8::is_ascii_digit)
-        && rest
-            .iter()
-            .all(|byte| byte.is_ascii_digit() || matches!(byte, b'_' | b'.'))
+        && rest.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b'_' | b'.'))
 }
 
 /// Why a payload could not become the content of a volume.

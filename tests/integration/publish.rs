@@ -8,10 +8,7 @@ use crate::support::world::World;
 fn a_pod_gets_the_files_that_the_provider_answers_and_loses_them_with_its_volume() {
     let world = World::start(&[]);
     let _provider = ScriptedProvider::start(&world.environment, &world.providers(), "test", |_| {
-        Ok(answer(
-            "v1",
-            &[("password", 0, b"hunter2"), ("tls/key.pem", 0o400, b"key")],
-        ))
+        Ok(answer("v1", &[("password", 0, b"hunter2"), ("tls/key.pem", 0o400, b"key")]))
     });
     world.class("db", "test", objects(&["password"]));
     let pod = world.pod("web", "db");

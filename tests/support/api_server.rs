@@ -12,12 +12,7 @@
 // Each program that includes this file uses a part of it.
 #![allow(dead_code)]
 // A double that cannot go on should end its test, in examples as well, whose roots may be stricter.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used
-)]
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 #[path = "api_server/faults.rs"]
 mod faults;
@@ -120,32 +115,20 @@ impl ApiServer {
         });
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free loopback port");
         let address = listener.local_addr().expect("a bound address");
-        let server = ApiServer {
-            shared,
-            address,
-            acceptor: Mutex::new(None),
-        };
+        let server = ApiServer { shared, address, acceptor: Mutex::new(None) };
         server.accept_from(listener);
         server
     }
 
     /// The address, for a client's configuration.
     pub fn url(&self) -> String {
-        let scheme = if locked(&self.shared.authority).is_some() {
-            "https"
-        } else {
-            "http"
-        };
+        let scheme = if locked(&self.shared.authority).is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.address)
     }
 
     /// The authority that vouches for the server, as PEM; TLS only.
     pub fn ca_pem(&self) -> String {
-        locked(&self.shared.authority)
-            .as_ref()
-            .expect("the double speaks TLS")
-            .pem()
-            .to_owned()
+        locked(&self.shared.authority).as_ref().expect("the double speaks TLS").pem().to_owned()
     }
 
     /// Replaces authority and certificate; connections that are open stay.
@@ -179,10 +162,7 @@ impl ApiServer {
         let Some(place) = routes::place(path) else {
             return Vec::new();
         };
-        locked(&self.shared.store)
-            .list(&place.group, &place.plural, &place.namespace)
-            .cloned()
-            .collect()
+        locked(&self.shared.store).list(&place.group, &place.plural, &place.namespace).cloned().collect()
     }
 
     /// Removes the object at that path; true when there was one.
@@ -198,9 +178,7 @@ impl ApiServer {
         let mut events = self.list("/api/v1/events");
         events.retain(|event| event["involvedObject"]["name"] == pod);
         events.sort_by_key(|event| {
-            event["metadata"]["resourceVersion"]
-                .as_str()
-                .and_then(|v| v.parse::<u64>().ok())
+            event["metadata"]["resourceVersion"].as_str().and_then(|v| v.parse::<u64>().ok())
         });
         events
     }
@@ -269,26 +247,12 @@ impl ApiServer {
 
     /// Every matching request gets that status; 403 reads as missing permission.
     pub fn fail_always(&self, matcher: Matcher, code: u16) {
-        self.add_fault(
-            matcher,
-            None,
-            Fault::Fail {
-                code,
-                retry_after: None,
-            },
-        );
+        self.add_fault(matcher, None, Fault::Fail { code, retry_after: None });
     }
 
     /// The next `n` matching requests get exactly these bytes as the body, and nothing else happens.
     pub fn answer_next(&self, n: usize, matcher: Matcher, code: u16, body: impl Into<Vec<u8>>) {
-        self.add_fault(
-            matcher,
-            Some(n),
-            Fault::Answer {
-                code,
-                body: body.into(),
-            },
-        );
+        self.add_fault(matcher, Some(n), Fault::Answer { code, body: body.into() });
     }
 
     /// The next `n` matching requests lose their connection, before or after they are carried out.
@@ -386,9 +350,7 @@ impl Shared {
     /// Waits until something has changed since `seen`, the server stops, or `patience` runs out.
     fn wait_for_news(&self, seen: u64, patience: Duration) {
         let change = locked(&self.change);
-        let waited = self
-            .news
-            .wait_timeout_while(change, patience, |change| *change == seen);
+        let waited = self.news.wait_timeout_while(change, patience, |change| *change == seen);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 
@@ -415,9 +377,9 @@ fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
             let config = locked(&served.authority).as_ref().map(Authority::server_config);
             match config {
                 None => http::serve(&served, stream),
-                Some(config) => tls::accept(config, stream)
-                    .into_iter()
-                    .for_each(|stream| http::serve(&served, stream)),
+                Some(config) => {
+                    tls::accept(config, stream).into_iter().for_each(|stream| http::serve(&served, stream))
+                }
             }
             locked(&served.connections).remove(&id);
             served.ring();

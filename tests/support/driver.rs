@@ -37,11 +37,7 @@ impl DriverProcess {
                 log.push('\n');
             }
         });
-        DriverProcess {
-            child,
-            log,
-            reader: Some(reader),
-        }
+        DriverProcess { child, log, reader: Some(reader) }
     }
 
     /// Process id.
@@ -61,14 +57,8 @@ impl DriverProcess {
 
     /// Sends a signal by its name, as in `TERM`.
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill")
-            .arg(format!("-{name}"))
-            .arg(self.child.id().to_string())
-            .status();
-        assert!(
-            sent.is_ok_and(|status| status.success()),
-            "could not send SIG{name}"
-        );
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
+        assert!(sent.is_ok_and(|status| status.success()), "could not send SIG{name}");
     }
 
     /// Waits for the end and returns how it ended.
@@ -112,9 +102,6 @@ impl Drop for DriverProcess {
 pub fn program(name: &str) -> PathBuf {
     let this = std::env::current_exe().expect("a running program has a path");
     // target/<profile>/{deps,examples}/<this> -> target/<profile>/<name>
-    let directory = this
-        .parent()
-        .and_then(Path::parent)
-        .expect("tests run from the target directory");
+    let directory = this.parent().and_then(Path::parent).expect("tests run from the target directory");
     directory.join(name)
 }

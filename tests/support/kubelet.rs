@@ -21,9 +21,7 @@ pub struct Kubelet {
 impl Kubelet {
     /// Addresses the socket; calls wait until somebody listens there.
     pub fn new(environment: &Environment, socket: &Path) -> Kubelet {
-        Kubelet {
-            channel: Channel::to_socket(environment, socket, 4 << 20),
-        }
+        Kubelet { channel: Channel::to_socket(environment, socket, 4 << 20) }
     }
 
     /// Any unary call.
@@ -52,8 +50,7 @@ impl Kubelet {
 
     /// Publishes with a request that the test has spoiled.
     pub fn publish_raw(&self, request: &pb::NodePublishVolumeRequest) -> Result<(), Status> {
-        self.call::<_, pb::NodePublishVolumeResponse>("/csi.v1.Node/NodePublishVolume", request)
-            .map(drop)
+        self.call::<_, pb::NodePublishVolumeResponse>("/csi.v1.Node/NodePublishVolume", request).map(drop)
     }
 
     /// Publishes with a deadline of its own.

@@ -14,10 +14,7 @@ pub fn class(namespace: &str, name: &str, provider: &str, parameters: Value) -> 
 
 /// The parameter by which the reference provider is asked for its objects.
 pub fn objects(names: &[&str]) -> Value {
-    let list: String = names
-        .iter()
-        .map(|name| format!("  - |\n    objectName: {name}\n"))
-        .collect();
+    let list: String = names.iter().map(|name| format!("  - |\n    objectName: {name}\n")).collect();
     json!({"objects": format!("array:\n{list}")})
 }
 

@@ -40,35 +40,20 @@ impl ScriptedProvider {
         let pool = Pool::start(64, 64).expect("threads can be started");
         let metrics = Arc::new(Metrics::new("", "").expect("the table of series is sound"));
         let methods = Methods::new(pool.clone(), metrics)
-            .unary(
-                "/v1alpha1.CSIDriverProvider/Version",
-                |_, _: pb::VersionRequest| {
-                    let version = "v1alpha1".to_owned();
-                    Ok(pb::VersionResponse {
-                        version,
-                        ..Default::default()
-                    })
-                },
-            )
-            .unary(
-                "/v1alpha1.CSIDriverProvider/Mount",
-                move |call, request: pb::MountRequest| {
-                    assert!(call.is_for_localhost, "the authority is localhost");
-                    counter.fetch_add(1, Ordering::SeqCst);
-                    *seen.lock().unwrap() = Some(request.clone());
-                    let script = Arc::clone(&current.lock().unwrap());
-                    script(request)
-                },
-            );
+            .unary("/v1alpha1.CSIDriverProvider/Version", |_, _: pb::VersionRequest| {
+                let version = "v1alpha1".to_owned();
+                Ok(pb::VersionResponse { version, ..Default::default() })
+            })
+            .unary("/v1alpha1.CSIDriverProvider/Mount", move |call, request: pb::MountRequest| {
+                assert!(call.is_for_localhost, "the authority is localhost");
+                counter.fetch_add(1, Ordering::SeqCst);
+                *seen.lock().unwrap() = Some(request.clone());
+                let script = Arc::clone(&current.lock().unwrap());
+                script(request)
+            });
         let server = Server::start_unix(environment, &socket, pool, vec![methods]);
         let server = Some(server.unwrap_or_else(|error| panic!("scripted provider: {error}")));
-        ScriptedProvider {
-            socket,
-            server,
-            script,
-            calls,
-            last,
-        }
+        ScriptedProvider { socket, server, script, calls, last }
     }
 
     /// Answers differently from now on.
@@ -86,11 +71,7 @@ impl ScriptedProvider {
 
     /// The last request.
     pub fn last(&self) -> pb::MountRequest {
-        self.last
-            .lock()
-            .unwrap()
-            .clone()
-            .expect("the provider was called")
+        self.last.lock().unwrap().clone().expect("the provider was called")
     }
 
     /// Where it listens.
@@ -134,20 +115,11 @@ pub fn versions_only(version: &str, ids: &[&str]) -> pb::MountResponse {
         version: version.to_owned(),
         ..Default::default()
     };
-    pb::MountResponse {
-        object_version: ids.iter().map(object).collect(),
-        ..Default::default()
-    }
+    pb::MountResponse { object_version: ids.iter().map(object).collect(), ..Default::default() }
 }
 
 /// An answer that carries an error code of the provider's own.
 pub fn error_code(code: &str) -> pb::MountResponse {
-    let error = MessageField::some(pb::Error {
-        code: code.to_owned(),
-        ..Default::default()
-    });
-    pb::MountResponse {
-        error,
-        ..Default::default()
-    }
+    let error = MessageField::some(pb::Error { code: code.to_owned(), ..Default::default() });
+    pb::MountResponse { error, ..Default::default() }
 }

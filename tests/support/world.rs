@@ -50,24 +50,14 @@ impl World {
 
     /// A node whose driver is not started yet.
     pub fn without_driver(flags: &[&str]) -> World {
-        let directory = tempfile::Builder::new()
-            .prefix("csi")
-            .tempdir()
-            .expect("a temporary directory");
+        let directory = tempfile::Builder::new().prefix("csi").tempdir().expect("a temporary directory");
         for name in ["pods", "providers"] {
             std::fs::create_dir(directory.path().join(name)).expect("an empty directory takes another");
         }
         let environment = Environment::start();
         let kubelet = Kubelet::new(&environment, &directory.path().join("csi/csi.sock"));
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        World {
-            directory,
-            api: ApiServer::start(),
-            environment,
-            driver: None,
-            flags,
-            kubelet,
-        }
+        World { directory, api: ApiServer::start(), environment, driver: None, flags, kubelet }
     }
 
     /// Starts the driver, or starts it again, and waits until it serves.
@@ -76,11 +66,7 @@ impl World {
         let driver = DriverProcess::spawn(&program("secrets-store-csi-driver"), &self.arguments());
         self.driver = Some(driver);
         let ready = self.kubelet.probe();
-        assert!(
-            matches!(ready, Ok(true)),
-            "probe: {ready:?}, log:\n{}",
-            self.driver().log()
-        );
+        assert!(matches!(ready, Ok(true)), "probe: {ready:?}, log:\n{}", self.driver().log());
     }
 
     /// The arguments of the driver: defaults that point into this world, then the test's own.
@@ -121,8 +107,7 @@ impl World {
 
     /// Creates a class in the namespace `default`.
     pub fn class(&self, name: &str, provider: &str, parameters: Value) {
-        self.api
-            .put(objects::class("default", name, provider, parameters));
+        self.api.put(objects::class("default", name, provider, parameters));
     }
 
     /// A pod of the namespace `default`; kubelet has made the directory above its volume.
@@ -147,28 +132,14 @@ impl World {
     pub fn http_get(&self, page: &str) -> (u16, String) {
         self.driver().wait_for_log("serving metrics and health");
         let log = self.driver().log();
-        let line = log
-            .lines()
-            .find(|line| line.contains("serving metrics and health"))
-            .unwrap_or_default();
-        let address = line
-            .split("address=\"")
-            .nth(1)
-            .and_then(|rest| rest.split('"').next());
+        let line = log.lines().find(|line| line.contains("serving metrics and health")).unwrap_or_default();
+        let address = line.split("address=\"").nth(1).and_then(|rest| rest.split('"').next());
         let mut stream = TcpStream::connect(address.expect("the log names the address")).expect("it listens");
-        write!(
-            stream,
-            "GET {page} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
-        )
-        .expect("it reads");
+        write!(stream, "GET {page} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").expect("it reads");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("it answers");
         let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
-        let code = head
-            .split(' ')
-            .nth(1)
-            .and_then(|code| code.parse().ok())
-            .expect("a head has a code");
+        let code = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a head has a code");
         (code, body.to_owned())
     }
 
@@ -221,9 +192,5 @@ impl Drop for World {
 fn mounts_below(directory: &Path) -> Vec<PathBuf> {
     let text = std::fs::read("/proc/self/mountinfo").expect("the kernel lists mounts");
     let mounts = secrets_store_csi_driver::sys::mountinfo::parse(&text);
-    mounts
-        .into_iter()
-        .map(|mount| mount.mount_point)
-        .filter(|path| path.starts_with(directory))
-        .collect()
+    mounts.into_iter().map(|mount| mount.mount_point).filter(|path| path.starts_with(directory)).collect()
 }

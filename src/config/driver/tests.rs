@@ -41,10 +41,7 @@ fn without_flags_the_driver_has_upstreams_defaults_and_ours() {
         rotation: Rotation::Off,
         max_call_recv_msg_size: 4_194_304,
         provider_health_check: None,
-        log: LogSettings {
-            json: false,
-            verbosity: 0,
-        },
+        log: LogSettings { json: false, verbosity: 0 },
         kubelet_pods_dir: None,
         volume_size_limit: 33_554_432,
         volume_inode_limit: 4096,
@@ -52,10 +49,7 @@ fn without_flags_the_driver_has_upstreams_defaults_and_ours() {
         max_concurrent_calls: 192,
         max_provider_calls: 128,
         shutdown_grace_period: Duration::from_secs(30),
-        kube: KubeSource::InCluster {
-            host: "10.0.0.1".to_owned(),
-            port: 443,
-        },
+        kube: KubeSource::InCluster { host: "10.0.0.1".to_owned(), port: 443 },
         notices: Vec::new(),
     };
     assert_eq!(config(&[]), expected);
@@ -105,28 +99,16 @@ fn every_other_flag_has_its_effect() {
     assert!(config.log.json && config.allow_attribute_override);
     assert_eq!(config.max_call_recv_msg_size, 16);
     assert_eq!(config.provider_health_check, Some(Duration::from_millis(1500)));
-    assert_eq!(
-        config.kubelet_pods_dir,
-        Some(PathBuf::from("/var/lib/kubelet/pods"))
-    );
-    assert_eq!(
-        (config.volume_size_limit, config.volume_inode_limit),
-        (2_147_483_648, 10)
-    );
-    assert_eq!(
-        (config.max_concurrent_calls, config.max_provider_calls),
-        (4096, 4096)
-    );
+    assert_eq!(config.kubelet_pods_dir, Some(PathBuf::from("/var/lib/kubelet/pods")));
+    assert_eq!((config.volume_size_limit, config.volume_inode_limit), (2_147_483_648, 10));
+    assert_eq!((config.max_concurrent_calls, config.max_provider_calls), (4096, 4096));
     assert_eq!(config.shutdown_grace_period, Duration::ZERO);
     assert!(matches!(config.kube, KubeSource::Explicit { .. }));
 }
 
 #[test]
 fn version_is_answered_before_anything_is_checked() {
-    assert_eq!(
-        resolve(&["--version", "--endpoint=x", "--metrics-addr=x"]),
-        Ok(Invocation::Version)
-    );
+    assert_eq!(resolve(&["--version", "--endpoint=x", "--metrics-addr=x"]), Ok(Invocation::Version));
     assert!(matches!(resolve(&["--version=false"]), Ok(Invocation::Run(_))));
     assert_eq!(resolve(&["--version", "--nope"]).unwrap_err().exit_code(), 2);
 }
@@ -137,24 +119,13 @@ fn provider_directories_are_searched_in_order_with_the_main_one_last() {
         ("several", "/a,/b", "/z", ["/a", "/b", "/z"].as_slice()),
         ("empty list", "", "/z", &["/z"]),
         ("empty elements", ",/a,,/b,", "/z", &["/a", "/b", "/z"]),
-        (
-            "trimmed as a whole only",
-            "  /a , /b\t",
-            "/z",
-            &["/a ", " /b", "/z"],
-        ),
+        ("trimmed as a whole only", "  /a , /b\t", "/z", &["/a ", " /b", "/z"]),
         ("no main one", "/a", "", &["/a"]),
     ];
     for (name, additional, main, dirs) in rows {
-        let args = [
-            format!("--additional-provider-volume-paths={additional}"),
-            format!("--provider-volume={main}"),
-        ];
-        assert_eq!(
-            config(&args.each_ref().map(String::as_str)).provider_dirs,
-            paths(dirs),
-            "{name}"
-        );
+        let args =
+            [format!("--additional-provider-volume-paths={additional}"), format!("--provider-volume={main}")];
+        assert_eq!(config(&args.each_ref().map(String::as_str)).provider_dirs, paths(dirs), "{name}");
     }
     let text = error(&["--additional-provider-volume-paths=", "--provider-volume="]);
     assert!(
@@ -166,16 +137,8 @@ fn provider_directories_are_searched_in_order_with_the_main_one_last() {
 #[test]
 fn rotation_is_off_or_has_an_interval_that_is_never_negative() {
     let rows = [
-        (
-            "off whatever the interval",
-            ["--rotation-poll-interval=1s"].as_slice(),
-            Rotation::Off,
-        ),
-        (
-            "default",
-            &["--enable-secret-rotation"],
-            Rotation::Every(Duration::from_secs(120)),
-        ),
+        ("off whatever the interval", ["--rotation-poll-interval=1s"].as_slice(), Rotation::Off),
+        ("default", &["--enable-secret-rotation"], Rotation::Every(Duration::from_secs(120))),
         (
             "zero",
             &["--enable-secret-rotation", "--rotation-poll-interval=0"],
@@ -195,13 +158,7 @@ fn rotation_is_off_or_has_an_interval_that_is_never_negative() {
 #[test]
 fn metrics_are_off_with_0_and_an_empty_address_is_an_error() {
     assert_eq!(config(&["--metrics-addr=0"]).metrics_addr, None);
-    assert_eq!(
-        config(&["--metrics-addr", ":9"])
-            .metrics_addr
-            .unwrap()
-            .listen_addr(),
-        "[::]:9"
-    );
+    assert_eq!(config(&["--metrics-addr", ":9"]).metrics_addr.unwrap().listen_addr(), "[::]:9");
     assert!(
         error(&["--metrics-addr="]).starts_with(r#"could not use flag --metrics-addr="": it must be <host>"#)
     );
@@ -209,48 +166,19 @@ fn metrics_are_off_with_0_and_an_empty_address_is_an_error() {
 
 #[test]
 fn verbosity_beyond_32_bits_is_the_nearest_that_means_the_same() {
-    for (typed, verbosity) in [
-        ("-v=-1", -1),
-        ("-v=99999999999", i32::MAX),
-        ("-v=-99999999999", 0),
-    ] {
+    for (typed, verbosity) in [("-v=-1", -1), ("-v=99999999999", i32::MAX), ("-v=-99999999999", 0)] {
         assert_eq!(config(&[typed]).log.verbosity, verbosity, "{typed}");
     }
 }
 
 #[test]
 fn sizes_take_binary_suffixes() {
-    let good = [
-        ("1", 1),
-        ("32Mi", 33_554_432),
-        ("4Ki", 4096),
-        ("1Gi", 1 << 30),
-        ("0x10Ki", 16_384),
-    ];
+    let good = [("1", 1), ("32Mi", 33_554_432), ("4Ki", 4096), ("1Gi", 1 << 30), ("0x10Ki", 16_384)];
     for (text, size) in good {
-        assert_eq!(
-            config(&[&format!("--volume-size-limit={text}")]).volume_size_limit,
-            size,
-            "{text}"
-        );
+        assert_eq!(config(&[&format!("--volume-size-limit={text}")]).volume_size_limit, size, "{text}");
     }
-    for text in [
-        "",
-        "0",
-        "0Mi",
-        "-1",
-        "1M",
-        "1mi",
-        "1 Mi",
-        "Mi",
-        "1.5Mi",
-        "1KiKi",
-        "9223372036854775807Gi",
-    ] {
-        assert!(
-            error(&[&format!("--volume-size-limit={text}")]).contains("--volume-size-limit"),
-            "{text}"
-        );
+    for text in ["", "0", "0Mi", "-1", "1M", "1mi", "1 Mi", "Mi", "1.5Mi", "1KiKi", "9223372036854775807Gi"] {
+        assert!(error(&[&format!("--volume-size-limit={text}")]).contains("--volume-size-limit"), "{text}");
     }
 }
 
@@ -261,13 +189,8 @@ fn the_pods_directory_must_be_absolute_and_clean() {
         assert_eq!(typed, Some(PathBuf::from(path)), "{path}");
     }
     assert_eq!(config(&["--kubelet-pods-dir="]).kubelet_pods_dir, None);
-    for path in [
-        "pods", "./pods", "/a/", "//a", "/a//b", "/a/./b", "/a/../b", "/..", ".",
-    ] {
-        assert!(
-            error(&[&format!("--kubelet-pods-dir={path}")]).contains("--kubelet-pods-dir"),
-            "{path}"
-        );
+    for path in ["pods", "./pods", "/a/", "//a", "/a//b", "/a/./b", "/a/../b", "/..", "."] {
+        assert!(error(&[&format!("--kubelet-pods-dir={path}")]).contains("--kubelet-pods-dir"), "{path}");
     }
 }
 
@@ -287,10 +210,7 @@ fn unusable_values_are_named_with_what_they_must_be() {
             &["--max-call-recv-msg-size=0"],
             "could not use flag --max-call-recv-msg-size=\"0\": it must be from 1 to 2147483647",
         ),
-        (
-            &["--drivername="],
-            "could not use flag --drivername=\"\": it must not be empty",
-        ),
+        (&["--drivername="], "could not use flag --drivername=\"\": it must not be empty"),
         (
             &["--provider-health-check", "--provider-health-check-interval=-1us"],
             "could not use flag --provider-health-check-interval=\"-1000ns\": it must be longer than 0",
@@ -299,10 +219,7 @@ fn unusable_values_are_named_with_what_they_must_be() {
             &["--shutdown-grace-period=-1s"],
             "could not use flag --shutdown-grace-period=\"-1000000000ns\": it must not be negative",
         ),
-        (
-            &["--volume-inode-limit=0"],
-            "could not use flag --volume-inode-limit=\"0\": it must be at least 1",
-        ),
+        (&["--volume-inode-limit=0"], "could not use flag --volume-inode-limit=\"0\": it must be at least 1"),
         (
             &["--metrics-backend=OpenCensus"],
             "unsupported metrics backend \"OpenCensus\": the only one is Prometheus",
@@ -312,25 +229,15 @@ fn unusable_values_are_named_with_what_they_must_be() {
         assert_eq!(error(args), text);
         assert_eq!(resolve(args).unwrap_err().exit_code(), 1, "{args:?}");
     }
-    for args in [
-        ["--max-provider-calls=0"],
-        ["--max-concurrent-calls=0"],
-        ["--max-concurrent-calls=-1"],
-    ] {
+    for args in [["--max-provider-calls=0"], ["--max-concurrent-calls=0"], ["--max-concurrent-calls=-1"]] {
         assert_eq!(resolve(&args).unwrap_err().exit_code(), 1, "{args:?}");
     }
 }
 
 #[test]
 fn values_of_what_is_off_or_beyond_the_top_are_no_error() {
-    assert_eq!(
-        config(&["--provider-health-check-interval=0"]).provider_health_check,
-        None
-    );
-    assert_eq!(
-        config(&["--max-call-recv-msg-size=99999999999"]).max_call_recv_msg_size,
-        2_147_483_647
-    );
+    assert_eq!(config(&["--provider-health-check-interval=0"]).provider_health_check, None);
+    assert_eq!(config(&["--max-call-recv-msg-size=99999999999"]).max_call_recv_msg_size, 2_147_483_647);
     assert!(error(&["--max-concurrent-calls=64"]).contains("--max-provider-calls"));
 }
 
@@ -338,10 +245,7 @@ fn values_of_what_is_off_or_beyond_the_top_are_no_error() {
 fn a_bad_endpoint_exits_with_255() {
     let error = resolve(&["--endpoint=csi.sock"]).unwrap_err();
     assert_eq!(error.exit_code(), 255);
-    assert!(
-        error.to_string().starts_with("invalid endpoint: csi.sock"),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("invalid endpoint: csi.sock"), "{error}");
 }
 
 #[test]
@@ -349,18 +253,9 @@ fn flags_without_effect_are_accepted_and_noted() {
     let removed = |flag| Notice::Removed { flag };
     let fixed = |flag| Notice::FixedLog { flag };
     let rows = [
-        (
-            "--filtered-watch-secret=true",
-            vec![removed("filtered-watch-secret")],
-        ),
-        (
-            "--filtered-watch-secret=false",
-            vec![removed("filtered-watch-secret")],
-        ),
-        (
-            "--grpc-supported-providers=azure;gcp",
-            vec![removed("grpc-supported-providers")],
-        ),
+        ("--filtered-watch-secret=true", vec![removed("filtered-watch-secret")]),
+        ("--filtered-watch-secret=false", vec![removed("filtered-watch-secret")]),
+        ("--grpc-supported-providers=azure;gcp", vec![removed("grpc-supported-providers")]),
         ("--vmodule=a=1", vec![fixed("vmodule")]),
         ("--logtostderr=false", vec![fixed("logtostderr")]),
         ("--logtostderr", vec![]),

@@ -61,10 +61,7 @@ impl SecretProviderClass {
             namespace: take_text(&mut metadata, "metadata.", "namespace")?,
             uid: take_text(&mut metadata, "metadata.", "uid")?,
             resource_version: take_text(&mut metadata, "metadata.", "resourceVersion")?,
-            generation: metadata
-                .get("generation")
-                .and_then(Value::as_i64)
-                .unwrap_or_default(),
+            generation: metadata.get("generation").and_then(Value::as_i64).unwrap_or_default(),
             provider: take_text(&mut spec, "spec.", "provider")?,
             parameters,
             secret_objects: spec.remove("secretObjects").unwrap_or_default(),
@@ -98,10 +95,7 @@ fn text_of(value: Value) -> Option<String> {
 }
 
 fn wrong(field: &str, expected: &'static str) -> ShapeError {
-    ShapeError {
-        field: printable(field, LONGEST_FIELD_BYTES),
-        expected,
-    }
+    ShapeError { field: printable(field, LONGEST_FIELD_BYTES), expected }
 }
 
 /// Keys of parameters are users' text without a limit of their own.
@@ -132,10 +126,7 @@ mod tests {
             "spec": {"provider": "vault", "parameters": {"role": "r", "empty": ""}, "secretObjects": objects},
         }))
         .unwrap();
-        assert_eq!(
-            (class.name.as_str(), class.namespace.as_str(), class.uid.as_str()),
-            ("db", "team", "u")
-        );
+        assert_eq!((class.name.as_str(), class.namespace.as_str(), class.uid.as_str()), ("db", "team", "u"));
         assert_eq!((class.resource_version.as_str(), class.generation), ("7", 3));
         assert_eq!(class.provider, "vault");
         assert_eq!(
@@ -150,10 +141,7 @@ mod tests {
         for (name, object) in [
             ("nothing at all", json!({})),
             ("null spec", json!({"metadata": null, "spec": null})),
-            (
-                "null fields",
-                json!({"spec": {"provider": null, "parameters": null, "secretObjects": null}}),
-            ),
+            ("null fields", json!({"spec": {"provider": null, "parameters": null, "secretObjects": null}})),
         ] {
             assert_eq!(
                 SecretProviderClass::from_json(object).unwrap(),
@@ -169,22 +157,10 @@ mod tests {
     fn a_wrong_shape_is_told_by_field_and_never_by_value() {
         let table = [
             ("not an object", json!(["hunter2"]), "the object is not an object"),
-            (
-                "metadata",
-                json!({"metadata": "hunter2"}),
-                "metadata is not an object",
-            ),
+            ("metadata", json!({"metadata": "hunter2"}), "metadata is not an object"),
             ("spec", json!({"spec": ["hunter2"]}), "spec is not an object"),
-            (
-                "provider",
-                json!({"spec": {"provider": {"hunter2": 1}}}),
-                "spec.provider is not a string",
-            ),
-            (
-                "parameters",
-                json!({"spec": {"parameters": "hunter2"}}),
-                "spec.parameters is not an object",
-            ),
+            ("provider", json!({"spec": {"provider": {"hunter2": 1}}}), "spec.provider is not a string"),
+            ("parameters", json!({"spec": {"parameters": "hunter2"}}), "spec.parameters is not an object"),
             (
                 "number",
                 json!({"spec": {"parameters": {"port": 443}}}),
@@ -197,11 +173,7 @@ mod tests {
             ),
         ];
         for (name, object, text) in table {
-            assert_eq!(
-                SecretProviderClass::from_json(object).unwrap_err().to_string(),
-                text,
-                "{name}"
-            );
+            assert_eq!(SecretProviderClass::from_json(object).unwrap_err().to_string(), text, "{name}");
         }
     }
 

@@ -24,10 +24,7 @@ pub struct PodStatusMeta {
     #[serde(deserialize_with = "null_as_empty", skip_serializing_if = "String::is_empty")]
     pub resource_version: String,
     /// Labels, those of others included.
-    #[serde(
-        deserialize_with = "null_as_empty",
-        skip_serializing_if = "BTreeMap::is_empty"
-    )]
+    #[serde(deserialize_with = "null_as_empty", skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
     /// Owners; the object is collected when the last one is gone.
     #[serde(deserialize_with = "null_as_empty", skip_serializing_if = "Vec::is_empty")]

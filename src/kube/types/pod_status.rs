@@ -97,10 +97,7 @@ mod tests {
     #[test]
     fn a_new_status_is_written_with_the_fields_of_the_api() {
         let mut status = SecretProviderClassPodStatus::named("team", "web-team-db");
-        status
-            .metadata
-            .labels
-            .insert("internal.secrets-store.csi.k8s.io/node-name".into(), "n1".into());
+        status.metadata.labels.insert("internal.secrets-store.csi.k8s.io/node-name".into(), "n1".into());
         status.metadata.owner_references.push(OwnerReference {
             api_version: "v1".into(),
             kind: "Pod".into(),
@@ -150,13 +147,7 @@ mod tests {
             },
         });
         let read: SecretProviderClassPodStatus = serde_json::from_value(object.clone()).unwrap();
-        assert_eq!(
-            read.status.objects,
-            [ObjectVersion {
-                id: "a".into(),
-                version: "1".into()
-            }]
-        );
+        assert_eq!(read.status.objects, [ObjectVersion { id: "a".into(), version: "1".into() }]);
         assert_eq!(serde_json::to_value(&read).unwrap(), object);
     }
 

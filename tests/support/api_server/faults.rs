@@ -51,10 +51,7 @@ impl Matcher {
 
     /// Requests of that verb (`get`, `list`, `create`, ...).
     pub fn verb(verb: &str) -> Matcher {
-        Matcher {
-            verb: verb.to_owned(),
-            path: String::new(),
-        }
+        Matcher { verb: verb.to_owned(), path: String::new() }
     }
 
     /// Requests with a path that contains `path`.
@@ -64,10 +61,7 @@ impl Matcher {
 
     /// Narrowed to paths that contain `path`.
     pub fn and_path(self, path: &str) -> Matcher {
-        Matcher {
-            path: path.to_owned(),
-            ..self
-        }
+        Matcher { path: path.to_owned(), ..self }
     }
 
     fn matches(&self, verb: &str, path: &str) -> bool {
@@ -86,10 +80,7 @@ impl Faults {
         let is_met = |(matcher, times, _): &mut (Matcher, Option<usize>, Fault)| {
             *times != Some(0) && matcher.matches(verb, path)
         };
-        let (_, times, fault) = self
-            .rules
-            .iter_mut()
-            .find_map(|rule| is_met(rule).then_some(rule))?;
+        let (_, times, fault) = self.rules.iter_mut().find_map(|rule| is_met(rule).then_some(rule))?;
         if let Some(times) = times {
             *times -= 1;
         }

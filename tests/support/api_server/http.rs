@@ -71,10 +71,7 @@ fn handle(shared: &Shared, stream: &mut impl Write, head: &Head) -> io::Result<b
         }
         Next::Drip(answer, pause) => {
             record();
-            stream.write_all(&head_of(
-                &answer,
-                &format!("Content-Length: {}", answer.body.len()),
-            ))?;
+            stream.write_all(&head_of(&answer, &format!("Content-Length: {}", answer.body.len())))?;
             for byte in &answer.body {
                 stream.write_all(&[*byte])?;
                 stream.flush()?;
@@ -112,12 +109,7 @@ fn decide(shared: &Shared, head: &Head) -> Next {
             return Next::Close;
         }
         Some(Fault::Answer { code, body }) => {
-            return Next::Write(Answer {
-                code,
-                content_type: "application/json",
-                body,
-                retry_after: None,
-            });
+            return Next::Write(Answer { code, content_type: "application/json", body, retry_after: None });
         }
         Some(Fault::Fail { code, retry_after }) => return Next::Write(failure(request, code, retry_after)),
         Some(Fault::Hang) => {
@@ -148,11 +140,7 @@ fn carry_out(shared: &Shared, head: &Head) -> Answer {
 fn failure(request: &Request, code: u16, retry_after: Option<u64>) -> Answer {
     match routes::place(&request.path) {
         Some(place) if code == 403 => {
-            let about = status::About {
-                group: &place.group,
-                plural: &place.plural,
-                name: &place.name,
-            };
+            let about = status::About { group: &place.group, plural: &place.plural, name: &place.name };
             about.forbidden(request.verb(), &place.namespace)
         }
         _ => status::of_code(code, retry_after),
@@ -186,12 +174,7 @@ fn watch(shared: &Shared, stream: &mut impl Write, request: &Request) -> io::Res
     let selector = request.selector();
     let seconds = request.parameter("timeoutSeconds").parse().unwrap_or(300);
     let end = Instant::now() + Duration::from_secs(seconds);
-    let ok = Answer {
-        code: 200,
-        content_type: "application/json",
-        body: Vec::new(),
-        retry_after: None,
-    };
+    let ok = Answer { code: 200, content_type: "application/json", body: Vec::new(), retry_after: None };
     stream.write_all(&head_of(&ok, "Transfer-Encoding: chunked"))?;
     stream.flush()?;
     let mut version = request.parameter("resourceVersion").parse().unwrap_or(0);
@@ -243,9 +226,7 @@ fn write_chunk(stream: &mut impl Write, text: &str) -> io::Result<()> {
 }
 
 fn seen(head: &Head, code: u16) -> Seen {
-    let Head {
-        request, user_agent, ..
-    } = head;
+    let Head { request, user_agent, .. } = head;
     Seen {
         verb: request.verb(),
         path: request.path.clone(),
@@ -256,10 +237,8 @@ fn seen(head: &Head, code: u16) -> Seen {
 }
 
 fn head_of(answer: &Answer, length: &str) -> Vec<u8> {
-    let mut head = format!(
-        "HTTP/1.1 {} -\r\nContent-Type: {}\r\n{length}\r\n",
-        answer.code, answer.content_type
-    );
+    let mut head =
+        format!("HTTP/1.1 {} -\r\nContent-Type: {}\r\n{length}\r\n", answer.code, answer.content_type);
     if let Some(seconds) = answer.retry_after {
         head.push_str(&format!("Retry-After: {seconds}\r\n"));
     }
@@ -281,13 +260,8 @@ fn read_head(stream: &mut (impl Read + Write), buffer: &mut Vec<u8>) -> io::Resu
             continue;
         };
         let header = |name: &str| {
-            let found = parsed
-                .headers
-                .iter()
-                .find(|header| header.name.eq_ignore_ascii_case(name));
-            found.map_or_else(String::new, |header| {
-                String::from_utf8_lossy(header.value).into_owned()
-            })
+            let found = parsed.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
+            found.map_or_else(String::new, |header| String::from_utf8_lossy(header.value).into_owned())
         };
         let target = parsed.path.unwrap_or("/");
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
@@ -311,11 +285,8 @@ fn read_head(stream: &mut (impl Read + Write), buffer: &mut Vec<u8>) -> io::Resu
             stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
             stream.flush()?;
         }
-        head.request.body = if is_chunked {
-            read_chunks(stream, buffer)?
-        } else {
-            take(stream, buffer, body_length)?
-        };
+        head.request.body =
+            if is_chunked { read_chunks(stream, buffer)? } else { take(stream, buffer, body_length)? };
         return Ok(Some(head));
     }
 }

@@ -29,30 +29,16 @@ pub struct Place {
 impl Place {
     /// The object's key; `None` for a collection.
     pub fn key(&self) -> Option<Key> {
-        let Place {
-            group,
-            namespace,
-            plural,
-            name,
-            ..
-        } = self;
+        let Place { group, namespace, plural, name, .. } = self;
         (!name.is_empty()).then(|| (group.clone(), plural.clone(), namespace.clone(), name.clone()))
     }
 
     fn about(&self) -> About<'_> {
-        About {
-            group: &self.group,
-            plural: &self.plural,
-            name: &self.name,
-        }
+        About { group: &self.group, plural: &self.plural, name: &self.name }
     }
 
     fn api_version(&self) -> String {
-        if self.group.is_empty() {
-            self.version.clone()
-        } else {
-            format!("{}/{}", self.group, self.version)
-        }
+        if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
     }
 }
 
@@ -80,9 +66,7 @@ impl Request {
     /// A parameter of the query, decoded; empty when absent.
     pub fn parameter(&self, name: &str) -> String {
         let mut pairs = self.query.split('&').filter_map(|pair| pair.split_once('='));
-        pairs
-            .find(|(key, _)| *key == name)
-            .map_or_else(String::new, |(_, value)| decoded(value))
+        pairs.find(|(key, _)| *key == name).map_or_else(String::new, |(_, value)| decoded(value))
     }
 
     /// The selectors of the query.
@@ -148,10 +132,7 @@ pub fn answer(store: &mut Store, request: &Request) -> Answer {
 
 fn information(path: &str) -> Answer {
     match path {
-        "/version" => Answer::json(
-            200,
-            &json!({"major": "1", "minor": "34", "gitVersion": "v1.34.0"}),
-        ),
+        "/version" => Answer::json(200, &json!({"major": "1", "minor": "34", "gitVersion": "v1.34.0"})),
         "/readyz" | "/livez" | "/healthz" => Answer::text(200, "ok"),
         _ => status::page_not_found(),
     }
@@ -184,25 +165,14 @@ fn create(store: &mut Store, place: &Place, body: &[u8]) -> Answer {
             object["metadata"]["name"] = json!(name);
         }
     }
-    let named = Place {
-        name: name.clone(),
-        ..place.clone()
-    };
+    let named = Place { name: name.clone(), ..place.clone() };
     if let Some(answer) = problem(&named, &object) {
         return answer;
     }
-    if object["metadata"]["resourceVersion"]
-        .as_str()
-        .is_some_and(|version| !version.is_empty())
-    {
+    if object["metadata"]["resourceVersion"].as_str().is_some_and(|version| !version.is_empty()) {
         return status::bad_request("resourceVersion should not be set on objects to be created");
     }
-    let key = (
-        place.group.clone(),
-        place.plural.clone(),
-        place.namespace.clone(),
-        name,
-    );
+    let key = (place.group.clone(), place.plural.clone(), place.namespace.clone(), name);
     if store.get(&key).is_some() {
         return named.about().already_exists();
     }
@@ -240,9 +210,7 @@ fn update(store: &mut Store, place: &Place, key: Key, body: &[u8]) -> Answer {
     if let Some(uid) = sent("uid").filter(|uid| *uid != stored_uid) {
         return place.about().uid_conflict(uid, stored_uid);
     }
-    store
-        .replace(key, object)
-        .map_or_else(|| place.about().not_found(), |stored| Answer::json(200, &stored))
+    store.replace(key, object).map_or_else(|| place.about().not_found(), |stored| Answer::json(200, &stored))
 }
 
 fn patch(store: &mut Store, place: &Place, key: Key, request: &Request) -> Answer {
@@ -264,9 +232,7 @@ fn patch(store: &mut Store, place: &Place, key: Key, request: &Request) -> Answe
     if let Some(answer) = problem(place, &merged) {
         return answer;
     }
-    store
-        .replace(key, merged)
-        .map_or_else(|| place.about().not_found(), |stored| Answer::json(200, &stored))
+    store.replace(key, merged).map_or_else(|| place.about().not_found(), |stored| Answer::json(200, &stored))
 }
 
 fn delete(store: &mut Store, place: &Place, key: &Key, body: &[u8]) -> Answer {
@@ -275,10 +241,7 @@ fn delete(store: &mut Store, place: &Place, key: &Key, body: &[u8]) -> Answer {
     };
     let uid = stored["metadata"]["uid"].as_str().unwrap_or("").to_owned();
     let options: Value = serde_json::from_slice(body).unwrap_or_default();
-    if let Some(wanted) = options["preconditions"]["uid"]
-        .as_str()
-        .filter(|wanted| *wanted != uid)
-    {
+    if let Some(wanted) = options["preconditions"]["uid"].as_str().filter(|wanted| *wanted != uid) {
         return place.about().uid_conflict(wanted, &uid);
     }
     store.remove(key);
@@ -307,9 +270,7 @@ fn parsed(place: &Place, body: &[u8]) -> Result<Value, Answer> {
     let mut object: Value = serde_json::from_slice(body)
         .map_err(|_| status::bad_request("the object provided is unrecognized (must be of type Object)"))?;
     if !object.is_object() || !(object["metadata"].is_object() || object["metadata"].is_null()) {
-        return Err(status::bad_request(
-            "the object provided is unrecognized (must be of type Object)",
-        ));
+        return Err(status::bad_request("the object provided is unrecognized (must be of type Object)"));
     }
     let expected = place.api_version();
     let sent = object["apiVersion"].as_str().unwrap_or(&expected);
@@ -322,9 +283,7 @@ fn parsed(place: &Place, body: &[u8]) -> Result<Value, Answer> {
     if object["kind"].is_null() {
         object["kind"] = json!(kind(&place.plural));
     }
-    let namespace = object["metadata"]["namespace"]
-        .as_str()
-        .unwrap_or(&place.namespace);
+    let namespace = object["metadata"]["namespace"].as_str().unwrap_or(&place.namespace);
     if namespace != place.namespace {
         let message = "the namespace of the provided object does not match the namespace sent on the request";
         return Err(status::bad_request(message));
@@ -345,9 +304,7 @@ fn problem(place: &Place, object: &Value) -> Option<Answer> {
         ));
     }
     if !name.split('.').all(is_label) {
-        return invalid(format!(
-            "metadata.name: Invalid value: \"{name}\": {SUBDOMAIN_RULE}"
-        ));
+        return invalid(format!("metadata.name: Invalid value: \"{name}\": {SUBDOMAIN_RULE}"));
     }
     for (_, value) in object["metadata"]["labels"].as_object().into_iter().flatten() {
         let value = value.as_str().unwrap_or("");
@@ -358,9 +315,7 @@ fn problem(place: &Place, object: &Value) -> Option<Answer> {
         } else {
             continue;
         };
-        return invalid(format!(
-            "metadata.labels: Invalid value: \"{value}\": {value_problem}"
-        ));
+        return invalid(format!("metadata.labels: Invalid value: \"{value}\": {value_problem}"));
     }
     if place.plural == "events" && object["involvedObject"]["namespace"] != object["metadata"]["namespace"] {
         let namespace = object["involvedObject"]["namespace"].as_str().unwrap_or("");
@@ -392,11 +347,7 @@ fn decoded(text: &str) -> String {
         let hex = (*first == b'%').then(|| tail.get(..2)).flatten();
         let byte = hex.and_then(|hex| u8::from_str_radix(str::from_utf8(hex).ok()?, 16).ok());
         bytes.push(byte.unwrap_or(*first));
-        rest = if byte.is_some() {
-            tail.get(2..).unwrap_or_default()
-        } else {
-            tail
-        };
+        rest = if byte.is_some() { tail.get(2..).unwrap_or_default() } else { tail };
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }

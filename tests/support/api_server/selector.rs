@@ -20,20 +20,13 @@ enum Term {
 impl Selector {
     /// The selectors as they stand in a query, decoded; set-based terms are not supported.
     pub fn new(labels: &str, fields: &str) -> Selector {
-        Selector {
-            labels: terms(labels),
-            fields: terms(fields),
-        }
+        Selector { labels: terms(labels), fields: terms(fields) }
     }
 
     /// Whether the object is selected. Fields are looked up by their dotted path.
     pub fn selects(&self, object: &Value) -> bool {
         let label = |key: &str| object["metadata"]["labels"].get(key).and_then(Value::as_str);
-        let field = |path: &str| {
-            path.split('.')
-                .try_fold(object, |value, step| value.get(step))?
-                .as_str()
-        };
+        let field = |path: &str| path.split('.').try_fold(object, |value, step| value.get(step))?.as_str();
         self.labels.iter().all(|term| term.holds(label)) && self.fields.iter().all(|term| term.holds(field))
     }
 }
@@ -62,9 +55,5 @@ fn terms(text: &str) -> Vec<Term> {
             Term::Exists(term.to_owned())
         }
     };
-    text.split(',')
-        .map(str::trim)
-        .filter(|text| !text.is_empty())
-        .map(term)
-        .collect()
+    text.split(',').map(str::trim).filter(|text| !text.is_empty()).map(term).collect()
 }

@@ -42,11 +42,7 @@ impl Answer {
 
 impl About<'_> {
     fn qualified(&self) -> String {
-        if self.group.is_empty() {
-            self.plural.to_owned()
-        } else {
-            format!("{}.{}", self.plural, self.group)
-        }
+        if self.group.is_empty() { self.plural.to_owned() } else { format!("{}.{}", self.plural, self.group) }
     }
 
     fn failure(&self, code: u16, reason: &str, message: &str) -> Answer {
@@ -61,20 +57,12 @@ impl About<'_> {
 
     /// 404 for an object.
     pub fn not_found(&self) -> Answer {
-        self.failure(
-            404,
-            "NotFound",
-            &format!("{} \"{}\" not found", self.qualified(), self.name),
-        )
+        self.failure(404, "NotFound", &format!("{} \"{}\" not found", self.qualified(), self.name))
     }
 
     /// 409 for a create.
     pub fn already_exists(&self) -> Answer {
-        self.failure(
-            409,
-            "AlreadyExists",
-            &format!("{} \"{}\" already exists", self.qualified(), self.name),
-        )
+        self.failure(409, "AlreadyExists", &format!("{} \"{}\" already exists", self.qualified(), self.name))
     }
 
     /// 409 for an update of an older version.
@@ -93,25 +81,13 @@ impl About<'_> {
 
     fn conflict_because(&self, why: &str) -> Answer {
         let (what, name) = (self.qualified(), self.name);
-        self.failure(
-            409,
-            "Conflict",
-            &format!("Operation cannot be fulfilled on {what} \"{name}\": {why}"),
-        )
+        self.failure(409, "Conflict", &format!("Operation cannot be fulfilled on {what} \"{name}\": {why}"))
     }
 
     /// 422; `problem` names the field and what is wrong with it.
     pub fn invalid(&self, kind: &str, problem: &str) -> Answer {
-        let kind = if self.group.is_empty() {
-            kind.to_owned()
-        } else {
-            format!("{kind}.{}", self.group)
-        };
-        self.failure(
-            422,
-            "Invalid",
-            &format!("{kind} \"{}\" is invalid: {problem}", self.name),
-        )
+        let kind = if self.group.is_empty() { kind.to_owned() } else { format!("{kind}.{}", self.group) };
+        self.failure(422, "Invalid", &format!("{kind} \"{}\" is invalid: {problem}", self.name))
     }
 
     /// 403 for lack of permission.
@@ -121,11 +97,7 @@ impl About<'_> {
         } else {
             format!("in the namespace \"{namespace}\"")
         };
-        let name = if self.name.is_empty() {
-            String::new()
-        } else {
-            format!(" \"{}\"", self.name)
-        };
+        let name = if self.name.is_empty() { String::new() } else { format!(" \"{}\"", self.name) };
         let (plural, group) = (self.plural, self.group);
         self.failure(
             403,
@@ -156,12 +128,7 @@ pub fn page_not_found() -> Answer {
 
 /// 404 for a subresource that the resource does not have.
 pub fn no_such_resource() -> Answer {
-    failure(
-        404,
-        "NotFound",
-        "the server could not find the requested resource",
-        json!({}),
-    )
+    failure(404, "NotFound", "the server could not find the requested resource", json!({}))
 }
 
 /// 405.
@@ -182,43 +149,22 @@ pub fn unsupported_media_type(sent: &str) -> Answer {
 /// An error of that code which concerns no object, worded as the server words it.
 pub fn of_code(code: u16, retry_after: Option<u64>) -> Answer {
     let (reason, message) = match code {
-        400 => (
-            "BadRequest",
-            "the server rejected our request for an unknown reason",
-        ),
+        400 => ("BadRequest", "the server rejected our request for an unknown reason"),
         401 => ("Unauthorized", "Unauthorized"),
         403 => ("Forbidden", "forbidden: not allowed"),
         404 => {
-            return Answer {
-                retry_after,
-                ..page_not_found()
-            };
+            return Answer { retry_after, ..page_not_found() };
         }
         409 => ("Conflict", "the server reported a conflict"),
         410 => ("Expired", "too old resource version"),
         429 => ("TooManyRequests", "Too many requests, please try again later."),
-        500 => (
-            "InternalError",
-            "Internal error occurred: etcdserver: request timed out",
-        ),
-        503 => (
-            "ServiceUnavailable",
-            "the server is currently unable to handle the request",
-        ),
-        504 => (
-            "Timeout",
-            "Timeout: request did not complete within the allotted timeout",
-        ),
-        _ => (
-            "",
-            "an error on the server has prevented the request from succeeding",
-        ),
+        500 => ("InternalError", "Internal error occurred: etcdserver: request timed out"),
+        503 => ("ServiceUnavailable", "the server is currently unable to handle the request"),
+        504 => ("Timeout", "Timeout: request did not complete within the allotted timeout"),
+        _ => ("", "an error on the server has prevented the request from succeeding"),
     };
     let details = retry_after.map_or(json!({}), |seconds| json!({"retryAfterSeconds": seconds}));
-    Answer {
-        retry_after,
-        ..failure(code, reason, message, details)
-    }
+    Answer { retry_after, ..failure(code, reason, message, details) }
 }
 
 /// The answer to a delete.

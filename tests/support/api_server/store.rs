@@ -53,19 +53,11 @@ impl Store {
         plural: &'a str,
         namespace: &'a str,
     ) -> impl Iterator<Item = &'a Value> {
-        let first = (
-            group.to_owned(),
-            plural.to_owned(),
-            namespace.to_owned(),
-            String::new(),
-        );
+        let first = (group.to_owned(), plural.to_owned(), namespace.to_owned(), String::new());
         let is_in = move |key: &Key| {
             key.0 == group && key.1 == plural && (namespace.is_empty() || key.2 == namespace)
         };
-        self.objects
-            .range(first..)
-            .take_while(move |(key, _)| is_in(key))
-            .map(|(_, object)| object)
+        self.objects.range(first..).take_while(move |(key, _)| is_in(key)).map(|(_, object)| object)
     }
 
     /// Adds an object that does not exist yet, stamped as a server does, and returns it as stored.
@@ -91,14 +83,7 @@ impl Store {
         let stored = self.objects.get(&key)?;
         let old = stored["metadata"].clone();
         let metadata = metadata_of(&mut object);
-        for field in [
-            "name",
-            "namespace",
-            "uid",
-            "creationTimestamp",
-            "generation",
-            "resourceVersion",
-        ] {
+        for field in ["name", "namespace", "uid", "creationTimestamp", "generation", "resourceVersion"] {
             match old.get(field) {
                 Some(value) => metadata.insert(field.into(), value.clone()),
                 None => metadata.remove(field),
@@ -125,9 +110,7 @@ impl Store {
 
     /// Creates or replaces, by the object's own kind, namespace and name.
     pub fn put(&mut self, object: Value) -> Value {
-        let group = object["apiVersion"]
-            .as_str()
-            .and_then(|version| version.split_once('/'));
+        let group = object["apiVersion"].as_str().and_then(|version| version.split_once('/'));
         let group = group.map_or("", |(group, _)| group).to_owned();
         let plural = plural(object["kind"].as_str().expect("an object with a kind"));
         let text = |field: &str| object["metadata"][field].as_str().unwrap_or("").to_owned();
@@ -152,15 +135,10 @@ impl Store {
     pub fn collect_garbage(&mut self) -> usize {
         let mut removed = 0;
         loop {
-            let uids: HashSet<&str> = self
-                .objects
-                .values()
-                .filter_map(|object| object["metadata"]["uid"].as_str())
-                .collect();
+            let uids: HashSet<&str> =
+                self.objects.values().filter_map(|object| object["metadata"]["uid"].as_str()).collect();
             let is_orphan = |object: &Value| {
-                let owners = object["metadata"]["ownerReferences"]
-                    .as_array()
-                    .map_or(&[][..], Vec::as_slice);
+                let owners = object["metadata"]["ownerReferences"].as_array().map_or(&[][..], Vec::as_slice);
                 let lives = |owner: &Value| owner["uid"].as_str().is_some_and(|uid| uids.contains(uid));
                 !owners.is_empty() && !owners.iter().any(lives)
             };
@@ -187,10 +165,7 @@ impl Store {
 
     /// What happened after `version`, or `None` when that is no longer known.
     pub fn changes_after(&self, version: u64) -> Option<impl Iterator<Item = &Change>> {
-        let oldest = self
-            .history
-            .front()
-            .map_or(self.version + 1, |change| change.version);
+        let oldest = self.history.front().map_or(self.version + 1, |change| change.version);
         (version + 1 >= oldest || version >= self.version)
             .then(|| self.history.iter().filter(move |change| change.version > version))
     }
@@ -215,12 +190,7 @@ impl Store {
         if self.history.len() >= LONGEST_HISTORY {
             self.history.pop_front();
         }
-        self.history.push_back(Change {
-            version: self.version,
-            kind,
-            key,
-            object,
-        });
+        self.history.push_back(Change { version: self.version, kind, key, object });
     }
 }
 
@@ -257,9 +227,7 @@ fn uid(number: u64) -> String {
 
 /// The time as the API writes it, counted off year by year and month by month.
 fn now() -> String {
-    let seconds = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let is_leap =
         |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let (mut days, mut year) = (seconds / 86_400, 1970);
@@ -277,10 +245,7 @@ fn now() -> String {
         month += 1;
     }
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    format!(
-        "{year}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}Z",
-        days + 1
-    )
+    format!("{year}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}Z", days + 1)
 }
 
 /// Kinds whose plural is not theirs with an `s`, or whose case matters in lists.

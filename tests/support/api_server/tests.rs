@@ -53,30 +53,14 @@ fn lists_honour_selectors_and_namespaces() {
         ("another namespace", "/api/v1/namespaces/other/pods", vec![]),
         ("a label", "/api/v1/pods?labelSelector=app%3Dx", vec!["a"]),
         ("not a label", "/api/v1/pods?labelSelector=app!=x", vec!["b"]),
-        (
-            "a label's presence",
-            "/api/v1/pods?labelSelector=beta,app",
-            vec!["b"],
-        ),
+        ("a label's presence", "/api/v1/pods?labelSelector=beta,app", vec!["b"]),
         ("a label's absence", "/api/v1/pods?labelSelector=!beta", vec!["a"]),
-        (
-            "a name",
-            "/api/v1/pods?fieldSelector=metadata.name%3Db",
-            vec!["b"],
-        ),
-        (
-            "a node",
-            "/api/v1/pods?fieldSelector=spec.nodeName=n1",
-            vec!["a", "b"],
-        ),
+        ("a name", "/api/v1/pods?fieldSelector=metadata.name%3Db", vec!["b"]),
+        ("a node", "/api/v1/pods?fieldSelector=spec.nodeName=n1", vec!["a", "b"]),
     ];
     for (name, target, found) in table {
         let (code, body) = ask(&server, "GET", target, "", "");
-        assert_eq!(
-            (code, names(&body)),
-            (200, found.iter().map(ToString::to_string).collect()),
-            "{name}"
-        );
+        assert_eq!((code, names(&body)), (200, found.iter().map(ToString::to_string).collect()), "{name}");
     }
 }
 
@@ -93,17 +77,9 @@ fn a_watch_tells_changes_and_deletions_and_ends_in_time() {
     let (code, body) = ask(&server, "GET", &target, "", "");
     let kinds: Vec<String> = body
         .lines()
-        .map(|line| {
-            serde_json::from_str::<Value>(line).unwrap()["type"]
-                .as_str()
-                .unwrap()
-                .to_owned()
-        })
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["type"].as_str().unwrap().to_owned())
         .collect();
-    assert_eq!(
-        (code, kinds),
-        (200, ["ADDED", "MODIFIED", "DELETED"].map(str::to_owned).to_vec())
-    );
+    assert_eq!((code, kinds), (200, ["ADDED", "MODIFIED", "DELETED"].map(str::to_owned).to_vec()));
     assert_eq!(server.count("watch", "/api/v1/pods"), 1);
 }
 
@@ -130,34 +106,19 @@ fn a_watch_from_a_forgotten_version_is_told_so() {
     for number in 0..5000 {
         server.put(pod("a", json!({"n": number.to_string()})));
     }
-    let (_, body) = ask(
-        &server,
-        "GET",
-        "/api/v1/pods?watch=1&resourceVersion=1001",
-        "",
-        "",
-    );
+    let (_, body) = ask(&server, "GET", "/api/v1/pods?watch=1&resourceVersion=1001", "", "");
     let line: Value = serde_json::from_str(&body).unwrap();
-    assert_eq!(
-        (&line["type"], &line["object"]["code"]),
-        (&json!("ERROR"), &json!(410))
-    );
+    assert_eq!((&line["type"], &line["object"]["code"]), (&json!("ERROR"), &json!(410)));
 }
 
 #[test]
 fn a_merge_patch_merges_and_respects_the_version() {
     let server = ApiServer::start();
     server.put(pod("a", json!({"app": "x", "old": "1"})));
-    let (path, merge) = (
-        "/api/v1/namespaces/team/pods/a",
-        "Content-Type: application/merge-patch+json\r\n",
-    );
+    let (path, merge) = ("/api/v1/namespaces/team/pods/a", "Content-Type: application/merge-patch+json\r\n");
     let patch = json!({"metadata": {"labels": {"old": null, "new": "1"}}}).to_string();
     assert_eq!(ask(&server, "PATCH", path, merge, &patch).0, 200);
-    assert_eq!(
-        server.get(path).unwrap()["metadata"]["labels"],
-        json!({"app": "x", "new": "1"})
-    );
+    assert_eq!(server.get(path).unwrap()["metadata"]["labels"], json!({"app": "x", "new": "1"}));
     let stale = json!({"metadata": {"resourceVersion": "1", "labels": null}}).to_string();
     assert_eq!(ask(&server, "PATCH", path, merge, &stale).0, 409);
     assert_eq!(ask(&server, "PATCH", path, "", "{}").0, 415);
@@ -186,18 +147,8 @@ fn bad_objects_get_the_servers_own_words() {
     let named = |name: &str| json!({"metadata": {"name": name}}).to_string();
     let table = [
         ("no name", named(""), 422, "name or generateName is required"),
-        (
-            "a bad name",
-            named("A"),
-            422,
-            "a lowercase RFC 1123 subdomain must consist of",
-        ),
-        (
-            "a long name",
-            named(&"a".repeat(254)),
-            422,
-            "must be no more than 253 characters",
-        ),
+        ("a bad name", named("A"), 422, "a lowercase RFC 1123 subdomain must consist of"),
+        ("a long name", named(&"a".repeat(254)), 422, "must be no more than 253 characters"),
         (
             "another namespace",
             json!({"metadata": {"name": "a", "namespace": "b"}}).to_string(),
@@ -205,46 +156,26 @@ fn bad_objects_get_the_servers_own_words() {
             "does not match",
         ),
         ("not JSON", "{".to_owned(), 400, "unrecognized"),
-        (
-            "another version",
-            json!({"apiVersion": "v2", "metadata": {"name": "a"}}).to_string(),
-            400,
-            "(v2)",
-        ),
+        ("another version", json!({"apiVersion": "v2", "metadata": {"name": "a"}}).to_string(), 400, "(v2)"),
     ];
     for (name, body, code, text) in table {
         let (answered, message) = ask(&server, "POST", pods, "", &body);
-        assert!(
-            answered == code && message.contains(text),
-            "{name}: {answered} {message}"
-        );
+        assert!(answered == code && message.contains(text), "{name}: {answered} {message}");
     }
     assert_eq!(ask(&server, "PUT", &format!("{pods}/a"), "", &named("b")).0, 400);
     assert_eq!(ask(&server, "PUT", &format!("{pods}/a"), "", &named("a")).0, 404);
     assert_eq!(ask(&server, "BREW", pods, "", "").0, 405);
-    assert_eq!(
-        ask(&server, "GET", "/nothing", "", ""),
-        (404, "404 page not found\n".to_owned())
-    );
+    assert_eq!(ask(&server, "GET", "/nothing", "", ""), (404, "404 page not found\n".to_owned()));
     assert_eq!(ask(&server, "GET", "/readyz", "", ""), (200, "ok".to_owned()));
 }
 
 #[test]
 fn a_token_is_required_where_one_is_set_and_never_recorded() {
-    let server = ApiServer::with(Settings {
-        tls: false,
-        token: Some("t0ken".to_owned()),
-    });
+    let server = ApiServer::with(Settings { tls: false, token: Some("t0ken".to_owned()) });
     let path = "/api/v1/namespaces/team/pods";
     assert_eq!(ask(&server, "GET", path, "", "").0, 401);
-    assert_eq!(
-        ask(&server, "GET", path, "Authorization: Bearer other\r\n", "").0,
-        401
-    );
-    assert_eq!(
-        ask(&server, "GET", path, "Authorization: Bearer t0ken\r\n", "").0,
-        200
-    );
+    assert_eq!(ask(&server, "GET", path, "Authorization: Bearer other\r\n", "").0, 401);
+    assert_eq!(ask(&server, "GET", path, "Authorization: Bearer t0ken\r\n", "").0, 200);
     assert!(!format!("{:?}", server.requests()).contains("t0ken"));
 }
 

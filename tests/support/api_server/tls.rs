@@ -19,16 +19,12 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "api server double");
+        params.distinguished_name.push(DnType::CommonName, "api server double");
         let issuer =
             CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("an authority");
         let key = KeyPair::generate().expect("a key");
         let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
-        let certificate = CertificateParams::new(names)
-            .expect("legal names")
-            .signed_by(&key, &issuer);
+        let certificate = CertificateParams::new(names).expect("legal names").signed_by(&key, &issuer);
         let chain = vec![certificate.expect("a certificate").der().clone()];
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -38,10 +34,7 @@ impl Authority {
             .with_no_client_auth()
             .with_single_cert(chain, key)
             .expect("a certificate with its key");
-        Authority {
-            pem: issuer.pem(),
-            config: Arc::new(config),
-        }
+        Authority { pem: issuer.pem(), config: Arc::new(config) }
     }
 
     /// The authority's certificate.
