@@ -35,7 +35,7 @@ use crate::rpc::server::{Server, ServerError};
 use crate::rpc::status::Code;
 use crate::shutdown::{Shutdown, ShutdownError};
 use crate::sys::mount::{self, Limits, Mounter};
-use crate::sys::mountinfo;
+use crate::sys::{mountinfo, process};
 use crate::volume::target::TargetPath;
 use crate::{admin, http, kube, logging};
 
@@ -83,8 +83,12 @@ fn run(config: DriverConfig) -> Result<(), StartError> {
     let shutdown = Shutdown::new();
     let _signals = shutdown.on_signals().map_err(StartError::Signals)?;
     let metrics = Arc::new(Metrics::new(build.version, build.commit).map_err(StartError::Metrics)?);
+    if let Err(error) = process::raise_open_files() {
+        log::warn!(error:% = error; "could not raise the limit of open files");
+    }
     let environment = Environment::start();
     let publisher = Arc::new(publisher(&config, &environment, &metrics)?);
+    try_mount(&publisher);
     adopt_volumes(&publisher, config.kubelet_pods_dir.as_deref());
     watch_volumes(&metrics, &publisher);
 
@@ -152,6 +156,18 @@ fn publisher(
         metrics: Arc::clone(metrics),
         volumes: Volumes::default(),
     })
+}
+
+/// Says early what every publish would say late.
+fn try_mount(publisher: &Publisher) {
+    match publisher.mounter.probe(publisher.limits) {
+        Err(error) => log::error!(error:% = error;
+            "this process may not mount: it has to be root with CAP_SYS_ADMIN, in a privileged container"),
+        Ok(()) if publisher.mounter.keeps_out_of_swap() => {}
+        Ok(()) => log::warn!(
+            "this kernel or namespace does not keep a tmpfs out of swap: use nodes without swap, or with encrypted swap"
+        ),
+    }
 }
 
 /// Finds the volumes that an earlier process mounted. Those of the upstream driver are not told apart from other

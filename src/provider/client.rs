@@ -1,5 +1,6 @@
 //! Calls to one provider.
 
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -85,8 +86,8 @@ impl Provider {
         &self.socket
     }
 
-    /// Asks for the content of a volume, once. A full provider is refused at once, with UNAVAILABLE.
-    pub fn mount(&self, request: &MountRequest, deadline: Deadline) -> Result<MountResponse, Status> {
+    /// Asks for the content of a volume, once. A provider that has its fill of calls is not asked.
+    pub fn mount(&self, request: &MountRequest, deadline: Deadline) -> Result<MountResponse, CallError> {
         let _slot = self.enter()?;
         let mut message = pb::MountRequest {
             attributes: request.attributes.expose().to_owned(),
@@ -99,7 +100,7 @@ impl Provider {
         let answered = self.channel.call(MOUNT, &message, deadline);
         message.attributes.zeroize();
         message.secrets.zeroize();
-        answered.map(from_message).map_err(|status| self.explain(status))
+        answered.map(from_message).map_err(|status| CallError::Failed(self.explain(status)))
     }
 
     /// Asks for the provider's version: does it answer at all?
@@ -109,17 +110,13 @@ impl Provider {
         Ok(answer.runtime_version)
     }
 
-    fn enter(&self) -> Result<Slot<'_>, Status> {
-        let before = self.in_hand.fetch_add(1, Ordering::Relaxed);
+    fn enter(&self) -> Result<Slot<'_>, CallError> {
+        let in_hand = self.in_hand.fetch_add(1, Ordering::Relaxed);
         let slot = Slot(&self.in_hand);
-        if before < self.limits.concurrent {
+        if in_hand < self.limits.concurrent {
             return Ok(slot);
         }
-        let text = format!(
-            "provider \"{}\" has {before} calls in hand, the most that --max-provider-calls allows; try again",
-            self.name
-        );
-        Err(Status::new(Code::Unavailable, text))
+        Err(CallError::Full { provider: self.name.clone(), in_hand })
     }
 
     /// Says what to do where the library's own words don't.
@@ -147,18 +144,63 @@ impl Provider {
     }
 }
 
-/// The one retry rule: a call that ends UNAVAILABLE is made again, three times in all, about a second apart, as
-/// long as the caller waits. `attempt` finds the provider anew each time, since its socket may be another by then.
-pub fn with_retries<T>(
+/// Why a provider gave no content.
+#[derive(Debug)]
+pub enum CallError {
+    /// The call was made and failed.
+    Failed(Status),
+    /// As many calls as allowed are in hand; this one was not made.
+    Full {
+        /// The provider.
+        provider: ProviderName,
+        /// Calls in hand.
+        in_hand: usize,
+    },
+}
+
+impl CallError {
+    /// True when trying again in a second may help: the provider is restarting.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, CallError::Failed(status) if status.code == Code::Unavailable)
+    }
+
+    /// The gRPC code that kubelet gets to see.
+    pub fn code(&self) -> Code {
+        match self {
+            CallError::Failed(status) => status.code,
+            CallError::Full { .. } => Code::Unavailable,
+        }
+    }
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CallError::Failed(status) => status.fmt(f),
+            CallError::Full { provider, in_hand } => write!(
+                f,
+                "provider \"{provider}\" has {in_hand} calls in hand already, which is what --max-provider-calls \
+                 allows; see whether it answers"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for CallError {}
+
+/// The one retry rule: an attempt that fails in a way that `may_pass` is made again, three times in all, about a
+/// second apart, as long as the caller waits.
+pub fn with_retries<T, E: fmt::Display>(
     deadline: Deadline,
-    mut attempt: impl FnMut() -> Result<T, Status>,
-) -> Result<T, Status> {
+    mut attempt: impl FnMut() -> Result<T, E>,
+    may_pass: impl Fn(&E) -> bool,
+) -> Result<T, E> {
     for delay in DELAYS {
         match attempt() {
-            Err(status) if status.code == Code::Unavailable => {
-                log::debug!(error:% = status; "provider is unavailable, trying again");
+            Err(error) if may_pass(&error) => {
+                log::debug!(error:% = error; "provider is unavailable, trying again");
                 if !sleep_unless_past(jittered(delay), deadline) {
-                    return Err(status);
+                    return Err(error);
                 }
             }
             ended => return ended,

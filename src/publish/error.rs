@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::kube::error::ApiError;
+use crate::provider::client::CallError;
 use crate::provider::name::InvalidProviderName;
 use crate::provider::registry::NotFound;
 use crate::rpc::status::{Code, Status};
@@ -69,8 +70,8 @@ pub enum ProviderError {
     NotFound(NotFound),
     /// No such name.
     InvalidName(InvalidProviderName),
-    /// The call failed.
-    Call(Status),
+    /// The call failed, or was not made.
+    Call(CallError),
     /// The provider answered with an error code of its own.
     Answered {
         /// That code.
@@ -97,9 +98,11 @@ impl PublishError {
             | PublishError::Mount(_)
             | PublishError::PodStatus(_) => Code::Unknown,
             PublishError::Deadline { .. } => Code::DeadlineExceeded,
+            // Kubelet must not take a shortage on the node for the end of a volume that may well be live.
+            PublishError::Place(error) if error.is_shortage() => Code::Unavailable,
             PublishError::Displaced | PublishError::Place(_) => Code::Internal,
             PublishError::Provider(error) => match error {
-                ProviderError::Call(status) => status.code,
+                ProviderError::Call(error) => error.code(),
                 ProviderError::NotFound(_)
                 | ProviderError::InvalidName(_)
                 | ProviderError::Answered { .. }
@@ -179,7 +182,7 @@ impl fmt::Display for ProviderError {
         match self {
             ProviderError::NotFound(error) => connecting(f, error.name(), error),
             ProviderError::InvalidName(error) => connecting(f, error.name(), error),
-            ProviderError::Call(status) => status.fmt(f),
+            ProviderError::Call(error) => error.fmt(f),
             ProviderError::Answered { code } => {
                 write!(f, "mount request failed with provider error code {}", code.escape_debug())
             }

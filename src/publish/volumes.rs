@@ -5,7 +5,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use crate::kube::event::PodRef;
 use crate::kube::types::SecretProviderClass;
 use crate::provider::client::ObjectVersion;
 
@@ -30,8 +29,6 @@ struct State {
 pub struct Record {
     /// Kubelet's name for the volume; empty for one found at start that nobody has asked for yet.
     pub volume_id: String,
-    /// The pod, once a request has named it.
-    pub pod: Option<PodRef>,
     /// The class as it was last seen.
     pub class: Option<Arc<SecretProviderClass>>,
     /// What the driver last wrote into the volume.
@@ -93,10 +90,10 @@ impl Volumes {
     }
 
     /// Marks a volume as failing. True when it was not failing before, or failed for another reason: then it is
-    /// worth a line in the log.
+    /// worth a line in the log. A volume that is gone meanwhile stays forgotten.
     pub fn mark_failing(&self, target: &str, why: &str, now: SystemTime) -> bool {
         let mut state = self.lock();
-        let record = state.records.entry(target.to_owned()).or_default();
+        let Some(record) = state.records.get_mut(target) else { return true };
         let before = record.failing.as_ref();
         let is_news = before.is_none_or(|failing| failing.why != why);
         let since = before.map_or(now, |failing| failing.since);
@@ -174,6 +171,13 @@ mod tests {
         assert!(!volumes.mark_failing("/a", "down", at(30)));
         assert!(volumes.mark_failing("/a", "forbidden", at(40)));
         assert_eq!(volumes.record("/a").unwrap().failing.unwrap().since, at(20));
+    }
+
+    #[test]
+    fn a_failure_that_comes_after_the_end_brings_no_volume_back() {
+        let volumes = Volumes::default();
+        volumes.mark_failing("/a", "down", at(20));
+        assert_eq!(volumes.summary(at(30)).live, 0);
     }
 
     #[test]

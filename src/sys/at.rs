@@ -47,6 +47,11 @@ impl SysError {
         matches!(self.errno, Errno::NOTDIR | Errno::LOOP)
     }
 
+    /// True when the process or the machine is out of descriptors or memory for now.
+    pub fn is_shortage(&self) -> bool {
+        matches!(self.errno, Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN)
+    }
+
     /// True when the file system has no room left, in bytes or in inodes.
     pub fn is_full(&self) -> bool {
         matches!(self.errno, Errno::NOSPC | Errno::DQUOT)

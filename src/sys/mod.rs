@@ -6,4 +6,5 @@
 pub mod at;
 pub mod mount;
 pub mod mountinfo;
+pub mod process;
 pub mod socket;

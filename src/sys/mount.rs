@@ -5,7 +5,7 @@
 //! refuse `fsopen`, get the same mount with the same options through `mount(2)` on the descriptor's `/proc` link.
 
 use std::ffi::{CString, OsStr};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -44,6 +44,18 @@ impl Mounter {
         Mounter { detached: AtomicBool::new(false), noswap: AtomicBool::new(true) }
     }
 
+    /// Tries a mount that is never attached, to learn early what the kernel refuses: the limits, `noswap`, or
+    /// mounting altogether. Without `fsopen` there is nothing to try without a place.
+    pub fn probe(&self, limits: Limits) -> Result<(), SysError> {
+        match self.detached_tmpfs_with_swap_fallback(limits) {
+            Err(error) if error.call == "fsopen" && error.errno == Errno::NOSYS => {
+                self.detached.store(false, Ordering::Relaxed);
+                Ok(())
+            }
+            other => other.map(drop),
+        }
+    }
+
     /// True while nothing has shown that content could be swapped to disk.
     pub fn keeps_out_of_swap(&self) -> bool {
         self.noswap.load(Ordering::Relaxed)
@@ -73,13 +85,7 @@ impl Mounter {
     }
 
     fn mount_detached(&self, directory: &Dir, limits: Limits) -> Result<Dir, SysError> {
-        let detached = match self.detached_tmpfs(limits, self.noswap.load(Ordering::Relaxed)) {
-            Err(error) if error.call == "fsconfig" && error.on == NOSWAP => {
-                self.noswap.store(false, Ordering::Relaxed);
-                self.detached_tmpfs(limits, false)?
-            }
-            other => other?,
-        };
+        let detached = self.detached_tmpfs_with_swap_fallback(limits)?;
         let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
         rustix::mount::move_mount(&detached, c"", directory, c"", flags)
             .map_err(|errno| SysError::new("move_mount", "", errno))?;
@@ -90,7 +96,17 @@ impl Mounter {
             .map_err(|errno| SysError::new("openat", ".", errno))
     }
 
-    fn detached_tmpfs(&self, limits: Limits, noswap: bool) -> Result<std::os::fd::OwnedFd, SysError> {
+    fn detached_tmpfs_with_swap_fallback(&self, limits: Limits) -> Result<OwnedFd, SysError> {
+        match self.detached_tmpfs(limits, self.noswap.load(Ordering::Relaxed)) {
+            Err(error) if error.call == "fsconfig" && error.on == NOSWAP => {
+                self.noswap.store(false, Ordering::Relaxed);
+                self.detached_tmpfs(limits, false)
+            }
+            other => other,
+        }
+    }
+
+    fn detached_tmpfs(&self, limits: Limits, noswap: bool) -> Result<OwnedFd, SysError> {
         let context = rustix::mount::fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)
             .map_err(|errno| SysError::new("fsopen", "tmpfs", errno))?;
         for (key, value) in options(limits) {

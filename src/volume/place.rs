@@ -272,6 +272,18 @@ pub enum PlaceError {
     },
 }
 
+impl PlaceError {
+    /// True when the machine is short of something that comes back: descriptors, memory.
+    pub fn is_shortage(&self) -> bool {
+        match self {
+            PlaceError::Check { source, .. }
+            | PlaceError::Create { source, .. }
+            | PlaceError::Remove { source, .. } => source.is_shortage(),
+            PlaceError::ForeignMount { .. } | PlaceError::StillMounted { .. } => false,
+        }
+    }
+}
+
 impl fmt::Display for PlaceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,0 +1,98 @@
+//! What became of a publish, and who is told: dashboards, the log, the pod's owner.
+
+use std::time::{Duration, SystemTime};
+
+use crate::metrics::PublishKind;
+use crate::volume::writer::Written;
+
+use super::attributes::Precedence;
+use super::error::PublishError;
+use super::request::PublishRequest;
+use super::{Publisher, pod_name};
+
+/// How a publish ended that kubelet is told went well.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// A new volume is live.
+    Mounted,
+    /// The volume is live already and not due.
+    NotDue,
+    /// The live volume was refreshed.
+    Refreshed(Written),
+    /// The live volume could not be refreshed and keeps what it has.
+    Kept(PublishError),
+}
+
+impl Publisher {
+    pub(super) fn count(&self, provider: &str, outcome: &Result<Outcome, PublishError>, elapsed: Duration) {
+        let metrics = &self.metrics;
+        match outcome {
+            Ok(Outcome::Mounted) => metrics.publish_succeeded(provider, PublishKind::First, elapsed),
+            Ok(Outcome::NotDue) => metrics.publish_succeeded(provider, PublishKind::Skipped, elapsed),
+            Ok(Outcome::Refreshed(written)) => {
+                metrics.publish_succeeded(provider, PublishKind::Refresh, elapsed);
+                metrics.rotation_succeeded(provider, *written == Written::Changed, elapsed);
+            }
+            Ok(Outcome::Kept(error)) => {
+                metrics.publish_failed(provider, error.reason());
+                metrics.rotation_failed(provider, error.reason());
+            }
+            Err(error) => metrics.publish_failed(provider, error.reason()),
+        }
+    }
+
+    /// Tells the log, and the pod's owner where something is wrong.
+    pub(super) fn report(&self, request: &PublishRequest, outcome: &Result<Outcome, PublishError>) {
+        let (pod, target) = (pod_name(&request.pod), request.target.as_str());
+        match outcome {
+            Ok(Outcome::Mounted) => {
+                log::info!(pod = pod, target_path = target; "node publish volume complete")
+            }
+            Ok(Outcome::NotDue) => log::debug!(pod = pod, target_path = target; "volume is live and not due"),
+            Ok(Outcome::Refreshed(Written::Changed)) => {
+                log::info!(pod = pod, target_path = target; "volume was refreshed with new content");
+            }
+            Ok(Outcome::Refreshed(Written::Unchanged)) => {
+                log::debug!(pod = pod, target_path = target; "volume was refreshed, nothing has changed");
+            }
+            Ok(Outcome::Kept(error)) => {
+                let why = error.to_string();
+                if self.volumes.mark_failing(target, &why, SystemTime::now()) {
+                    log::warn!(pod = pod, target_path = target, error = why;
+                        "could not refresh the volume, the pod keeps what it has");
+                }
+                let class = &request.class;
+                let message =
+                    format!("could not refresh secrets of class {class}, the pod keeps what it has: {why}");
+                self.events.warn(&request.pod, REFRESH_FAILED, message);
+            }
+            // Kubelet is told to come back, and does: nothing for the pod's owner to act on.
+            Err(PublishError::Busy) => {}
+            Err(error) => {
+                log::error!(pod = pod, target_path = target, error:% = error; "could not publish the volume");
+                self.events.warn(&request.pod, PUBLISH_FAILED, error.status(&pod).message);
+            }
+        }
+    }
+
+    /// Tells the pod's owner that the pod and its class contradict each other: the keys, never the values.
+    pub(super) fn report_collisions(&self, request: &PublishRequest, collisions: &[String]) {
+        if collisions.is_empty() {
+            return;
+        }
+        let winner = match self.precedence {
+            Precedence::Class => "the class's values are used",
+            Precedence::Pod => "the pod's values are used, as --allow-attribute-override says",
+        };
+        let keys = collisions.join(", ");
+        let message = format!("volumeAttributes and class {} both set {keys}: {winner}", request.class);
+        self.events.warn(&request.pod, ATTRIBUTE_CONFLICT, message);
+    }
+}
+
+/// Reason of the event when a pod cannot start because of us.
+const PUBLISH_FAILED: &str = "SecretsStorePublishFailed";
+/// Reason of the event when a running pod's secrets cannot be refreshed.
+const REFRESH_FAILED: &str = "SecretsStoreRefreshFailed";
+/// Reason of the event when a pod and its class contradict each other.
+const ATTRIBUTE_CONFLICT: &str = "SecretsStoreAttributeConflict";

@@ -1,0 +1,310 @@
+//! One publish, from the claim on the volume to the answer, as a story that reads from top to bottom.
+//!
+//! Before every step that can take long the caller's deadline is asked: nobody is worked for who has left.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::kube::budget::Budget;
+use crate::kube::types::SecretProviderClass;
+use crate::provider::client::{
+    CallError, MountRequest, MountResponse, ObjectVersion, Provider, with_retries,
+};
+use crate::provider::name::ProviderName;
+use crate::rpc::deadline::Deadline;
+use crate::rpc::status::Code;
+use crate::volume::live::LiveVolume;
+use crate::volume::payload::{File, FileMode, Payload};
+use crate::volume::place::{Found, Place};
+use crate::volume::writer::Written;
+
+use super::Publisher;
+use super::attributes::{Attributes, secrets_json};
+use super::error::{ProviderError, PublishError};
+use super::outcome::Outcome;
+use super::pod_status::{self, KnownPodStatus};
+use super::request::PublishRequest;
+use super::rotation;
+use super::volumes::Record;
+
+/// One publish in hand.
+pub(super) struct Publishing<'a> {
+    publisher: &'a Publisher,
+    request: &'a PublishRequest,
+    deadline: Deadline,
+    provider: String,
+}
+
+/// What a provider's answer did to a volume.
+struct Filled {
+    objects: Vec<ObjectVersion>,
+    written: Written,
+}
+
+impl<'a> Publishing<'a> {
+    pub(super) fn new(publisher: &'a Publisher, request: &'a PublishRequest, deadline: Deadline) -> Self {
+        Publishing { publisher, request, deadline, provider: String::new() }
+    }
+
+    /// Name of the provider; empty until the class has been read.
+    pub(super) fn provider(&self) -> &str {
+        &self.provider
+    }
+
+    /// Publishes for the first time, or refreshes what is live.
+    pub(super) fn run(&mut self) -> Result<Outcome, PublishError> {
+        let target = &self.request.target;
+        let Some(_claim) = self.publisher.volumes.claim(&self.request.volume_id, target.as_str()) else {
+            return Err(PublishError::Busy);
+        };
+        let place = Place::open_or_create(target)?;
+        match place.look()? {
+            Found::Live(volume) => return Ok(self.keep_fresh(&volume)),
+            Found::NoVolume => self.first_publish(place)?,
+            Found::Unfinished => {
+                log::warn!(target_path:% = target; "taking down a volume that a crash left unfinished");
+                place.take_down()?;
+                self.first_publish(Place::open_or_create(target)?)?;
+            }
+        }
+        Ok(Outcome::Mounted)
+    }
+
+    /// Makes a volume that opens when it is whole. Whatever fails, nothing of it stays.
+    fn first_publish(&mut self, place: Place) -> Result<(), PublishError> {
+        let class = match self.class().and_then(|class| self.in_time("mounting").map(|()| class)) {
+            Ok(class) => class,
+            Err(error) => {
+                place.abandon();
+                return Err(error);
+            }
+        };
+        let Publisher { mounter, limits, .. } = self.publisher;
+        // From here on dropping the attempt undoes it.
+        let attempt = place.begin(mounter, *limits).map_err(PublishError::Mount)?;
+        let filled = self.fill(&class, attempt.volume(), &[])?;
+        self.in_time("opening the volume")?;
+        let refreshed = SystemTime::now();
+        attempt.volume().finish(refreshed).map_err(PublishError::Mount)?;
+        if !attempt.is_in_place()? {
+            return Err(PublishError::Displaced);
+        }
+        let pod_status = self.ensure_pod_status(&filled.objects, None)?;
+        attempt.keep();
+        self.remember(class, filled.objects, pod_status, refreshed);
+        Ok(())
+    }
+
+    /// Refreshes a live volume when it is due. Nothing that fails here touches what the pod sees.
+    fn keep_fresh(&mut self, volume: &LiveVolume) -> Outcome {
+        let refreshed = match volume.refreshed() {
+            Ok(refreshed) => refreshed,
+            Err(error) => return Outcome::Kept(PublishError::Mount(error)),
+        };
+        let record = self.recall(refreshed);
+        let id = &self.request.volume_id;
+        let due = rotation::is_due(self.publisher.rotation, id, refreshed, SystemTime::now());
+        if !due && !self.lacks_pod_status(&record) {
+            return Outcome::NotDue;
+        }
+        match self.refresh(volume, record) {
+            Ok(written) => Outcome::Refreshed(written),
+            Err(error) => Outcome::Kept(error),
+        }
+    }
+
+    fn refresh(&mut self, volume: &LiveVolume, record: Record) -> Result<Written, PublishError> {
+        let class = match (self.class(), record.class) {
+            (Err(PublishError::Class { source, .. }), Some(last_known)) if source.is_retryable() => {
+                log::debug!(error:% = source; "could not read the class, refreshing with its last known form");
+                last_known
+            }
+            (read, _) => read?,
+        };
+        let filled = self.fill(&class, volume, &record.objects)?;
+        let pod_status = self.ensure_pod_status(&filled.objects, record.pod_status.as_ref())?;
+        let refreshed = SystemTime::now();
+        volume.stamp(refreshed).map_err(PublishError::Mount)?;
+        self.remember(class, filled.objects, pod_status, refreshed);
+        Ok(filled.written)
+    }
+
+    /// The class as it is now, whole enough to be used.
+    fn class(&mut self) -> Result<Arc<SecretProviderClass>, PublishError> {
+        let (namespace, name) = (&self.request.pod.namespace, &self.request.class);
+        self.in_time("reading the class")?;
+        let class = format!("{namespace}/{name}");
+        let found = match self.publisher.client.class(namespace, name, self.budget()) {
+            Ok(found) => found,
+            Err(source) => return Err(PublishError::Class { class, source }),
+        };
+        if found.provider.is_empty() {
+            return Err(PublishError::ClassWithoutProvider { class });
+        }
+        if found.parameters.is_empty() {
+            return Err(PublishError::ClassWithoutParameters { class });
+        }
+        Ok(Arc::new(found))
+    }
+
+    /// Asks the provider and makes its answer the content of the volume.
+    fn fill(
+        &mut self,
+        class: &SecretProviderClass,
+        volume: &LiveVolume,
+        current: &[ObjectVersion],
+    ) -> Result<Filled, PublishError> {
+        self.provider.clone_from(&class.provider);
+        let MountResponse { objects, files, .. } = self.ask(class, current)?;
+        self.in_time("writing the files")?;
+        let written = if files.is_empty() {
+            // The provider wrote the files itself, or wants the volume to stay as it is.
+            if let Some(gid) = self.request.group {
+                volume.give_to_group(gid).map_err(PublishError::Mount)?;
+            }
+            // Its versions are all that tells whether the content is another.
+            if current.is_empty() || objects == current { Written::Unchanged } else { Written::Changed }
+        } else {
+            let files = files
+                .into_iter()
+                .map(|(path, mode, contents)| (path, File { mode: FileMode::from_provider(mode), contents }));
+            let payload = Payload::new(files).map_err(ProviderError::Payload)?;
+            volume.write(&payload, self.request.group, SystemTime::now()).map_err(ProviderError::Write)?
+        };
+        Ok(Filled { objects, written })
+    }
+
+    /// One question to the provider, with the one retry rule, and the checks that every answer must pass.
+    fn ask(
+        &self,
+        class: &SecretProviderClass,
+        current: &[ObjectVersion],
+    ) -> Result<MountResponse, PublishError> {
+        let name = ProviderName::parse(&class.provider).map_err(ProviderError::InvalidName)?;
+        let precedence = self.publisher.precedence;
+        let merged = Attributes::merge(&class.parameters, self.request, precedence).map_err(|source| {
+            let class = format!("{}/{}", class.namespace, class.name);
+            PublishError::ClassWithReservedParameter { class, source }
+        })?;
+        self.publisher.report_collisions(self.request, &merged.collisions);
+        let question = MountRequest {
+            attributes: merged.json,
+            secrets: secrets_json(&self.request.secrets),
+            target_path: self.request.target.as_str().to_owned(),
+            current: current.to_vec(),
+        };
+        let answer = with_retries(
+            self.deadline,
+            || {
+                // Found anew for each attempt: a provider that restarts may come back on another socket.
+                let provider = self.publisher.providers.find(&name).map_err(ProviderError::NotFound)?;
+                self.call(&provider, &question).map_err(ProviderError::Call)
+            },
+            |error| matches!(error, ProviderError::Call(error) if error.may_pass()),
+        )?;
+        if !answer.error_code.is_empty() {
+            return Err(ProviderError::Answered { code: answer.error_code }.into());
+        }
+        if answer.objects.is_empty() {
+            return Err(ProviderError::NoObjects.into());
+        }
+        if answer.encoded_bytes > SECRET_LIMIT_BYTES {
+            log::info!(provider = name.as_str(), bytes = answer.encoded_bytes;
+                "the provider's answer is too large for one Kubernetes Secret, mirroring it may fail");
+        }
+        Ok(answer)
+    }
+
+    fn call(&self, provider: &Provider, question: &MountRequest) -> Result<MountResponse, CallError> {
+        let begun = Instant::now();
+        let answered = provider.mount(question, self.deadline);
+        let code = match &answered {
+            Ok(_) => Code::Ok,
+            Err(CallError::Failed(status)) => status.code,
+            // Not a call of this provider's, so not its time either.
+            Err(CallError::Full { .. }) => return answered,
+        };
+        self.publisher.metrics.provider_called(provider.name().as_str(), code.name(), begun.elapsed());
+        answered
+    }
+
+    fn ensure_pod_status(
+        &self,
+        objects: &[ObjectVersion],
+        known: Option<&KnownPodStatus>,
+    ) -> Result<KnownPodStatus, PublishError> {
+        self.in_time("writing the pod status")?;
+        let desired = pod_status::desired(self.request, &self.publisher.node, objects);
+        pod_status::ensure(&self.publisher.client, &desired, known, self.budget(), Instant::now())
+            .map_err(PublishError::PodStatus)
+    }
+
+    /// True when a volume that is open has no pod status: the process that opened it died before writing it, and
+    /// its work has to be finished. Asked of the API server once for each volume after a start.
+    fn lacks_pod_status(&self, record: &Record) -> bool {
+        if record.pod_status.is_some() {
+            return false;
+        }
+        let target = self.request.target.as_str();
+        let wanted = pod_status::desired(self.request, &self.publisher.node, &[]);
+        match KnownPodStatus::find(&self.publisher.client, &wanted, self.budget(), Instant::now()) {
+            Ok(Some(found)) => {
+                let known = Record { pod_status: Some(found), ..record.clone() };
+                self.publisher.volumes.remember(target, known);
+                false
+            }
+            Ok(None) => true,
+            // Not known to be missing: leave it to the next call.
+            Err(error) => {
+                log::debug!(target_path = target, error:% = error; "could not look up the pod status");
+                false
+            }
+        }
+    }
+
+    /// The record of a live volume, with what this request and the volume itself say of it.
+    fn recall(&self, refreshed: SystemTime) -> Record {
+        let target = self.request.target.as_str();
+        let mut record = self.publisher.volumes.record(target).unwrap_or_default();
+        record.volume_id.clone_from(&self.request.volume_id);
+        record.refreshed = Some(refreshed);
+        self.publisher.volumes.remember(target, record.clone());
+        record
+    }
+
+    fn remember(
+        &self,
+        class: Arc<SecretProviderClass>,
+        objects: Vec<ObjectVersion>,
+        pod_status: KnownPodStatus,
+        refreshed: SystemTime,
+    ) {
+        let target = self.request.target.as_str();
+        let before = self.publisher.volumes.record(target);
+        if before.is_some_and(|record| record.failing.is_some()) {
+            log::info!(target_path = target; "volume is fresh again");
+        }
+        let record = Record {
+            volume_id: self.request.volume_id.clone(),
+            class: Some(class),
+            objects,
+            pod_status: Some(pod_status),
+            refreshed: Some(refreshed),
+            failing: None,
+        };
+        self.publisher.volumes.remember(target, record);
+    }
+
+    fn in_time(&self, before: &'static str) -> Result<(), PublishError> {
+        if self.deadline.is_past() { Err(PublishError::Deadline { before }) } else { Ok(()) }
+    }
+
+    fn budget(&self) -> Budget {
+        Budget::lasting(self.deadline.at_most().min(API_PATIENCE))
+    }
+}
+
+/// The longest that one step of a publish waits for the API server, retries included.
+const API_PATIENCE: Duration = Duration::from_secs(10);
+/// etcd takes objects of about this size.
+const SECRET_LIMIT_BYTES: u64 = 1024 * 1024;
