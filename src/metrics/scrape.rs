@@ -89,8 +89,10 @@ fn label(name: &str, value: &str) -> LabelPair {
     pair
 }
 
-/// Prometheus knows only floats; counts and sizes stay exact up to 2^53.
-#[allow(clippy::cast_precision_loss)]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "Prometheus knows only floats; counts and sizes stay exact up to 2^53"
+)]
 fn whole(value: u64) -> f64 {
     value as f64
 }

@@ -79,7 +79,7 @@ pub fn write(
     write_observed(root, payload, group, now, &mut |_| {})
 }
 
-/// [`write`], telling `reached` of each step as it begins.
+/// [`write()`], telling `reached` of each step as it begins.
 pub fn write_observed(
     root: &Dir,
     payload: &Payload,

@@ -3,7 +3,13 @@
 //! Mounts need a mount namespace of their own: `make test` runs this through `tests/sandbox.sh`. Where a new test
 //! goes: one module for each theme below; what the API server, a provider or kubelet does lives in `support`.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on should stop there"
+)]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -9,10 +9,14 @@
 //!
 //! A plain module of std, serde_json, httparse, rustls and rcgen: include it with `mod` or `#[path]`.
 
-// Each program that includes this file uses a part of it.
-#![allow(dead_code)]
-// A double that cannot go on should end its test, in examples as well, whose roots may be stricter.
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+#![allow(dead_code, reason = "each program that includes this file uses a part of it")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a double that cannot go on should end its test, in examples as well"
+)]
 
 #[path = "api_server/faults.rs"]
 mod faults;

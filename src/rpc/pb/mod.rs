@@ -3,8 +3,22 @@
 //! Their derived `Debug` prints every field. Nothing in this project formats a message with it.
 
 #[rustfmt::skip]
-#[allow(clippy::all, clippy::pedantic, clippy::restriction, missing_docs, unused)]
+#[allow(
+    clippy::all,
+    clippy::pedantic,
+    clippy::restriction,
+    missing_docs,
+    unused,
+    reason = "generated"
+)]
 pub mod csi;
 #[rustfmt::skip]
-#[allow(clippy::all, clippy::pedantic, clippy::restriction, missing_docs, unused)]
+#[allow(
+    clippy::all,
+    clippy::pedantic,
+    clippy::restriction,
+    missing_docs,
+    unused,
+    reason = "generated"
+)]
 pub mod provider;
