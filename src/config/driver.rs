@@ -112,7 +112,7 @@ impl DriverConfig {
         if flags.version {
             return Ok(Invocation::Version);
         }
-        let (max_concurrent_calls, max_provider_calls) = call_limits(flags)?;
+        let (max_concurrent_calls, max_provider_calls) = call_limits(parsed)?;
         Ok(Invocation::Run(Box::new(DriverConfig {
             endpoint: Endpoint::parse(&flags.endpoint)?,
             driver_name: driver_name(flags)?,
@@ -243,10 +243,15 @@ fn volume_inode_limit(flags: &DriverFlags) -> Result<u64, ConfigError> {
         .ok_or_else(|| ConfigError::value("volume-inode-limit", limit, "be at least 1"))
 }
 
-/// Calls at a time, in all and to one provider.
-fn call_limits(flags: &DriverFlags) -> Result<(usize, usize), ConfigError> {
+/// Calls at a time, in all and to one provider. The second follows the first where only the first was typed, and
+/// stays below it, so that one provider that hangs does not take every call.
+fn call_limits(parsed: &Parsed<DriverFlags>) -> Result<(usize, usize), ConfigError> {
+    let flags = &parsed.flags;
     let (all, one) = (flags.max_concurrent_calls, flags.max_provider_calls);
     let max_concurrent_calls = within("max-concurrent-calls", all, 1..=MOST_CONCURRENT_CALLS)?;
+    if !parsed.typed.iter().any(|flag| flag.name == "max-provider-calls") {
+        return Ok((max_concurrent_calls, (max_concurrent_calls * 2 / 3).max(1)));
+    }
     match usize::try_from(one) {
         Ok(max_provider_calls) if (1..=max_concurrent_calls).contains(&max_provider_calls) => {
             Ok((max_concurrent_calls, max_provider_calls))

@@ -168,7 +168,7 @@ pub const DRIVER_FLAGS: &[Flag<DriverFlags>] = &[
         "max-provider-calls",
         Kind::Int(|f| &mut f.max_provider_calls),
         "128",
-        "most calls at a time to one provider, 1 to --max-concurrent-calls",
+        "most calls at a time to one provider, 1 to --max-concurrent-calls; when only that is given, two thirds of it",
     ),
     row(
         "shutdown-grace-period",

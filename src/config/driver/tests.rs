@@ -238,7 +238,25 @@ fn unusable_values_are_named_with_what_they_must_be() {
 fn values_of_what_is_off_or_beyond_the_top_are_no_error() {
     assert_eq!(config(&["--provider-health-check-interval=0"]).provider_health_check, None);
     assert_eq!(config(&["--max-call-recv-msg-size=99999999999"]).max_call_recv_msg_size, 2_147_483_647);
-    assert!(error(&["--max-concurrent-calls=64"]).contains("--max-provider-calls"));
+}
+
+#[test]
+fn calls_to_one_provider_follow_all_calls_unless_they_are_given() {
+    let rows = [
+        ("neither", [].as_slice(), (192, 128)),
+        ("fewer calls", &["--max-concurrent-calls=64"], (64, 42)),
+        ("more calls", &["--max-concurrent-calls=4096"], (4096, 2730)),
+        ("a single call", &["--max-concurrent-calls=1"], (1, 1)),
+        ("provider calls alone", &["--max-provider-calls=192"], (192, 192)),
+        ("both", &["--max-concurrent-calls=64", "--max-provider-calls=64"], (64, 64)),
+    ];
+    for (name, args, limits) in rows {
+        let config = config(args);
+        assert_eq!((config.max_concurrent_calls, config.max_provider_calls), limits, "{name}");
+    }
+    // Typed as the default is typed all the same.
+    let text = error(&["--max-concurrent-calls=64", "--max-provider-calls=128"]);
+    assert!(text.contains("--max-provider-calls=\"128\""), "{text}");
 }
 
 #[test]
