@@ -27,6 +27,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -253,7 +254,7 @@ impl Shared {
         // Head and body go out in two writes; without this the second could wait for the first one's receipt.
         stream.set_nodelay(true)?;
         let (method, response) = match self.read_head(&mut stream)? {
-            Head::Request(request) => (request.method(), (self.routes)(&request)),
+            Head::Request(request) => (request.method(), self.answer(&request)),
             Head::Refused(refusal) => (Method::Get, Response::from(refusal)),
             Head::Gone => return Ok(()),
         };
@@ -264,6 +265,19 @@ impl Shared {
         }
         stream.shutdown(Shutdown::Write)?;
         self.linger(&mut stream)
+    }
+
+    /// What the routes say. A panic in them is a bug that must not cost a thread: after a few requests nobody
+    /// would answer any more.
+    fn answer(&self, request: &Request) -> Response {
+        // What the routes share is behind locks and atomics of its own.
+        catch_unwind(AssertUnwindSafe(|| (self.routes)(request))).unwrap_or_else(|_| {
+            log::error!(
+                server = self.name.as_str(), path = request.path();
+                "a route panicked; this is a bug of the program, please report it"
+            );
+            Response::text(Status::InternalServerError, "internal error, see the log\n")
+        })
     }
 
     fn read_head(&self, stream: &mut TcpStream) -> io::Result<Head> {

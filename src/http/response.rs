@@ -97,6 +97,8 @@ pub enum Status {
     ContentTooLarge,
     /// 431
     HeadTooLarge,
+    /// 500
+    InternalServerError,
     /// 503
     ServiceUnavailable,
     /// 505
@@ -115,6 +117,7 @@ impl Status {
             Status::LengthRequired => (411, "Length Required"),
             Status::ContentTooLarge => (413, "Content Too Large"),
             Status::HeadTooLarge => (431, "Request Header Fields Too Large"),
+            Status::InternalServerError => (500, "Internal Server Error"),
             Status::ServiceUnavailable => (503, "Service Unavailable"),
             Status::VersionNotSupported => (505, "HTTP Version Not Supported"),
         }

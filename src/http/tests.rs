@@ -11,6 +11,7 @@ fn echo(request: &Request) -> Response {
     match request.path() {
         "/hello" => Response::text(Status::Ok, "hello"),
         "/large" => Response::new(Status::Ok, "application/octet-stream", vec![b'x'; 32 * 1024 * 1024]),
+        "/panic" => panic!("a bug"),
         _ => Response::not_found(),
     }
 }
@@ -93,6 +94,18 @@ fn answers_fit_their_requests() {
 fn head_gets_the_length_and_no_body() {
     let answer = ask(&serve(Limits::default()), b"HEAD /hello HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(answer.contains("\r\nContent-Length: 5\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
+}
+
+#[test]
+fn a_route_that_panics_costs_its_request_and_no_thread() {
+    let limits = Limits { workers: 1, ..Limits::default() };
+    let server = serve(limits);
+    for _ in 0..3 {
+        let answer = ask(&server, b"GET /panic HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert!(answer.starts_with("HTTP/1.1 500 Internal Server Error\r\n"), "{answer}");
+        assert!(answer.ends_with("\r\n\r\ninternal error, see the log\n"), "{answer}");
+    }
+    assert_greeted(&server);
 }
 
 #[test]
