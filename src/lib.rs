@@ -45,7 +45,8 @@
         clippy::indexing_slicing,
         clippy::panic,
         reason = "a test that cannot go on should stop there"
-    )
+    ),
+    allow(clippy::disallowed_methods, reason = "tests set their own stage")
 )]
 
 pub mod admin;

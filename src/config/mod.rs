@@ -65,6 +65,7 @@ impl ConfigError {
 
 /// The process environment, for `resolve`. Text that is not UTF-8 is passed on with marks in it, so that it
 /// fails where it is used and not as if it were absent.
+#[expect(clippy::disallowed_methods, reason = "here is where the environment is read")]
 pub fn process_environment(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }

@@ -169,7 +169,10 @@ impl Client {
             };
             log::debug!(error:% = error, pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
                 "request to the API server is retried");
-            // The one sleep of this module: it ends well within the caller's budget, and holds no pass.
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "ends well within the caller's budget, and holds no pass"
+            )]
             std::thread::sleep(pause);
         }
     }

@@ -226,6 +226,7 @@ fn sleep_unless_past(delay: Duration, deadline: Deadline) -> bool {
         if left.is_zero() {
             return true;
         }
+        #[expect(clippy::disallowed_methods, reason = "a caller's deadline is no condition to wait on")]
         thread::sleep(left.min(Duration::from_millis(50)));
     }
 }

@@ -8,6 +8,8 @@
 //!
 //! One of the few places that use paths of the standard library, because it holds no volume.
 
+#![expect(clippy::disallowed_methods, reason = "the directory is its owner's own, and no volume")]
+
 use std::fmt;
 use std::fs::{self, Metadata};
 use std::hash::{BuildHasher, RandomState};

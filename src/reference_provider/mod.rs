@@ -122,6 +122,7 @@ impl Provider {
             .collect();
         let arrival = self.control.arrive(&call, &current);
         // A provider that takes its time, as a test asked for.
+        #[expect(clippy::disallowed_methods, reason = "for tests, which end the process")]
         std::thread::sleep(arrival.delay);
         if let Some(failure) = arrival.failure {
             let text = format!("failing with {} as a test asked for", failure.name);

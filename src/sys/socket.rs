@@ -1,5 +1,10 @@
 //! The place of a unix socket: a directory that only its owner may enter, and nothing of another kind replaced.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "sockets have no call that works on a descriptor of their directory"
+)]
+
 use std::fmt;
 use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};

@@ -10,6 +10,7 @@
     clippy::panic,
     reason = "a test that cannot go on should stop there"
 )]
+#![allow(clippy::disallowed_methods, reason = "tests set their own stage")]
 
 #[path = "../support/mod.rs"]
 mod support;
