@@ -1,3 +1,5 @@
+//! The configuration of the driver, flag by flag.
+
 use std::ffi::OsString;
 
 use super::super::DRIVER_FLAGS;

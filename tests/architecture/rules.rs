@@ -1,0 +1,226 @@
+//! The rules, each from sources to complaints. What they allow is in the tables of the root.
+
+use std::collections::BTreeSet;
+
+use super::source::{Kind, Source};
+
+/// A module of the first level and the paths of ours that it may name. Tables list them from the top down, and
+/// nobody may name what stands above.
+pub type Layer<'a> = (&'a str, &'a [&'a str]);
+
+/// Complaints about imports that the table does not list, point upwards, or are listed and not used any more.
+pub fn layers(sources: &[Source], table: &[Layer<'_>]) -> Vec<String> {
+    let mut complaints = Vec::new();
+    let height = |module: &str| table.iter().position(|(name, _)| *name == module);
+    for (at, (module, allowed)) in table.iter().enumerate() {
+        for path in *allowed {
+            let target = path.split("::").next().unwrap_or_default();
+            if height(target).is_none_or(|height| height <= at) {
+                complaints.push(format!("the table lets {module} name {path}, which is not below it"));
+            }
+        }
+    }
+    let mut used = BTreeSet::new();
+    for source in sources.iter().filter(|source| !source.is_generated()) {
+        let module = source.module();
+        let Some(own) = module.first() else { continue };
+        let Some((_, allowed)) = table.iter().find(|(name, _)| name == own) else {
+            complaints.push(format!("{}: module {own} is in no layer", source.path));
+            continue;
+        };
+        for path in source.crate_paths() {
+            let segments: Vec<&str> = path.segments.iter().map(String::as_str).collect();
+            if segments.first().is_none_or(|first| first == own || height(first).is_none()) {
+                continue;
+            }
+            let permit = allowed.iter().find(|allowed| {
+                let allowed: Vec<&str> = allowed.split("::").collect();
+                segments.starts_with(&allowed)
+            });
+            match permit {
+                Some(permit) => drop(used.insert((*own, *permit))),
+                None => complaints.push(format!(
+                    "{}:{}: {own} must not know {}",
+                    source.path,
+                    path.line,
+                    segments.join("::")
+                )),
+            }
+        }
+    }
+    for (module, allowed) in table {
+        if !sources.iter().any(|source| source.module().first() == Some(module)) {
+            complaints.push(format!("the table has {module}, which does not exist"));
+        }
+        for path in allowed.iter().filter(|path| !used.contains(&(*module, **path))) {
+            complaints.push(format!("the table lets {module} name {path}, which it does not"));
+        }
+    }
+    complaints
+}
+
+/// A crate, or a part of the standard library, and the files or directories that may name it.
+pub type Owner<'a> = (&'a str, &'a [&'a str]);
+
+/// Complaints about files that name what is not theirs.
+pub fn owners(sources: &[Source], table: &[Owner<'_>]) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for (outside, places) in table {
+        let names: Vec<&str> = outside.split("::").collect();
+        let mut used = BTreeSet::new();
+        for source in sources.iter().filter(|source| !source.is_generated()) {
+            let place = places.iter().find(|place| {
+                source.path == **place || place.ends_with('/') && source.path.starts_with(**place)
+            });
+            for line in source.lines_naming(&names) {
+                match place {
+                    Some(place) => drop(used.insert(*place)),
+                    None => complaints.push(format!("{}:{line}: must not name {outside}", source.path)),
+                }
+            }
+        }
+        for place in places.iter().filter(|place| !used.contains(*place)) {
+            complaints.push(format!("the table lets {place} name {outside}, which it does not"));
+        }
+    }
+    complaints
+}
+
+/// Complaints about what could print a message's fields, in files that work with messages: a `?` in a format, and
+/// a derived `Debug` around a message. A heuristic: it does not know types.
+pub fn printed_messages(sources: &[Source]) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for source in sources.iter().filter(|source| !source.is_generated()) {
+        let works_with_messages =
+            source.crate_paths().iter().any(|path| path.segments.iter().any(|segment| segment == "pb"));
+        if !works_with_messages {
+            continue;
+        }
+        let marks: Vec<Option<char>> = source
+            .words
+            .iter()
+            .map(|word| if let Kind::Mark(mark) = word.kind { Some(mark) } else { None })
+            .collect();
+        for (at, word) in source.words.iter().enumerate() {
+            let complains = match &word.kind {
+                Kind::Text(text) => text.contains(":?}") || text.contains(":#?}"),
+                // `log::info!(request:? = x; "...")`
+                Kind::Mark(':') => marks.get(at + 1..at + 3) == Some(&[Some('?'), Some('=')][..]),
+                Kind::Name(name) => name == "dbg" || name == "Debug" && debugs_a_message(source, at),
+                _ => false,
+            };
+            if complains {
+                complaints
+                    .push(format!("{}:{}: could print the fields of a message", source.path, word.line));
+            }
+        }
+    }
+    complaints
+}
+
+/// Whether the `Debug` at `at` is derived for a type with a message in it.
+fn debugs_a_message(source: &Source, at: usize) -> bool {
+    let name = |word: &Kind, text: &str| *word == Kind::Name(text.to_owned());
+    let words: Vec<&Kind> = source.words.iter().skip(at).map(|word| &word.kind).collect();
+    let Some(item) = words.iter().position(|word| name(word, "struct") || name(word, "enum")) else {
+        return false;
+    };
+    // Between the derive and its type stand only attributes and a visibility.
+    let is_derive =
+        !words[..item].iter().any(|word| name(word, "fn") || name(word, "impl") || name(word, "use"));
+    let mut depth = 0;
+    for pair in words[item..].windows(2) {
+        match pair[0] {
+            Kind::Mark('{' | '(') => depth += 1,
+            Kind::Mark('}' | ')') => depth -= 1,
+            _ => {}
+        }
+        if is_derive && name(pair[0], "pb") && *pair[1] == Kind::Separator {
+            return true;
+        }
+        if depth == 0 && matches!(pair[0], Kind::Mark('}' | ';')) {
+            return false;
+        }
+    }
+    false
+}
+
+/// Complaints about words that stand for something this program does without.
+pub fn words_without_a_place<'a>(
+    sources: impl IntoIterator<Item = &'a Source>,
+    table: &[(&str, &str)],
+) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for source in sources {
+        for word in &source.words {
+            let Kind::Name(name) = &word.kind else { continue };
+            for (_, why) in table.iter().filter(|(forbidden, _)| forbidden == name) {
+                complaints.push(format!("{}:{}: {name}: {why}", source.path, word.line));
+            }
+        }
+    }
+    complaints
+}
+
+/// Complaints about files that do not begin by saying what they are for.
+pub fn headers(sources: &[Source]) -> Vec<String> {
+    sources
+        .iter()
+        .filter(|source| {
+            !source.is_generated() && !source.text.trim().is_empty() && !source.text.starts_with("//! ")
+        })
+        .map(|source| format!("{}: does not begin with what it is for (//!)", source.path))
+        .collect()
+}
+
+/// Complaints about files that are longer than `limit` lines outside tests, and about exceptions that are larger
+/// than they need to be.
+pub fn sizes(sources: &[Source], limit: usize, exceptions: &[(&str, usize, &str)]) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for source in sources.iter().filter(|source| !source.is_generated()) {
+        let exception = exceptions.iter().find(|(path, ..)| *path == source.path);
+        let allowed = exception.map_or(limit, |(_, lines, _)| *lines);
+        if source.lines > allowed {
+            complaints.push(format!("{}: {} lines, more than {allowed}", source.path, source.lines));
+        } else if exception.is_some() && source.lines <= limit {
+            complaints.push(format!("{}: needs no exception any more", source.path));
+        }
+    }
+    for (path, ..) in exceptions {
+        if !sources.iter().any(|source| source.path == *path) {
+            complaints.push(format!("{path}: has an exception and does not exist"));
+        }
+    }
+    complaints
+}
+
+/// Complaints about direct dependencies without a sentence above them or with default features.
+pub fn dependencies(manifest: &str) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for (name, line, above) in direct_dependencies(manifest) {
+        if !above.starts_with("# ") {
+            complaints.push(format!("{name}: no comment above it says what it is for"));
+        }
+        if !line.contains("default-features = false") {
+            complaints.push(format!("{name}: default-features = false is missing"));
+        }
+    }
+    complaints
+}
+
+/// Name, whole line, and the line above, of every direct dependency.
+pub fn direct_dependencies(manifest: &str) -> Vec<(&str, &str, &str)> {
+    let (mut found, mut in_dependencies, mut above) = (Vec::new(), false, "");
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            in_dependencies = line.trim_end_matches(']').ends_with("dependencies");
+        } else if in_dependencies
+            && !line.starts_with('#')
+            && let Some((name, _)) = line.split_once('=')
+        {
+            found.push((name.trim(), line, above));
+        }
+        above = line;
+    }
+    found
+}
