@@ -13,7 +13,10 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, Stat, Timespec, Timestamps, UTIME_OMIT};
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, Stat, StatxAttributes, StatxFlags, Timespec,
+    Timestamps, UTIME_OMIT,
+};
 use rustix::io::Errno;
 
 /// A system call that failed: which one, on what, and why.
@@ -228,6 +231,18 @@ impl Dir {
     /// Metadata of this directory.
     pub fn metadata(&self) -> Result<Metadata, SysError> {
         rustix::fs::fstat(&self.0).map(Metadata::from).map_err(|errno| SysError::new("fstat", "", errno))
+    }
+
+    /// True when this directory was opened as the root of a mount; `None` where the kernel does not tell (before
+    /// 5.8, and in sandboxes without `statx`).
+    pub fn is_mount_root(&self) -> Result<Option<bool>, SysError> {
+        match rustix::fs::statx(&self.0, c"", AtFlags::EMPTY_PATH, StatxFlags::empty()) {
+            Ok(found) if found.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT) => {
+                Ok(Some(found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)))
+            }
+            Ok(_) | Err(Errno::NOSYS | Errno::PERM) => Ok(None),
+            Err(errno) => Err(SysError::new("statx", "", errno)),
+        }
     }
 
     /// The names in this directory, without `.` and `..`.

@@ -161,9 +161,15 @@ impl Default for Mounter {
     }
 }
 
-/// True when `root`, opened as an entry of `parent`, is a tmpfs of its own rather than a plain directory.
+/// True when `root`, opened as an entry of `parent` or below it, is mounted there rather than a plain directory.
+///
+/// The device alone would not do: a directory of the same disk that is bound there shows no other, and removing
+/// what seems to lie in a plain directory would then remove it from its real place.
 pub fn is_mount(parent: &Dir, root: &Dir) -> Result<bool, SysError> {
-    Ok(parent.metadata()?.device != root.metadata()?.device)
+    match root.is_mount_root()? {
+        Some(known) => Ok(known),
+        None => Ok(parent.metadata()?.device != root.metadata()?.device),
+    }
 }
 
 /// True when the directory lies on a tmpfs.

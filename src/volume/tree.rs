@@ -1,5 +1,5 @@
 //! Walking and removing directory trees whose depth and names somebody hostile may have chosen: no recursion, a
-//! constant number of descriptors, never through a symlink, never into another file system.
+//! constant number of descriptors, never through a symlink, never into what is mounted inside.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use crate::sys::at::{Dir, EntryKind, Metadata, SysError};
+use crate::sys::mount;
 
 /// One entry of a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,12 +19,17 @@ pub struct Entry {
     pub metadata: Metadata,
 }
 
-/// Everything below `top`, directories before what they hold.
+/// Everything below `top`, directories before what they hold. Of what is mounted inside only the directory is seen.
 pub fn walk(top: &Dir) -> Result<Vec<Entry>, SysError> {
     let mut entries = Vec::new();
     let mut pending = VecDeque::from([PathBuf::new()]);
     while let Some(directory) = pending.pop_front() {
         let opened = open_beneath(top, &directory)?;
+        if let Some(dir) = &opened
+            && mount::is_mount(top, dir)?
+        {
+            continue;
+        }
         for name in opened.as_ref().unwrap_or(top).names()? {
             let metadata = opened.as_ref().unwrap_or(top).metadata_of(&name)?;
             let path = directory.join(&name);
@@ -53,7 +59,7 @@ pub fn remove(parent: &Dir, name: &OsStr) -> Result<(), SysError> {
         other => return other,
     }
     let dir = parent.open_dir(name)?;
-    if dir.metadata()?.device != parent.metadata()?.device {
+    if mount::is_mount(parent, &dir)? {
         return Err(SysError::new("rmdir", name, Errno::XDEV));
     }
     empty(&dir)?;
@@ -65,7 +71,6 @@ pub fn remove(parent: &Dir, name: &OsStr) -> Result<(), SysError> {
 /// A directory's subdirectories are first moved up into `top`, so that depth costs neither stack nor descriptors.
 /// A mount inside the tree is not entered: it makes the removal fail.
 pub fn empty(top: &Dir) -> Result<(), SysError> {
-    let device = top.metadata()?.device;
     let mut pending = top.names()?;
     let mut moved = 0_u32;
     while let Some(name) = pending.pop() {
@@ -78,7 +83,7 @@ pub fn empty(top: &Dir) -> Result<(), SysError> {
             }
         }
         let dir = top.open_dir(&name)?;
-        if dir.metadata()?.device != device {
+        if mount::is_mount(top, &dir)? {
             return Err(SysError::new("rmdir", name, Errno::XDEV));
         }
         for entry in dir.names()? {
