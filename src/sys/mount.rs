@@ -234,3 +234,6 @@ const SOURCE_KEY: &str = "source";
 const NOSWAP: &str = "noswap";
 /// From linux/magic.h.
 const TMPFS_MAGIC: u64 = 0x0102_1994;
+
+#[cfg(test)]
+pub(crate) mod tests;

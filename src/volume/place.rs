@@ -314,3 +314,6 @@ impl std::error::Error for PlaceError {}
 const DIRECTORY_MODE: u32 = 0o750;
 /// One volume is one mount; a few more can only come from crashes of other software.
 const MAX_STACKED: u32 = 16;
+
+#[cfg(test)]
+mod tests;
