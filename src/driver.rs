@@ -346,6 +346,9 @@ impl fmt::Display for StartError {
             StartError::Admin { address, source } => {
                 write!(f, "could not serve metrics on {address}: {source}; choose another --metrics-addr")
             }
+            StartError::Cluster(error @ kube::config::ConfigError::NoAuthority) => {
+                write!(f, "{error}: name it with --kube-ca-file")
+            }
             StartError::Cluster(error) => error.fmt(f),
             StartError::Metrics(error) => error.fmt(f),
             StartError::OpenEndpoint { address } => write!(

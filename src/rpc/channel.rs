@@ -10,7 +10,7 @@ use protobuf::Message;
 use super::deadline::Deadline;
 use super::server::method;
 use super::status::{Code, Status};
-use super::{Environment, wait};
+use super::{Environment, unix_address, wait};
 
 /// A connection that is made when it is needed and made again when it breaks.
 pub struct Channel {
@@ -32,7 +32,7 @@ impl Channel {
             .enable_retry(false)
             // Two channels to one path must not share a connection: the file behind the path may have changed.
             .use_local_subchannel_pool(true)
-            .connect(&format!("unix:{}", socket.display()));
+            .connect(&unix_address(socket));
         Channel { client: Client::new(channel) }
     }
 

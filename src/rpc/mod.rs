@@ -11,6 +11,7 @@ pub mod pool;
 pub mod server;
 pub mod status;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
@@ -29,6 +30,11 @@ impl Environment {
         grpcio::redirect_log();
         Environment(Arc::new(grpcio::EnvBuilder::new().cq_count(1).name_prefix("grpc").build()))
     }
+}
+
+/// A socket's path as the library takes it. Two slashes in front would make it take what follows for a host.
+fn unix_address(path: &Path) -> String {
+    format!("unix:{}", path.components().collect::<PathBuf>().display())
 }
 
 /// Blocks this thread on a future of the library until it is ready or `give_up` says so.
@@ -54,3 +60,15 @@ fn wait<F: Future + Unpin>(mut future: F, give_up: impl Fn() -> bool) -> Option<
 
 /// The library shows whether a call's deadline is past, not when it will be: so it is asked this often.
 const DEADLINE_CHECK: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_one_slash_in_front_however_the_path_was_typed() {
+        for path in ["/csi/csi.sock", "//csi/csi.sock", "///csi//csi.sock", "/./csi/csi.sock"] {
+            assert_eq!(unix_address(Path::new(path)), "unix:/csi/csi.sock", "{path}");
+        }
+    }
+}

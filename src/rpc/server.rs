@@ -18,7 +18,7 @@ use crate::sys::socket::{self, SocketError};
 use super::deadline::Deadline;
 use super::pool::Pool;
 use super::status::{Code, Status};
-use super::{Environment, wait};
+use super::{Environment, unix_address, wait};
 
 /// One call in hand.
 #[derive(Clone, Copy)]
@@ -139,8 +139,7 @@ impl Server {
         services: Vec<Methods>,
     ) -> Result<Server, ServerError> {
         socket::make_room(path).map_err(ServerError::Socket)?;
-        let address = format!("unix:{}", path.display());
-        socket::with_private_umask(|| Server::start(environment, &address, pool, services))
+        socket::with_private_umask(|| Server::start(environment, &unix_address(path), pool, services))
     }
 
     /// Serves the methods on an address in the form that gRPC takes: `unix:/path`, `127.0.0.1:1234`.
