@@ -15,4 +15,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod cli;
+mod credentials;
+mod identity;
+mod metrics;
 mod publish;
+mod shutdown;

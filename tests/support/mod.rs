@@ -5,6 +5,7 @@
 
 pub mod api_server;
 pub mod driver;
+pub mod gate;
 pub mod kubelet;
 pub mod objects;
 pub mod provider;
