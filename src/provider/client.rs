@@ -87,7 +87,12 @@ impl Provider {
     }
 
     /// Asks for the content of a volume, once. A provider that has its fill of calls is not asked.
-    pub fn mount(&self, request: &MountRequest, deadline: Deadline) -> Result<MountResponse, CallError> {
+    pub fn mount(
+        &self,
+        request: &MountRequest,
+        if_absent: IfAbsent,
+        deadline: Deadline,
+    ) -> Result<MountResponse, CallError> {
         let _slot = self.enter()?;
         let mut message = pb::MountRequest {
             attributes: request.attributes.expose().to_owned(),
@@ -97,7 +102,10 @@ impl Provider {
             current_object_version: request.current.iter().map(to_message).collect(),
             ..pb::MountRequest::default()
         };
-        let answered = self.channel.call(MOUNT, &message, deadline);
+        let answered = match if_absent {
+            IfAbsent::Wait => self.channel.call(MOUNT, &message, deadline),
+            IfAbsent::Fail => self.channel.call_if_present(MOUNT, &message, deadline),
+        };
         message.attributes.zeroize();
         message.secrets.zeroize();
         answered.map(from_message).map_err(|status| CallError::Failed(self.explain(status)))
@@ -142,6 +150,15 @@ impl Provider {
             _ => status,
         }
     }
+}
+
+/// What a call does while there is a socket but nobody listens on it: the provider is starting, or is dead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IfAbsent {
+    /// Wait until the deadline.
+    Wait,
+    /// End UNAVAILABLE.
+    Fail,
 }
 
 /// Why a provider gave no content.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::kube::budget::Budget;
 use crate::kube::types::SecretProviderClass;
 use crate::provider::client::{
-    CallError, MountRequest, MountResponse, ObjectVersion, Provider, with_retries,
+    CallError, IfAbsent, MountRequest, MountResponse, ObjectVersion, Provider, with_retries,
 };
 use crate::provider::name::ProviderName;
 use crate::rpc::deadline::Deadline;
@@ -32,6 +32,7 @@ pub(super) struct Publishing<'a> {
     publisher: &'a Publisher,
     request: &'a PublishRequest,
     deadline: Deadline,
+    if_absent: IfAbsent,
     provider: String,
 }
 
@@ -43,7 +44,8 @@ struct Filled {
 
 impl<'a> Publishing<'a> {
     pub(super) fn new(publisher: &'a Publisher, request: &'a PublishRequest, deadline: Deadline) -> Self {
-        Publishing { publisher, request, deadline, provider: String::new() }
+        // Without a provider there is no volume, so a first publish waits for one that is starting.
+        Publishing { publisher, request, deadline, if_absent: IfAbsent::Wait, provider: String::new() }
     }
 
     /// Name of the provider; empty until the class has been read.
@@ -96,7 +98,12 @@ impl<'a> Publishing<'a> {
     }
 
     /// Refreshes a live volume when it is due. Nothing that fails here touches what the pod sees.
+    ///
+    /// Kubelet has to hear of its success while it still waits. So a provider that is absent is not waited for, and
+    /// one that hangs is given up a little before kubelet does: with the next call there is another chance.
     fn keep_fresh(&mut self, volume: &LiveVolume) -> Outcome {
+        self.if_absent = IfAbsent::Fail;
+        self.deadline = self.deadline.within(REFRESH_PATIENCE);
         let refreshed = match volume.refreshed() {
             Ok(refreshed) => refreshed,
             Err(error) => return Outcome::Kept(PublishError::Mount(error)),
@@ -217,7 +224,7 @@ impl<'a> Publishing<'a> {
 
     fn call(&self, provider: &Provider, question: &MountRequest) -> Result<MountResponse, CallError> {
         let begun = Instant::now();
-        let answered = provider.mount(question, self.deadline);
+        let answered = provider.mount(question, self.if_absent, self.deadline);
         let code = match &answered {
             Ok(_) => Code::Ok,
             Err(CallError::Failed(status)) => status.code,
@@ -306,5 +313,7 @@ impl<'a> Publishing<'a> {
 
 /// The longest that one step of a publish waits for the API server, retries included.
 const API_PATIENCE: Duration = Duration::from_secs(10);
+/// The longest that a refresh takes: ten seconds less than kubelet waits, enough to answer.
+const REFRESH_PATIENCE: Duration = Duration::from_secs(110);
 /// etcd takes objects of about this size.
 const SECRET_LIMIT_BYTES: u64 = 1024 * 1024;

@@ -44,7 +44,27 @@ impl Channel {
         request: &Q,
         deadline: Deadline,
     ) -> Result<R, Status> {
-        let option = CallOption::default().wait_for_ready(true).timeout(deadline.at_most());
+        self.call_with(CallOption::default().wait_for_ready(true), name, request, deadline)
+    }
+
+    /// Like [`Channel::call`], but ends UNAVAILABLE where nobody listens.
+    pub fn call_if_present<Q: Message, R: Message>(
+        &self,
+        name: &'static str,
+        request: &Q,
+        deadline: Deadline,
+    ) -> Result<R, Status> {
+        self.call_with(CallOption::default().wait_for_ready(false), name, request, deadline)
+    }
+
+    fn call_with<Q: Message, R: Message>(
+        &self,
+        option: CallOption,
+        name: &'static str,
+        request: &Q,
+        deadline: Deadline,
+    ) -> Result<R, Status> {
+        let option = option.timeout(deadline.at_most());
         let mut receiver = self
             .client
             .unary_call_async(&method::<Q, R>(name), request, option)

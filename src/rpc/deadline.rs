@@ -19,6 +19,11 @@ impl Deadline {
         Deadline { caller: None, cap: Instant::now() + time }
     }
 
+    /// The same deadline, or `time` from now if that is sooner.
+    pub fn within(self, time: Duration) -> Deadline {
+        Deadline { cap: self.cap.min(Instant::now() + time), ..self }
+    }
+
     /// True when nobody waits for the answer any more.
     pub fn is_past(&self) -> bool {
         Instant::now() >= self.cap || self.caller.is_some_and(grpcio::Deadline::exceeded)

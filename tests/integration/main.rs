@@ -15,6 +15,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod absent_provider;
 mod cli;
 mod credentials;
 mod identity;
