@@ -1,0 +1,87 @@
+# The project's commands; `make` alone lists them.
+
+# One directory for everything that is built, outside the checkout: the C++ core of gRPC takes ten minutes once.
+cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/secrets-store-csi-driver
+export CARGO_TARGET_DIR ?= $(cache)/target
+# Where rustup and Go's own installer put things, for shells that were not told.
+export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/go/bin
+
+# Always this profile: another one would build the C++ core again, and this one is what ships.
+cargo_flags := --release --locked
+# For what mounts: root in a mount namespace of its own.
+sandbox := --config 'target."cfg(unix)".runner = ["$(CURDIR)/tests/sandbox.sh"]'
+
+cargo_deny_version := 0.20.2
+cargo_deny := $(cache)/cargo-deny-$(cargo_deny_version)/bin/cargo-deny
+go_bin := $(cache)/go
+scripts := .ci/run scripts/*.sh tests/sandbox.sh tests/sanity/*.sh
+
+# Given to the shell through the environment, so that any path can be typed.
+export DEMO_DIR := $(value DIR)
+
+.PHONY: help build test demo sanity lint bench proto proto-check fmt clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+build: ## build the driver and the reference provider
+	@scripts/ensure-tools.sh build
+	cargo build $(cargo_flags) --bins
+
+test: ## run the unit and integration tests, in a namespace of their own
+	@scripts/ensure-tools.sh build mount
+	cargo test $(cargo_flags) $(sandbox)
+
+demo: ## show the life of a pod's secrets; with DIR=directory, those of your own
+	@test -z "$$DEMO_DIR" || test -d "$$DEMO_DIR" || { echo "DIR=$$DEMO_DIR is not a directory" >&2; exit 1; }
+	@scripts/ensure-tools.sh build mount
+	@cargo build $(cargo_flags) --bins --example demo
+	@cargo run --quiet $(cargo_flags) $(sandbox) --example demo -- "$$DEMO_DIR"
+
+sanity: ## run csi-sanity, the conformance suite, against the driver (needs Go)
+	@scripts/ensure-tools.sh build mount go
+	cd tests/sanity && go build -o '$(go_bin)/csi-sanity' github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity
+	cd tests/sanity && go build -o '$(go_bin)/sanity-controller' ./controller
+	cargo build $(cargo_flags) --bins --example sanity
+	@cargo run --quiet $(cargo_flags) $(sandbox) --example sanity -- \
+		'$(go_bin)/csi-sanity' '$(go_bin)/sanity-controller'
+
+lint: $(cargo_deny) ## check format, lints, documentation, generated code, licences and scripts
+	@scripts/ensure-tools.sh build lint
+	cargo fmt --check
+	cargo clippy $(cargo_flags) --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc $(cargo_flags) --no-deps
+	@$(MAKE) --no-print-directory proto-check
+	'$(cargo_deny)' --locked check licenses bans sources
+	@if command -v shellcheck >/dev/null; then echo shellcheck $(scripts); shellcheck $(scripts); \
+		else echo 'shellcheck is not installed: the shell scripts are not checked'; fi
+
+bench: ## measure what the driver costs
+	@scripts/ensure-tools.sh build mount
+	@cargo build $(cargo_flags) --bins --example bench
+	@cargo run --quiet $(cargo_flags) $(sandbox) --example bench
+
+proto: ## generate src/rpc/pb from proto/
+	@scripts/ensure-tools.sh build
+	cargo run $(cargo_flags) --manifest-path proto/generate/Cargo.toml -- proto src/rpc/pb
+
+proto-check: ## check that src/rpc/pb is what proto/ says
+	@scripts/ensure-tools.sh build
+	@out=$$(mktemp -d) && trap 'rm -rf "$$out"' EXIT && \
+	cargo run --quiet $(cargo_flags) --manifest-path proto/generate/Cargo.toml -- proto "$$out" && \
+	for file in "$$out"/*.rs; do \
+		diff -u "src/rpc/pb/$${file##*/}" "$$file" || \
+			{ echo 'src/rpc/pb is not what proto/ says: run `make proto`' >&2; exit 1; }; \
+	done
+
+fmt: ## format the code
+	cargo fmt
+
+clean: ## remove what was built, the C++ core of gRPC included
+	cargo clean
+
+# Built in a directory that cargo removes afterwards: its two hundred crates are of no use to anybody else.
+$(cargo_deny):
+	@scripts/ensure-tools.sh build
+	env -u CARGO_TARGET_DIR cargo install --quiet --locked --version $(cargo_deny_version) \
+		--root '$(cache)/cargo-deny-$(cargo_deny_version)' cargo-deny

@@ -1,0 +1,135 @@
+#!/bin/sh
+# ensure-tools.sh NEED...: makes sure that a command of the Makefile finds the tools that it needs.
+#
+#   build   Rust, a C++ compiler and cmake, for the C++ core of gRPC
+#   mount   the right to mount, in a namespace of its own
+#   go      Go, for the conformance suite
+#   lint    rustfmt and clippy; shellcheck where it can be had
+#
+# Says nothing when all is there. Otherwise it installs what it can, which is Debian packages when run as root, and
+# says in one line what is still missing and what to do.
+set -eu
+
+here=$(dirname -- "$0")
+
+say() {
+    printf '%s\n' "$*" >&2
+}
+
+fail() {
+    say "missing: $*"
+    exit 1
+}
+
+has() {
+    command -v "$1" >/dev/null 2>&1
+}
+
+# older_than VERSION MINIMUM: true when the first is lower; a missing version is the lowest.
+older_than() {
+    [ "$1" != "$2" ] && [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]
+}
+
+can_install() {
+    [ "$(id -u)" = 0 ] && has apt-get
+}
+
+# install PACKAGE...: quietly, and never asking; false when it did not work.
+install() {
+    say "installing $*"
+    export DEBIAN_FRONTEND=noninteractive
+    log=$(mktemp)
+    if { apt-get update -q && apt-get install -y -q --no-install-recommends "$@"; } >"$log" 2>&1 </dev/null; then
+        rm -f -- "$log"
+        return 0
+    fi
+    tail -n 5 -- "$log" >&2
+    rm -f -- "$log"
+    return 1
+}
+
+# need COMMAND=PACKAGE...: installs the packages of those commands that are not there.
+need() {
+    commands='' packages=''
+    for pair in "$@"; do
+        if ! has "${pair%%=*}"; then
+            commands="$commands ${pair%%=*}" packages="$packages ${pair#*=}"
+        fi
+    done
+    [ -n "$packages" ] || return 0
+    # shellcheck disable=SC2086 # a list of names
+    if can_install && install $packages; then
+        return 0
+    fi
+    fail "${commands# }; install what your system calls$packages (on Debian as root: apt-get install$packages)"
+}
+
+need_rust() {
+    minimum=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$here/../Cargo.toml")
+    how='see https://rustup.rs, or run: rustup update stable'
+    if ! has cargo || ! has rustc; then
+        fail "Rust $minimum or newer; $how"
+    fi
+    found=$(rustc --version 2>/dev/null | cut -d ' ' -f 2) || found=
+    if older_than "$found" "$minimum"; then
+        fail "Rust $minimum or newer, this is ${found:-none that works}; $how"
+    fi
+}
+
+need_mount() {
+    need unshare=util-linux mount=mount
+    # shellcheck disable=SC2016 # for the inner shell
+    if "$here/../tests/sandbox.sh" sh -c 'mount -t tmpfs none /tmp && test -w /tmp' >/dev/null 2>&1; then
+        return 0
+    fi
+    if [ "$(id -u)" = 0 ]; then
+        fail 'the right to mount, although this is root; a container needs CAP_SYS_ADMIN (docker run --privileged)'
+    fi
+    fail 'user namespaces; run this as root, or have them allowed (sysctl kernel.unprivileged_userns_clone,' \
+        'user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns)'
+}
+
+need_go() {
+    minimum=$(sed -n 's/^go \(.*\)$/\1/p' "$here/../tests/sanity/go.mod")
+    how='see https://go.dev/dl'
+    if ! has go && can_install; then
+        # Since 1.21 Go fetches the version that a module asks for.
+        apt-get update -q >/dev/null 2>&1 || true
+        offered=$(apt-cache policy golang-go 2>/dev/null | sed -n 's/^ *Candidate: *\([0-9]*:\)\{0,1\}//p')
+        if ! older_than "${offered:-0}" 1.21; then
+            install golang-go || true
+        fi
+    fi
+    has go || fail "Go $minimum or newer, for the conformance suite; $how"
+    found=$(cd "$here/../tests/sanity" && go env GOVERSION 2>/dev/null) || found=
+    found=${found#go}
+    if older_than "${found:-0}" "$minimum"; then
+        fail "Go $minimum or newer, for the conformance suite, this is $(go version | cut -d ' ' -f 3); $how"
+    fi
+}
+
+need_lint() {
+    for component in fmt clippy; do
+        cargo "$component" --version >/dev/null 2>&1 ||
+            fail "cargo $component; run: rustup component add rustfmt clippy"
+    done
+    if ! has shellcheck && can_install; then
+        install shellcheck || true
+    fi
+}
+
+for what in "$@"; do
+    case $what in
+    build)
+        need_rust
+        need c++=g++ cmake=cmake make=make
+        ;;
+    mount) need_mount ;;
+    go) need_go ;;
+    lint) need_lint ;;
+    *)
+        say "ensure-tools.sh: unknown need: $what"
+        exit 64
+        ;;
+    esac
+done
