@@ -1,7 +1,7 @@
 //! Publishing and unpublishing a volume.
 //!
-//! [`Publisher`] is what the services call. One publish is told as a straight-line story in [`publishing`], what
-//! becomes of it in [`outcome`]. Everything that is decided is decided here; what the kernel, a provider or the API
+//! [`Publisher`] is what the services call. One publish is told as a straight-line story in `publishing`, what
+//! becomes of it in `outcome`. Everything that is decided is decided here; what the kernel, a provider or the API
 //! server does for it is a field of the publisher. Nothing here knows CSI messages or flags.
 
 pub mod attributes;

@@ -166,9 +166,7 @@ pub fn words_without_a_place<'a>(
 pub fn headers(sources: &[Source]) -> Vec<String> {
     sources
         .iter()
-        .filter(|source| {
-            !source.is_generated() && !source.text.trim().is_empty() && !source.text.starts_with("//! ")
-        })
+        .filter(|source| !source.is_generated() && !source.text.starts_with("//! "))
         .map(|source| format!("{}: does not begin with what it is for (//!)", source.path))
         .collect()
 }

@@ -101,9 +101,12 @@ fn a_server_under_another_authority_gets_no_request_and_the_failure_says_why() {
     assert_eq!((code, body.as_str()), (503, "waiting for the API server\n"));
 }
 
+/// What is wrong, how it comes about, and the file that is named.
+type Spoilt = (&'static str, fn(&Guarded), &'static str);
+
 #[test]
 fn files_that_are_missing_or_empty_stop_the_start_by_name() {
-    let rows: [(&str, fn(&Guarded), &str); 4] = [
+    let rows: [Spoilt; 4] = [
         ("no authority", |guarded| fs::remove_file(guarded.files.path().join("ca.crt")).unwrap(), "ca.crt"),
         ("an empty authority", |guarded| guarded.write("ca.crt", ""), "ca.crt"),
         ("no token", |guarded| fs::remove_file(guarded.files.path().join("token")).unwrap(), "token"),

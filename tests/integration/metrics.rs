@@ -51,6 +51,9 @@ fn values(page: &str, name: &str, labels: &[(&str, &str)]) -> Vec<f64> {
 
 const ROTATES: [&str; 2] = ["--enable-secret-rotation", "--rotation-poll-interval=0"];
 
+/// Both names of a series, labels that it has, and its value.
+type Counted<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], f64);
+
 #[test]
 fn what_happens_is_counted_under_both_sets_of_names() {
     let Scene { provider, world, pod } = scene(&ROTATES);
@@ -69,7 +72,7 @@ fn what_happens_is_counted_under_both_sets_of_names() {
 
     let page = page(&world);
     let of_test = ("provider", "test");
-    let rows: [(&str, &str, &[(&str, &str)], f64); 8] = [
+    let rows: [Counted<'_>; 8] = [
         ("node_publish_total", "total_node_publish", &[of_test], 3.0),
         (
             "node_publish_error_total",
