@@ -148,6 +148,7 @@ impl<'a> Publishing<'a> {
         if found.provider.is_empty() {
             return Err(PublishError::ClassWithoutProvider { class });
         }
+        self.provider.clone_from(&found.provider);
         if found.parameters.is_empty() {
             return Err(PublishError::ClassWithoutParameters { class });
         }
@@ -161,6 +162,7 @@ impl<'a> Publishing<'a> {
         volume: &LiveVolume,
         current: &[ObjectVersion],
     ) -> Result<Filled, PublishError> {
+        // The class may be the last known form of one that cannot be read now.
         self.provider.clone_from(&class.provider);
         let MountResponse { objects, files, .. } = self.ask(class, current)?;
         self.in_time("writing the files")?;
