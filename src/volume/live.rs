@@ -30,6 +30,9 @@ impl LiveVolume {
         group: Option<u32>,
         now: SystemTime,
     ) -> Result<Written, WriteError> {
+        if let Some(gid) = group {
+            self.root.set_group(gid)?;
+        }
         writer::write(&self.root, payload, group, now)
     }
 
