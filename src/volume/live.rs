@@ -1,5 +1,6 @@
 //! A mounted volume, seen through the descriptor of its root.
 
+use std::os::unix::ffi::OsStrExt;
 use std::time::SystemTime;
 
 use crate::sys::at::{self, Dir, EntryKind, SysError};
@@ -75,6 +76,18 @@ impl LiveVolume {
         Ok(self.root.metadata()?.modified)
     }
 
+    /// True when an attempt to make this volume came to its end.
+    ///
+    /// The upstream driver opens a volume before it fills it: there only a root that shows something is one that a
+    /// pod may have been given.
+    pub(super) fn is_whole(&self) -> Result<bool, SysError> {
+        match self.root.metadata()?.mode {
+            UNFINISHED_MODE => Ok(false),
+            UPSTREAM_MODE => Ok(self.root.names()?.iter().any(|name| !name.as_bytes().starts_with(b".."))),
+            _ => Ok(true),
+        }
+    }
+
     /// Declares the volume whole, refreshed just now: from here on anybody may enter.
     pub fn finish(&self, refreshed: SystemTime) -> Result<(), SysError> {
         self.stamp(refreshed)?;
@@ -100,6 +113,8 @@ impl LiveVolume {
 }
 
 /// Mode of a volume's root until everything is in it. No volume that was ever handed to a pod has it.
-pub const UNFINISHED_MODE: u32 = 0o700;
+const UNFINISHED_MODE: u32 = 0o700;
+/// Mode of a root that the upstream driver mounted: the kernel's default for a tmpfs.
+const UPSTREAM_MODE: u32 = 0o1777;
 /// Mode of a whole volume's root; the files' own modes decide who reads what.
 const FINISHED_MODE: u32 = 0o755;

@@ -9,7 +9,7 @@ use std::fmt;
 use crate::sys::at::{Dir, SysError};
 use crate::sys::mount::{self, Limits, Mounter};
 
-use super::live::{LiveVolume, UNFINISHED_MODE};
+use super::live::LiveVolume;
 use super::target::TargetPath;
 use super::tree;
 
@@ -28,7 +28,7 @@ pub struct Place {
 pub enum Found {
     /// Nothing, or a plain directory: no volume.
     NoVolume,
-    /// A tmpfs whose root was never opened: an attempt that a crash cut short.
+    /// An attempt that a crash cut short: of ours, or of the driver that this one replaced.
     Unfinished,
     /// A finished volume, of ours or of the driver that this one replaced.
     Live(LiveVolume),
@@ -74,8 +74,9 @@ impl Place {
         if !mount::is_tmpfs(&root).map_err(check)? {
             return Err(PlaceError::ForeignMount { target: self.target.clone() });
         }
-        let mode = root.metadata().map_err(check)?.mode;
-        Ok(if mode == UNFINISHED_MODE { Found::Unfinished } else { Found::Live(LiveVolume::new(root)) })
+        let volume = LiveVolume::new(root);
+        let is_whole = volume.is_whole().map_err(check)?;
+        Ok(if is_whole { Found::Live(volume) } else { Found::Unfinished })
     }
 
     /// Mounts a new, closed tmpfs here. Dropping the attempt takes it and its directories down again.
