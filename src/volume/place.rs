@@ -71,7 +71,9 @@ impl Place {
         if !mount::is_mount(&self.parent, &root).map_err(check)? {
             return Ok(Found::NoVolume);
         }
-        if !mount::is_tmpfs(&root).map_err(check)? {
+        // A volume is a file system of its own: what shares one with the directory above is bound from elsewhere.
+        let is_bound = root.metadata().and_then(|root| Ok(root.device == self.parent.metadata()?.device));
+        if !mount::is_tmpfs(&root).map_err(check)? || is_bound.map_err(check)? {
             return Err(PlaceError::ForeignMount { target: self.target.clone() });
         }
         let volume = LiveVolume::new(root);
@@ -296,8 +298,8 @@ impl fmt::Display for PlaceError {
             }
             PlaceError::ForeignMount { target } => write!(
                 f,
-                "failed to check if target path {target} is mount point, err: a file system that is not a tmpfs \
-                 is mounted there; unmount it on the node"
+                "failed to check if target path {target} is mount point, err: something that is no volume is \
+                 mounted there; unmount it on the node"
             ),
             PlaceError::Remove { target, source } => {
                 write!(f, "failed to clean and unmount target path {target}, err: {source}")
