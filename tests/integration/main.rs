@@ -16,9 +16,21 @@
 mod support;
 
 mod absent_provider;
+mod arguments;
 mod cli;
+mod concurrency;
 mod credentials;
+mod deadline;
+mod events;
+mod group;
 mod identity;
 mod metrics;
+mod pod_status;
+mod provider;
 mod publish;
+mod publish_failure;
+mod refresh;
+mod refresh_failure;
+mod restart;
 mod shutdown;
+mod unpublish;

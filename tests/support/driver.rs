@@ -50,6 +50,11 @@ impl DriverProcess {
         self.log.lock().unwrap().clone()
     }
 
+    /// How many lines of the log so far contain `text`.
+    pub fn count_log(&self, text: &str) -> usize {
+        self.log().lines().filter(|line| line.contains(text)).count()
+    }
+
     /// Waits until a line of the log contains `text`.
     pub fn wait_for_log(&self, text: &str) {
         eventually(&format!("the log says {text:?}"), || self.log().contains(text));

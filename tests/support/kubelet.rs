@@ -66,9 +66,14 @@ impl Kubelet {
 
     /// Unpublishes the pod's volume.
     pub fn unpublish(&self, pod: &Pod) -> Result<(), Status> {
+        self.unpublish_at(&pod.volume_id, &text(&pod.target))
+    }
+
+    /// Unpublishes with any id and path.
+    pub fn unpublish_at(&self, volume_id: &str, target: &str) -> Result<(), Status> {
         let request = pb::NodeUnpublishVolumeRequest {
-            volume_id: pod.volume_id.clone(),
-            target_path: text(&pod.target),
+            volume_id: volume_id.to_owned(),
+            target_path: target.to_owned(),
             ..Default::default()
         };
         self.call::<_, pb::NodeUnpublishVolumeResponse>("/csi.v1.Node/NodeUnpublishVolume", &request)
@@ -77,12 +82,24 @@ impl Kubelet {
 
     /// Asks how the pod's volume is.
     pub fn stats(&self, pod: &Pod) -> Result<pb::NodeGetVolumeStatsResponse, Status> {
+        self.stats_at(&pod.volume_id, &text(&pod.target))
+    }
+
+    /// Asks about any id and path.
+    pub fn stats_at(&self, volume_id: &str, path: &str) -> Result<pb::NodeGetVolumeStatsResponse, Status> {
         let request = pb::NodeGetVolumeStatsRequest {
-            volume_id: pod.volume_id.clone(),
-            volume_path: text(&pod.target),
+            volume_id: volume_id.to_owned(),
+            volume_path: path.to_owned(),
             ..Default::default()
         };
         self.call("/csi.v1.Node/NodeGetVolumeStats", &request)
+    }
+
+    /// Whether the pod's volume is abnormal, and what is said of it.
+    pub fn condition(&self, pod: &Pod) -> (bool, String) {
+        let stats = self.stats(pod).unwrap_or_else(|status| panic!("stats: {status}"));
+        let condition = stats.volume_condition.unwrap_or_default();
+        (condition.abnormal, condition.message)
     }
 
     /// Asks whether the driver is ready, waiting until it listens.

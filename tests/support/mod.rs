@@ -9,6 +9,8 @@ pub mod gate;
 pub mod kubelet;
 pub mod objects;
 pub mod provider;
+pub mod scene;
+pub mod shell;
 pub mod world;
 
 use std::thread;

@@ -3,15 +3,20 @@
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use secrets_store_csi_driver::rpc::Environment;
+use secrets_store_csi_driver::rpc::pb::provider as pb;
+use secrets_store_csi_driver::rpc::status::{Code, Status};
 use serde_json::Value;
 
 use super::api_server::ApiServer;
 use super::driver::{DriverProcess, program};
 use super::kubelet::Kubelet;
 use super::objects;
+use super::provider::ScriptedProvider;
 
 /// The node. Dropping it kills the driver, unmounts what is left and removes the directory.
 pub struct World {
@@ -22,6 +27,8 @@ pub struct World {
     pub environment: Environment,
     driver: Option<DriverProcess>,
     flags: Vec<String>,
+    /// Names of default flags that are left out.
+    left_out: Vec<String>,
     /// Calls the driver.
     pub kubelet: Kubelet,
 }
@@ -57,7 +64,15 @@ impl World {
         let environment = Environment::start();
         let kubelet = Kubelet::new(&environment, &directory.path().join("csi/csi.sock"));
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        World { directory, api: ApiServer::start(), environment, driver: None, flags, kubelet }
+        World {
+            directory,
+            api: ApiServer::start(),
+            environment,
+            driver: None,
+            flags,
+            left_out: Vec::new(),
+            kubelet,
+        }
     }
 
     /// Starts the driver, or starts it again, and waits until it serves.
@@ -65,7 +80,11 @@ impl World {
         self.driver = None;
         let driver = DriverProcess::spawn(&program("secrets-store-csi-driver"), &self.arguments());
         self.driver = Some(driver);
-        let ready = self.kubelet.probe();
+        let mut ready = self.kubelet.probe();
+        // A connection to the driver before this one may break under the call.
+        while matches!(&ready, Err(status) if status.code == Code::Unavailable) {
+            ready = self.kubelet.probe();
+        }
         assert!(matches!(ready, Ok(true)), "probe: {ready:?}, log:\n{}", self.driver().log());
     }
 
@@ -81,8 +100,22 @@ impl World {
             format!("--kubelet-pods-dir={}", path("pods")),
             format!("--kube-api-server={}", self.api.url()),
         ];
+        arguments.retain(|argument| {
+            let name = argument.split('=').next().unwrap_or_default();
+            !self.left_out.iter().any(|left_out| left_out == name)
+        });
         arguments.extend(self.flags.iter().cloned());
         arguments
+    }
+
+    /// Leaves out a default flag, such as `--kubelet-pods-dir`, when the driver is started the next time.
+    pub fn leave_out(&mut self, flag: &str) {
+        self.left_out.push(flag.to_owned());
+    }
+
+    /// Further flags for when the driver is started the next time; of a repeated flag the last one counts.
+    pub fn add_flags(&mut self, flags: &[&str]) {
+        self.flags.extend(flags.iter().map(|flag| (*flag).to_owned()));
     }
 
     /// The running driver.
@@ -103,6 +136,15 @@ impl World {
     /// Where providers put their sockets.
     pub fn providers(&self) -> PathBuf {
         self.path("providers")
+    }
+
+    /// A provider in this process, in the directory that the driver searches.
+    pub fn provider(
+        &self,
+        name: &str,
+        script: impl Fn(pb::MountRequest) -> Result<pb::MountResponse, Status> + Send + Sync + 'static,
+    ) -> ScriptedProvider {
+        ScriptedProvider::start(&self.environment, &self.providers(), name, script)
     }
 
     /// Creates a class in the namespace `default`.
@@ -150,6 +192,27 @@ impl World {
         line.rsplit(' ').next()?.parse().ok()
     }
 
+    /// The sum of a family's series that have all of these labels; an empty value also means an absent label.
+    pub fn count(&self, family: &str, labels: &[(&str, &str)]) -> f64 {
+        let (_, page) = self.http_get("/metrics");
+        let has = |series: &str, (name, value): &(&str, &str)| {
+            let is_named =
+                series.contains(&format!("{{{name}=\"")) || series.contains(&format!(",{name}=\""));
+            let quoted = format!("{name}=\"{value}\"");
+            let is_there =
+                [format!("{{{quoted}"), format!(",{quoted}")].iter().any(|form| series.contains(form));
+            is_there || (value.is_empty() && !is_named)
+        };
+        let series = page.lines().filter(|line| {
+            let name = line.split(['{', ' ']).next().unwrap_or_default();
+            name == family && labels.iter().all(|label| has(line, label))
+        });
+        series
+            .map(|line| line.rsplit(' ').next().and_then(|value| value.parse().ok()).unwrap_or(f64::NAN))
+            // Not `sum`, which begins at -0.
+            .fold(0.0, |sum: f64, value| sum + value)
+    }
+
     /// Mounts below this world's directory, as the kernel lists them.
     pub fn mounts(&self) -> Vec<PathBuf> {
         mounts_below(self.directory.path())
@@ -163,9 +226,53 @@ impl Pod {
         std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
-    /// True when a tmpfs is mounted on the target.
+    /// True when something is mounted on the target.
     pub fn is_mounted(&self) -> bool {
-        !mounts_below(&self.target).is_empty()
+        self.mount_count() > 0
+    }
+
+    /// How many mounts are stacked on the target.
+    pub fn mount_count(&self) -> usize {
+        mounts_below(&self.target).len()
+    }
+
+    /// The kernel's line about the volume's mount.
+    pub fn mountinfo(&self) -> String {
+        let text = std::fs::read_to_string("/proc/self/mountinfo").expect("the kernel lists mounts");
+        let target = self.target.to_str().expect("test paths are UTF-8");
+        let line = text.lines().find(|line| line.split(' ').nth(4) == Some(target));
+        line.unwrap_or_else(|| panic!("nothing is mounted on {target}")).to_owned()
+    }
+
+    /// Mode bits of a file of the volume, links followed; of the root for the empty path.
+    pub fn mode(&self, file: &str) -> u32 {
+        self.metadata(file).mode() & 0o7777
+    }
+
+    /// Group of a file of the volume, links followed; of the root for the empty path.
+    pub fn gid(&self, file: &str) -> u32 {
+        self.metadata(file).gid()
+    }
+
+    /// The directory of the content that is live: where `..data` leads.
+    pub fn generation(&self) -> PathBuf {
+        std::fs::read_link(self.target.join("..data")).expect("the volume has a content")
+    }
+
+    /// When the volume was last refreshed, as its root says.
+    pub fn refreshed(&self) -> SystemTime {
+        self.metadata("").modified().expect("Linux keeps this time")
+    }
+
+    /// Makes the last refresh lie further back.
+    pub fn age(&self, by: Duration) {
+        let root = std::fs::File::open(&self.target).expect("the volume is there");
+        root.set_modified(self.refreshed() - by).expect("the root may set the time");
+    }
+
+    fn metadata(&self, file: &str) -> std::fs::Metadata {
+        let path = self.target.join(file);
+        std::fs::metadata(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
     /// The names that a user sees in the volume.
