@@ -6,7 +6,7 @@
 //! figure is to be read together with the machine.
 //!
 //! `make bench` runs it; `--json FILE` writes the figures for programs, `--plain-http` takes TLS out of the way
-//! between driver and API server double.
+//! between driver and API server double, `--scene NAME` plays one scene alone, for a profiler to watch.
 
 #![allow(
     clippy::unwrap_used,
@@ -40,7 +40,10 @@ fn main() -> ExitCode {
     match Options::parse(&arguments) {
         Ok(options) => run(&options),
         Err(argument) => {
-            eprintln!("unknown argument {argument:?}; known are --json FILE and --plain-http");
+            let scenes = SCENES.map(|(name, _)| name).join(", ");
+            eprintln!(
+                "unknown argument {argument:?}; known are --json FILE, --plain-http, --scene NAME ({scenes})"
+            );
             ExitCode::from(2)
         }
     }
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
 struct Options {
     json: Option<String>,
     plain_http: bool,
+    scene: Option<&'static str>,
 }
 
 impl Options {
@@ -60,6 +64,11 @@ impl Options {
             match (argument.as_str(), argument.strip_prefix("--json=")) {
                 ("--plain-http", _) => options.plain_http = true,
                 (_, Some(file)) => options.json = Some(file.to_owned()),
+                ("--scene", _) => {
+                    let name = rest.next().ok_or("--scene")?;
+                    let scene = SCENES.iter().find(|(scene, _)| scene == name);
+                    options.scene = Some(scene.ok_or(name.as_str())?.0);
+                }
                 ("--json", _) => options.json = Some(rest.next().ok_or("--json")?.clone()),
                 _ => return Err(argument.clone()),
             }
@@ -71,11 +80,11 @@ impl Options {
 fn run(options: &Options) -> ExitCode {
     let mut report = Report::new(options.plain_http);
     let mut stage = Stage::set(options.plain_http);
-    stage.starts(&mut report);
-    stage.one_after_another(&mut report);
-    stage.one_caller(&mut report);
-    stage.many_callers(&mut report);
-    stage.burst(&mut report);
+    for (name, play) in SCENES {
+        if options.scene.is_none_or(|scene| scene == name) {
+            play(&mut stage, &mut report);
+        }
+    }
     print!("{}", report.table());
     let Some(file) = &options.json else {
         return ExitCode::SUCCESS;
@@ -88,3 +97,14 @@ fn run(options: &Options) -> ExitCode {
         }
     }
 }
+
+type Scene = fn(&mut Stage, &mut Report);
+
+/// In the order in which they are played.
+const SCENES: [(&str, Scene); 5] = [
+    ("starts", Stage::starts),
+    ("live", Stage::one_after_another),
+    ("one", Stage::one_caller),
+    ("many", Stage::many_callers),
+    ("burst", Stage::burst),
+];

@@ -90,8 +90,7 @@ impl Stage {
 
     /// An idle driver; then 110 pods, one after another, that are then looked after.
     pub fn one_after_another(&mut self, report: &mut Report) {
-        self.say("110 volumes, one after another");
-        self.world.start_driver();
+        self.restart("110 volumes, one after another");
         let idle = self.settled();
         report.snapshot("idle", idle, Some(Aim::AtMost(10.0)));
 
@@ -130,7 +129,7 @@ impl Stage {
 
     /// One caller, with the provider's own time measured in between, by the same kind of client.
     pub fn one_caller(&mut self, report: &mut Report) {
-        self.say("one caller");
+        self.restart("one caller");
         let place = self.pods("one", 1).remove(0);
         load::pairs_until(Instant::now() + WARM_UP, &self.world.kubelet, &place);
         let (mut pairs, mut provider) = (Pairs::default(), Latencies::default());
@@ -229,8 +228,11 @@ impl Stage {
 
     /// A node that comes back with all of its pods.
     pub fn burst(&mut self, report: &mut Report) {
-        self.say("110 pods at once");
         self.world.start_driver();
+        self.say(&format!(
+            "110 pods at once (the driver is process {})",
+            self.driver()
+        ));
         let pods = self.pods("burst", PODS);
         let together = Barrier::new(PODS + 1);
         let (kubelet, together) = (&self.world.kubelet, &together);
@@ -368,6 +370,12 @@ impl Stage {
 
     fn socket(&self) -> PathBuf {
         self.world.path("csi/csi.sock")
+    }
+
+    /// A driver that no scene before has left its mark on.
+    fn restart(&mut self, scene: &str) {
+        self.world.start_driver();
+        self.say(&format!("{scene} (the driver is process {})", self.driver()));
     }
 
     fn say(&self, what: &str) {
