@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::api_server::{ApiServer, Close, Matcher, Settings};
+use super::token::LARGEST_TOKEN_BYTES;
 use super::*;
 
 /// Generous, because a loaded machine must not fail a test.
@@ -355,6 +356,21 @@ fn tls_with_the_clusters_authority_and_token_works() {
     rig.server.put(class());
     rig.class().unwrap();
     rig.client.ping(Budget::lasting(PATIENCE)).unwrap();
+}
+
+#[test]
+fn the_largest_token_that_is_read_can_be_sent() {
+    for tls in [false, true] {
+        let rig = Rig::with(
+            Settings {
+                tls,
+                token: Some("t".repeat(LARGEST_TOKEN_BYTES)),
+            },
+            PATIENCE,
+        );
+        rig.server.put(class());
+        rig.class().unwrap();
+    }
 }
 
 #[test]

@@ -123,7 +123,7 @@ fn read(path: &Path) -> Result<SecretString, TokenError> {
 /// Kubelet renews a token when a fifth of its life is left, at least some minutes: a minute is early enough.
 const REREAD_AFTER: Duration = Duration::from_secs(60);
 /// A service account's token is 1 to 2 KiB; servers refuse header lines beyond this size anyway.
-const LARGEST_TOKEN_BYTES: usize = 16 * 1024;
+pub const LARGEST_TOKEN_BYTES: usize = 16 * 1024;
 
 impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -24,6 +24,7 @@ use zeroize::Zeroizing;
 use super::config::{ClusterConfig, ConfigError, load_authority};
 use super::error::Trouble;
 use super::text::printable;
+use super::token::LARGEST_TOKEN_BYTES;
 use crate::secret::SecretString;
 
 /// Connections to one API server.
@@ -215,6 +216,8 @@ fn agent(authority: &[CertificateDer<'static>], user_agent: &str) -> Agent {
         .max_idle_connections(MOST_IDLE_CONNECTIONS)
         .max_idle_connections_per_host(MOST_IDLE_CONNECTIONS)
         .max_idle_age(LONGEST_IDLE)
+        .input_buffer_size(INPUT_BUFFER_BYTES)
+        .output_buffer_size(OUTPUT_BUFFER_BYTES)
         .build();
     Agent::with_parts(config, DefaultConnector::default(), LiteralFirst::default())
 }
@@ -303,6 +306,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const MOST_IDLE_CONNECTIONS: usize = 8;
 /// Shorter than the idle timeouts of the load balancers that stand before API servers.
 const LONGEST_IDLE: Duration = Duration::from_secs(50);
+/// Each connection holds two buffers of either size when it is encrypted, and keeps them while it idles: what a
+/// TLS record holds is enough for any answer to be read by and by, and for the head of every sensible one.
+const INPUT_BUFFER_BYTES: usize = 16 * 1024;
+/// The head of a request has to fit, and the largest token is most of it.
+const OUTPUT_BUFFER_BYTES: usize = LARGEST_TOKEN_BYTES + 4 * 1024;
 /// As often as the token; a removed authority must not stay trusted until a restart.
 const AUTHORITY_REREAD_AFTER: Duration = Duration::from_secs(60);
 /// Causes are one clause.
