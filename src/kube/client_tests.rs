@@ -361,13 +361,7 @@ fn tls_with_the_clusters_authority_and_token_works() {
 #[test]
 fn the_largest_token_that_is_read_can_be_sent() {
     for tls in [false, true] {
-        let rig = Rig::with(
-            Settings {
-                tls,
-                token: Some("t".repeat(LARGEST_TOKEN_BYTES)),
-            },
-            PATIENCE,
-        );
+        let rig = Rig::with(Settings { tls, token: Some("t".repeat(LARGEST_TOKEN_BYTES)) }, PATIENCE);
         rig.server.put(class());
         rig.class().unwrap();
     }

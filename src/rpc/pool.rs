@@ -1,7 +1,9 @@
 //! A bounded pool of worker threads for blocking handlers.
 //!
-//! Workers are started when they are needed and leave after a while without work, so that an idle driver is small
-//! and a burst after a node's restart is still served at once. Work is admitted before it is handed over: when all
+//! Workers are started when they are needed and leave after a while without work, so that an idle driver is small.
+//! A few are enough for work that moves, however much of it there is: every further one costs memory that a process
+//! seldom gives back. Where work does not move, because a provider hangs, their number doubles every few
+//! milliseconds, so that others are not kept waiting. Work is admitted before it is handed over: when all
 //! workers are busy and the queue is full, the caller knows at once and answers RESOURCE_EXHAUSTED, which kubelet
 //! takes as "try again".
 
@@ -37,7 +39,20 @@ struct State {
     queue: VecDeque<(Job, Ticket)>,
     workers: usize,
     idle: usize,
+    /// A worker stands by to see whether the others get stuck.
+    has_standby: bool,
+    /// Jobs that workers have taken so far, wrapping: the queue moves when this does.
+    taken: u64,
     closed: bool,
+}
+
+/// How a worker begins.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Duty {
+    /// With the first job in the queue.
+    Work,
+    /// By watching the queue.
+    StandBy,
 }
 
 impl Pool {
@@ -47,7 +62,7 @@ impl Pool {
         let state = Mutex::new(State { workers: 1, ..State::default() });
         let shared = Arc::new(Shared { max_workers: max_workers.max(1), max_queued, state, work, quiet });
         // This one never leaves, so that a machine without threads to spare still makes progress.
-        start_worker(&shared)?;
+        start_worker(&shared, Duty::Work)?;
         Ok(Pool { shared })
     }
 
@@ -88,14 +103,13 @@ impl Ticket {
     pub fn run(self, job: impl FnOnce() + Send + 'static) {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
-        if state.idle <= state.queue.len() && state.workers < shared.max_workers {
-            match start_worker(&shared) {
-                Ok(()) => state.workers += 1,
-                // The machine has no more threads for us: those that run will get to it.
-                Err(error) => log::warn!(error:% = error; "could not start a worker thread"),
-            }
-        }
+        let is_short_of_workers = state.idle <= state.queue.len();
         state.queue.push_back((Box::new(job), self));
+        if is_short_of_workers && state.workers < EAGER_WORKERS {
+            shared.add_worker(&mut state, Duty::Work);
+        } else if is_short_of_workers && !state.has_standby {
+            shared.add_worker(&mut state, Duty::StandBy);
+        }
         drop(state);
         shared.work.notify_one();
     }
@@ -112,7 +126,10 @@ impl Drop for Ticket {
 }
 
 impl Shared {
-    fn run_worker(&self) {
+    fn run_worker(self: &Arc<Shared>, duty: Duty) {
+        if duty == Duty::StandBy {
+            self.stand_by();
+        }
         while let Some((job, ticket)) = self.next_job() {
             // A job that panics must not take its worker with it.
             if std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).is_err() {
@@ -122,12 +139,54 @@ impl Shared {
         }
     }
 
+    /// Watches until the queue is empty, or did not move for a while: then the workers are stuck and get company,
+    /// as many again. Either way this worker goes to work afterwards.
+    #[expect(clippy::disallowed_methods, reason = "a few milliseconds, which no stop has to wait for")]
+    fn stand_by(self: &Arc<Shared>) {
+        let mut seen = self.lock().taken;
+        loop {
+            thread::sleep(STUCK_AFTER);
+            let mut state = self.lock();
+            let is_stuck = state.taken == seen;
+            if !is_stuck && !state.queue.is_empty() {
+                seen = state.taken;
+                continue;
+            }
+            state.has_standby = false;
+            // One of the queue is for this worker.
+            let company = state.workers.min(state.queue.len().saturating_sub(1));
+            for _ in 0..company {
+                self.add_worker(&mut state, Duty::Work);
+            }
+            if state.queue.len() > company {
+                self.add_worker(&mut state, Duty::StandBy);
+            }
+            return;
+        }
+    }
+
+    /// Starts one more worker unless there are as many as there may be.
+    fn add_worker(self: &Arc<Shared>, state: &mut State, duty: Duty) {
+        if state.workers >= self.max_workers {
+            return;
+        }
+        match start_worker(self, duty) {
+            Ok(()) => {
+                state.workers += 1;
+                state.has_standby |= duty == Duty::StandBy;
+            }
+            // The machine has no more threads for us: those that run will get to it.
+            Err(error) => log::warn!(error:% = error; "could not start a worker thread"),
+        }
+    }
+
     /// The next job; none when the pool is closed and empty, or there was nothing to do for a while.
     fn next_job(&self) -> Option<(Job, Ticket)> {
         let mut until = Instant::now() + IDLE;
         let mut state = self.lock();
         loop {
             if let Some(next) = state.queue.pop_front() {
+                state.taken = state.taken.wrapping_add(1);
                 return Some(next);
             }
             let left = until.saturating_duration_since(Instant::now());
@@ -151,12 +210,16 @@ impl Shared {
     }
 }
 
-fn start_worker(shared: &Arc<Shared>) -> io::Result<()> {
+fn start_worker(shared: &Arc<Shared>, duty: Duty) -> io::Result<()> {
     let shared = Arc::clone(shared);
     let worker = thread::Builder::new().name("worker".to_owned()).stack_size(WORKER_STACK_BYTES);
-    worker.spawn(move || shared.run_worker()).map(drop)
+    worker.spawn(move || shared.run_worker(duty)).map(drop)
 }
 
+/// So many workers are started at once: enough to keep a few cores busy with publishes.
+const EAGER_WORKERS: usize = 8;
+/// A queue that no worker has taken anything from for so long does not move.
+const STUCK_AFTER: Duration = Duration::from_millis(5);
 /// How long a worker without work stays.
 const IDLE: Duration = Duration::from_secs(10);
 /// The deepest stack of a publish takes well under a tenth of this; only touched pages cost memory.
@@ -190,6 +253,19 @@ mod tests {
         all.sort_unstable();
         assert_eq!(all, ["gated", "gated", "queued"]);
         assert!(pool.admit().is_none());
+    }
+
+    #[test]
+    fn workers_that_are_stuck_get_company_up_to_the_limit() {
+        const WORKERS: usize = 100;
+        let pool = Pool::start(WORKERS, 0).unwrap();
+        // Opens when every worker has come to it.
+        let gate = Arc::new(Barrier::new(WORKERS));
+        for _ in 0..WORKERS {
+            let gate = Arc::clone(&gate);
+            pool.admit().unwrap().run(move || drop(gate.wait()));
+        }
+        assert!(pool.close(PATIENCE));
     }
 
     #[test]

@@ -58,14 +58,8 @@ pub fn pairs_until(end: Instant, kubelet: &Kubelet, place: &Pod) -> Pairs {
     while Instant::now() < end {
         // A pod status of its own, as every new pod has.
         pod.name = format!("{}-{}", place.name, pairs.publish.count());
-        pairs
-            .publish
-            .time(|| kubelet.publish(&pod))
-            .expect("the driver publishes");
-        pairs
-            .unpublish
-            .time(|| kubelet.unpublish(&pod))
-            .expect("the driver unpublishes");
+        pairs.publish.time(|| kubelet.publish(&pod)).expect("the driver publishes");
+        pairs.unpublish.time(|| kubelet.unpublish(&pod)).expect("the driver unpublishes");
     }
     pairs
 }

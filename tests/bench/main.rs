@@ -8,12 +8,7 @@
 //! `make bench` runs it; `--json FILE` writes the figures for programs, `--plain-http` takes TLS out of the way
 //! between driver and API server double, `--scene NAME` plays one scene alone, for a profiler to watch.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -36,12 +36,7 @@ impl Part {
             .expect("this program can be started again");
         let input = child.stdin.take();
         let output = BufReader::new(child.stdout.take().expect("stdout is piped"));
-        let mut part = Part {
-            child,
-            input,
-            output,
-            greeting: String::new(),
-        };
+        let mut part = Part { child, input, output, greeting: String::new() };
         part.greeting = part.listen();
         part
     }
@@ -61,10 +56,7 @@ impl Part {
     fn listen(&mut self) -> String {
         let mut line = String::new();
         self.output.read_line(&mut line).expect("the part speaks UTF-8");
-        assert!(
-            line.ends_with('\n'),
-            "a part of the benchmark ended early, see above"
-        );
+        assert!(line.ends_with('\n'), "a part of the benchmark ended early, see above");
         line.trim_end().to_owned()
     }
 }
@@ -87,20 +79,12 @@ pub fn play(part: &str, directory: &Path) {
 }
 
 fn play_api_server(directory: &Path, tls: bool) {
-    let server = ApiServer::with(Settings {
-        tls,
-        token: tls.then(|| TOKEN.to_owned()),
-    });
+    let server = ApiServer::with(Settings { tls, token: tls.then(|| TOKEN.to_owned()) });
     if tls {
         std::fs::write(directory.join(CA_FILE), server.ca_pem()).expect("the directory takes a file");
         std::fs::write(directory.join(TOKEN_FILE), TOKEN).expect("the directory takes a file");
     }
-    server.put(objects::class(
-        "default",
-        CLASS,
-        PROVIDER,
-        objects::objects(&[FILES[0], FILES[1]]),
-    ));
+    server.put(objects::class("default", CLASS, PROVIDER, objects::objects(&[FILES[0], FILES[1]])));
     println!("{}", server.url());
     for question in std::io::stdin().lines().map_while(Result::ok) {
         match question.as_str() {
@@ -118,10 +102,7 @@ fn play_provider(directory: &Path) {
     let environment = Environment::start();
     let contents = [b'x'; FILE_BYTES];
     let _provider = ScriptedProvider::start(&environment, directory, PROVIDER, move |_| {
-        Ok(answer(
-            "v1",
-            &[(FILES[0], 0o644, &contents), (FILES[1], 0o400, &contents)],
-        ))
+        Ok(answer("v1", &[(FILES[0], 0o644, &contents), (FILES[1], 0o400, &contents)]))
     });
     println!("ready");
     for _ in std::io::stdin().lines().map_while(Result::ok) {}

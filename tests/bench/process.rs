@@ -64,26 +64,15 @@ pub fn machine() -> String {
     };
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let model = field(&read("/proc/cpuinfo"), "model name");
-    let memory: u64 = field(&read("/proc/meminfo"), "MemTotal")
-        .trim_end_matches(" kB")
-        .parse()
-        .unwrap_or(0);
+    let memory: u64 = field(&read("/proc/meminfo"), "MemTotal").trim_end_matches(" kB").parse().unwrap_or(0);
     let kernel = read("/proc/sys/kernel/osrelease");
-    let release = kernel
-        .trim()
-        .split(|c: char| c != '.' && !c.is_ascii_digit())
-        .next()
-        .unwrap_or_default()
-        .to_owned();
+    let release =
+        kernel.trim().split(|c: char| c != '.' && !c.is_ascii_digit()).next().unwrap_or_default().to_owned();
     format!(
         "{cores} cores ({model}), {} GiB, Linux {release}, {} {}",
         memory.div_ceil(1024 * 1024),
         std::env::consts::ARCH,
-        if cfg!(target_env = "musl") {
-            "musl"
-        } else {
-            "glibc"
-        }
+        if cfg!(target_env = "musl") { "musl" } else { "glibc" }
     )
 }
 

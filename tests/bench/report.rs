@@ -38,11 +38,7 @@ impl Report {
     pub fn new(plain_http: bool) -> Report {
         Report {
             machine: process::machine(),
-            transport: if plain_http {
-                "plain HTTP without a token"
-            } else {
-                "TLS and a token"
-            },
+            transport: if plain_http { "plain HTTP without a token" } else { "TLS and a token" },
             figures: Vec::new(),
             latencies: Vec::new(),
         }
@@ -50,12 +46,7 @@ impl Report {
 
     /// Adds a number.
     pub fn figure(&mut self, name: impl Into<String>, value: f64, unit: &'static str, aim: Option<Aim>) {
-        self.figures.push(Figure {
-            name: name.into(),
-            value,
-            unit,
-            aim,
-        });
+        self.figures.push(Figure { name: name.into(), value, unit, aim });
     }
 
     /// Adds how long calls of one kind took.
@@ -67,18 +58,8 @@ impl Report {
     /// Adds what the driver holds.
     pub fn snapshot(&mut self, when: &str, seen: Snapshot, aim: Option<Aim>) {
         self.figure(format!("resident, {when}"), mebibytes(seen.resident), "MiB", aim);
-        self.figure(
-            format!("of it anonymous, {when}"),
-            mebibytes(seen.anonymous),
-            "MiB",
-            None,
-        );
-        self.figure(
-            format!("most ever resident, {when}"),
-            mebibytes(seen.peak),
-            "MiB",
-            None,
-        );
+        self.figure(format!("of it anonymous, {when}"), mebibytes(seen.anonymous), "MiB", None);
+        self.figure(format!("most ever resident, {when}"), mebibytes(seen.peak), "MiB", None);
         self.figure(format!("threads, {when}"), number(seen.threads), "", None);
         self.figure(format!("open files, {when}"), number(seen.files), "", None);
     }
@@ -94,12 +75,8 @@ impl Report {
         let _ = writeln!(out, "{:<50} {:>12} {:>16}\n{line}", "", "measured", "aim");
         for figure in &self.figures {
             let measured = format!("{} {}", shown(figure.value), figure.unit);
-            let _ = writeln!(
-                out,
-                "{:<50} {measured:>12} {}",
-                figure.name,
-                figure.verdict().unwrap_or_default()
-            );
+            let _ =
+                writeln!(out, "{:<50} {measured:>12} {}", figure.name, figure.verdict().unwrap_or_default());
         }
         let _ = writeln!(
             out,
@@ -176,11 +153,7 @@ impl Figure {
 
 /// As many digits as mean something.
 fn shown(value: f64) -> String {
-    if value.fract() == 0.0 || value.abs() >= 100.0 {
-        format!("{value:.0}")
-    } else {
-        format!("{value:.2}")
-    }
+    if value.fract() == 0.0 || value.abs() >= 100.0 { format!("{value:.0}") } else { format!("{value:.2}") }
 }
 
 /// A duration as a number of milliseconds.

@@ -38,17 +38,11 @@ impl Stage {
     pub fn set(plain_http: bool) -> Stage {
         let begun = Instant::now();
         let api_files = tempfile::tempdir().expect("a temporary directory");
-        let role = if plain_http {
-            parts::API_SERVER_WITHOUT_TLS
-        } else {
-            parts::API_SERVER
-        };
+        let role = if plain_http { parts::API_SERVER_WITHOUT_TLS } else { parts::API_SERVER };
         let api = Part::start(role, api_files.path());
         // The double of the world itself stays without work: of a repeated flag the last value counts.
-        let mut flags = vec![
-            format!("--kube-api-server={}", api.greeting),
-            "--enable-secret-rotation=true".to_owned(),
-        ];
+        let mut flags =
+            vec![format!("--kube-api-server={}", api.greeting), "--enable-secret-rotation=true".to_owned()];
         if !plain_http {
             let file = |name: &str| api_files.path().join(name).display().to_string();
             flags.push(format!("--kube-ca-file={}", file(parts::CA_FILE)));
@@ -59,14 +53,7 @@ impl Stage {
         let provider = Part::start(parts::PROVIDER, &world.providers());
         let socket = world.providers().join(format!("{}.sock", parts::PROVIDER));
         let direct = Channel::to_socket(&world.environment, &socket, 4 << 20);
-        Stage {
-            world,
-            api,
-            provider,
-            direct,
-            begun,
-            _api_files: api_files,
-        }
+        Stage { world, api, provider, direct, begun, _api_files: api_files }
     }
 
     /// From starting the process to the first answer on its socket.
@@ -80,12 +67,7 @@ impl Stage {
             driver.kill();
         }
         let median = millis(times.percentile(50));
-        report.figure(
-            "start to ready, median of 10",
-            median,
-            "ms",
-            Some(Aim::AtMost(50.0)),
-        );
+        report.figure("start to ready, median of 10", median, "ms", Some(Aim::AtMost(50.0)));
     }
 
     /// An idle driver; then 110 pods, one after another, that are then looked after.
@@ -98,9 +80,7 @@ impl Stage {
         self.api.ask("forget");
         let mut publish = Latencies::default();
         for pod in &pods {
-            publish
-                .time(|| self.world.kubelet.publish(pod))
-                .expect("it publishes");
+            publish.time(|| self.world.kubelet.publish(pod)).expect("it publishes");
         }
         self.report_requests("API requests a first publish", publish.count(), report);
         let live = self.settled();
@@ -109,18 +89,14 @@ impl Stage {
         self.say("republishing what is not due, refreshing what is");
         let mut not_due = Latencies::default();
         for pod in pods.iter().cycle().take(REPUBLISHES) {
-            not_due
-                .time(|| self.world.kubelet.publish(pod))
-                .expect("it is live");
+            not_due.time(|| self.world.kubelet.publish(pod)).expect("it is live");
         }
         report.latency("republish that is not due", &not_due);
         self.api.ask("forget");
         let mut refresh = Latencies::default();
         for pod in pods.iter().cycle().take(REFRESHES) {
             age(pod);
-            refresh
-                .time(|| self.world.kubelet.publish(pod))
-                .expect("it is live");
+            refresh.time(|| self.world.kubelet.publish(pod)).expect("it is live");
         }
         report.latency("refresh that is due and finds nothing new", &refresh);
         self.report_requests("API requests a refresh without news", refresh.count(), report);
@@ -139,26 +115,15 @@ impl Stage {
         while Instant::now() < end {
             pod.name = format!("single-{}", pairs.publish.count());
             let kubelet = &self.world.kubelet;
-            pairs
-                .publish
-                .time(|| kubelet.publish(&pod))
-                .expect("it publishes");
+            pairs.publish.time(|| kubelet.publish(&pod)).expect("it publishes");
             provider.time(|| self.ask_provider(&question));
-            pairs
-                .unpublish
-                .time(|| kubelet.unpublish(&pod))
-                .expect("it unpublishes");
+            pairs.unpublish.time(|| kubelet.unpublish(&pod)).expect("it unpublishes");
         }
         report.latency("publish, 1 caller", &pairs.publish);
         report.latency("unpublish, 1 caller", &pairs.unpublish);
         report.latency("the provider alone, 1 caller", &provider);
         let own = millis(pairs.publish.percentile(99)) - millis(provider.percentile(99));
-        report.figure(
-            "publish minus provider, p99, 1 caller",
-            own,
-            "ms",
-            Some(Aim::AtMost(2.0)),
-        );
+        report.figure("publish minus provider, p99, 1 caller", own, "ms", Some(Aim::AtMost(2.0)));
         let busy = millis(pairs.publish.sum()) + millis(pairs.unpublish.sum());
         let rate = number(pairs.publish.count().try_into().unwrap_or(u64::MAX)) * 1000.0 / busy;
         report.figure("pairs a second, 1 caller", rate, "", None);
@@ -171,14 +136,8 @@ impl Stage {
         for turn in 0..NEW_CONNECTIONS {
             pod.name = format!("anew-{turn}");
             let connect = || Kubelet::new(&self.world.environment, &self.socket());
-            pairs
-                .publish
-                .time(|| connect().publish(&pod))
-                .expect("it publishes");
-            pairs
-                .unpublish
-                .time(|| connect().unpublish(&pod))
-                .expect("it unpublishes");
+            pairs.publish.time(|| connect().publish(&pod)).expect("it publishes");
+            pairs.unpublish.time(|| connect().unpublish(&pod)).expect("it unpublishes");
         }
         report.latency("publish, each on a connection of its own", &pairs.publish);
         report.latency("unpublish, each on a connection of its own", &pairs.unpublish);
@@ -186,10 +145,7 @@ impl Stage {
 
     /// Sixteen callers, as fast as they get answers.
     pub fn many_callers(&mut self, report: &mut Report) {
-        self.say(&format!(
-            "sixteen callers (the driver is process {})",
-            self.driver()
-        ));
+        self.say(&format!("sixteen callers (the driver is process {})", self.driver()));
         let places = self.pods("many", CALLERS);
         self.run_callers(&places, "warm", WARM_UP);
         self.api.ask("forget");
@@ -200,25 +156,11 @@ impl Stage {
         let after = self.processor_times();
 
         let count = number(pairs.publish.count().try_into().unwrap_or(u64::MAX));
-        report.figure(
-            "pairs a second, 16 callers",
-            count / seconds,
-            "",
-            Some(Aim::AtLeast(2000.0)),
-        );
-        self.report_requests(
-            "API requests a publish, 16 callers",
-            pairs.publish.count(),
-            report,
-        );
+        report.figure("pairs a second, 16 callers", count / seconds, "", Some(Aim::AtLeast(2000.0)));
+        self.report_requests("API requests a publish, 16 callers", pairs.publish.count(), report);
         for ((name, before), (_, after)) in before.iter().zip(&after) {
             let used = after.saturating_sub(*before).as_secs_f64();
-            report.figure(
-                format!("processor time a pair, {name}"),
-                used * 1e6 / count,
-                "us",
-                None,
-            );
+            report.figure(format!("processor time a pair, {name}"), used * 1e6 / count, "us", None);
         }
         report.latency("publish, 16 callers", &pairs.publish);
         report.latency("unpublish, 16 callers", &pairs.unpublish);
@@ -229,10 +171,7 @@ impl Stage {
     /// A node that comes back with all of its pods.
     pub fn burst(&mut self, report: &mut Report) {
         self.world.start_driver();
-        self.say(&format!(
-            "110 pods at once (the driver is process {})",
-            self.driver()
-        ));
+        self.say(&format!("110 pods at once (the driver is process {})", self.driver()));
         let pods = self.pods("burst", PODS);
         let together = Barrier::new(PODS + 1);
         let (kubelet, together) = (&self.world.kubelet, &together);
@@ -253,20 +192,11 @@ impl Stage {
             }
             begun.elapsed()
         });
-        report.figure(
-            "110 pods at once, until the last is ready",
-            millis(took),
-            "ms",
-            None,
-        );
+        report.figure("110 pods at once, until the last is ready", millis(took), "ms", None);
         let right_after = Snapshot::of(self.driver());
         let settled = self.settled();
         report.snapshot("right after the burst", right_after, None);
-        report.snapshot(
-            "110 volumes live after the burst",
-            settled,
-            Some(Aim::AtMost(12.0)),
-        );
+        report.snapshot("110 volumes live after the burst", settled, Some(Aim::AtMost(12.0)));
         self.unpublish_all(&pods);
         self.say("done");
     }
@@ -300,11 +230,7 @@ impl Stage {
         let until = Instant::now() + PATIENCE;
         // The library's own attempts to connect are a tenth of a second apart: too coarse to measure with.
         while UnixStream::connect(self.socket()).is_err() {
-            assert!(
-                Instant::now() < until,
-                "the driver does not listen:\n{}",
-                driver.log()
-            );
+            assert!(Instant::now() < until, "the driver does not listen:\n{}", driver.log());
             thread::sleep(CONNECT_PAUSE);
         }
         let ready = Kubelet::new(&self.world.environment, &self.socket()).probe();
@@ -336,9 +262,7 @@ impl Stage {
     }
 
     fn pods(&self, kind: &str, count: usize) -> Vec<Pod> {
-        (0..count)
-            .map(|number| self.world.pod(&format!("{kind}-{number}"), parts::CLASS))
-            .collect()
+        (0..count).map(|number| self.world.pod(&format!("{kind}-{number}"), parts::CLASS)).collect()
     }
 
     fn unpublish_all(&self, pods: &[Pod]) {
