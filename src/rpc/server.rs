@@ -154,7 +154,9 @@ impl Server {
             .max_receive_message_len(MAX_REQUEST_BYTES)
             .max_concurrent_stream(MAX_STREAMS_PER_CONNECTION)
             .build_args();
-        let mut builder = ServerBuilder::new(Arc::clone(&environment.0)).channel_args(arguments);
+        let mut builder = ServerBuilder::new(Arc::clone(&environment.0))
+            .channel_args(arguments)
+            .requests_slot_per_cq(WAITING_SLOTS);
         for methods in services {
             builder = builder.register_service(methods.build());
         }
@@ -205,5 +207,8 @@ impl std::error::Error for ServerError {}
 
 /// gRPC's default; a request of kubelet has a few kilobytes.
 const MAX_REQUEST_BYTES: i32 = 4 * 1024 * 1024;
+/// Calls that the library prepares for in advance. Each is replaced when it is used, so this bounds nothing; the
+/// library's own 1024 cost memory.
+const WAITING_SLOTS: usize = 64;
 /// Kubelet opens a connection a call; more streams than workers and queue could hold are no use to anybody.
 const MAX_STREAMS_PER_CONNECTION: i32 = 1024;
