@@ -10,13 +10,13 @@ use serde_json::json;
 use crate::support::api_server::Matcher;
 use crate::support::objects::{class, class_path};
 use crate::support::provider::{answer, error_code};
-use crate::support::scene::{ALWAYS, HOURLY, Scene, old};
+use crate::support::scene::{ALWAYS, HOURLY, Scene, Stage, old};
 use crate::support::shell;
 
 /// One way to fail: how it comes about and what is said of it.
 struct Case {
     name: &'static str,
-    spoil: fn(&Scene),
+    spoil: Stage,
     code: Code,
     message: &'static str,
     /// Labels of the error metric.
@@ -317,7 +317,7 @@ fn only_directories_that_the_call_made_are_removed() {
 
 #[test]
 fn something_else_in_the_targets_place_is_refused_and_left_alone() {
-    let table: [(&str, fn(&Scene)); 4] = [
+    let table: [(&str, Stage); 4] = [
         ("a file", |scene| fs::write(&scene.pod.target, "precious").unwrap()),
         ("a symlink", |scene| {
             fs::create_dir(scene.world.path("elsewhere")).unwrap();
@@ -358,7 +358,8 @@ fn something_else_in_the_targets_place_is_refused_and_left_alone() {
 
 #[test]
 fn success_is_told_only_of_a_volume_that_is_at_its_path() {
-    let table: [(&str, fn(&Path)); 2] = [
+    type Displace = fn(&Path);
+    let table: [(&str, Displace); 2] = [
         ("unmounted meanwhile", shell::unmount),
         ("covered meanwhile", |target| shell::mount_tmpfs(target, "mode=0755")),
     ];

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use secrets_store_csi_driver::rpc::status::{Code, Status};
 
 use crate::support::provider::{answer, versions_only};
-use crate::support::scene::{ALWAYS, HOURLY, Scene, new, old};
+use crate::support::scene::{ALWAYS, HOURLY, Scene, Stage, new, old};
 use crate::support::shell;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -222,7 +222,7 @@ fn readers_see_the_old_content_or_the_new_one() {
 
 #[test]
 fn a_volume_that_was_taken_away_is_mounted_again() {
-    let table: [(&str, fn(&Scene)); 5] = [
+    let table: [(&str, Stage); 5] = [
         ("unmounted", |scene| shell::unmount(&scene.pod.target)),
         ("unmounted and removed", |scene| {
             shell::unmount(&scene.pod.target);
@@ -281,7 +281,7 @@ fn while_the_api_server_is_away_the_class_is_used_as_it_was() {
     scene.answer_with(answer("v1", &[("password", 0, b"new")]));
     scene.publish();
     assert_eq!(scene.pod.read("password"), "new");
-    assert_eq!(scene.world.kubelet.condition(&scene.pod).0, false);
+    assert!(!scene.world.kubelet.condition(&scene.pod).0);
 }
 
 #[test]

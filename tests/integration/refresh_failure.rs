@@ -8,12 +8,12 @@ use crate::support::api_server::Matcher;
 use crate::support::eventually;
 use crate::support::objects::class_path;
 use crate::support::provider::{answer, error_code};
-use crate::support::scene::{ALWAYS, HOURLY, Scene, new, old};
+use crate::support::scene::{ALWAYS, HOURLY, Scene, Stage, new, old};
 
 /// One way to fail: how it comes about and what is said of it.
 struct Case {
     name: &'static str,
-    spoil: fn(&Scene),
+    spoil: Stage,
     message: &'static str,
     /// Labels of the error metrics.
     provider: &'static str,

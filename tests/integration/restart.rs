@@ -31,7 +31,7 @@ fn live_volumes_outlive_the_driver() {
         scene.publish();
         assert_eq!(scene.provider.calls(), 2, "not due: {flags:?}");
         assert_eq!((scene.pod.read("password"), scene.pod.mount_count()), ("old".to_owned(), 1));
-        assert_eq!(scene.world.kubelet.condition(&scene.pod).0, false);
+        assert!(!scene.world.kubelet.condition(&scene.pod).0);
 
         for pod in [&scene.pod, &other] {
             scene.world.kubelet.unpublish(pod).unwrap();
@@ -96,7 +96,7 @@ fn a_volume_of_the_upstream_driver_is_refreshed_and_unpublished_like_our_own() {
     assert_eq!((scene.pod.read("password"), scene.pod.mount_count()), ("old".to_owned(), 1));
     assert_eq!(scene.pod.visible(), ["password"]);
     assert_eq!(fs::read_dir(&scene.pod.target).unwrap().count(), 3, "its generation is gone");
-    assert_eq!(scene.world.kubelet.condition(&scene.pod).0, false);
+    assert!(!scene.world.kubelet.condition(&scene.pod).0);
     scene.world.kubelet.unpublish(&scene.pod).unwrap();
     assert!(!scene.pod.is_mounted() && !scene.pod.target.exists());
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 
 use secrets_store_csi_driver::rpc::status::Code;
 
-use crate::support::scene::Scene;
+use crate::support::scene::{Scene, Stage};
 use crate::support::shell;
 
 #[test]
@@ -49,7 +49,7 @@ fn the_pod_status_is_left_to_its_owners_end() {
 
 #[test]
 fn whatever_is_in_the_volumes_place_goes_and_nothing_beside_it() {
-    let table: [(&str, fn(&Scene)); 7] = [
+    let table: [(&str, Stage); 7] = [
         ("an empty directory", |scene| fs::create_dir(&scene.pod.target).unwrap()),
         ("a directory with leftovers", |scene| {
             fs::create_dir_all(scene.pod.target.join("..data/deep/er")).unwrap();
@@ -87,6 +87,23 @@ fn whatever_is_in_the_volumes_place_goes_and_nothing_beside_it() {
 }
 
 #[test]
+fn an_entry_in_the_place_of_a_target_that_is_not_kubelets_goes_too() {
+    let mut scene = Scene::start(&[]);
+    scene.pod.target = scene.world.path("pods/elsewhere");
+    let precious = scene.world.path("precious");
+    fs::write(&precious, "precious").unwrap();
+    for kind in ["file", "symlink"] {
+        match kind {
+            "file" => fs::write(&scene.pod.target, "x").unwrap(),
+            _ => symlink(&precious, &scene.pod.target).unwrap(),
+        }
+        scene.world.kubelet.unpublish(&scene.pod).unwrap();
+        assert!(fs::symlink_metadata(&scene.pod.target).is_err(), "{kind}");
+        assert_eq!(fs::read_to_string(&precious).unwrap(), "precious", "{kind}");
+    }
+}
+
+#[test]
 fn a_volume_in_use_is_emptied_and_gone_all_the_same() {
     let scene = Scene::published(&[]);
     let mut open = fs::File::open(scene.pod.target.join("password")).unwrap();
@@ -103,7 +120,7 @@ fn a_volume_in_use_is_emptied_and_gone_all_the_same() {
 
 #[test]
 fn a_mount_that_is_no_tmpfs_is_not_ours_to_remove() {
-    let table: [(&str, fn(&Scene)); 2] = [
+    let table: [(&str, Stage); 2] = [
         ("another file system", |scene| shell::mount_ramfs(&scene.pod.target)),
         ("a directory bound from elsewhere", |scene| {
             fs::create_dir(scene.world.path("elsewhere")).unwrap();

@@ -16,6 +16,9 @@ pub struct Scene {
     pub pod: Pod,
 }
 
+/// A change of a scene, as a row of a table.
+pub type Stage = fn(&Scene);
+
 impl Scene {
     /// A node whose provider answers `password` with the content `old`, version `v1`.
     pub fn start(flags: &[&str]) -> Scene {
