@@ -50,7 +50,7 @@ lint: $(cargo_deny) ## check format, lints, documentation, generated code, licen
 	@scripts/ensure-tools.sh build lint
 	cargo fmt --check
 	cargo clippy $(cargo_flags) --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' cargo doc $(cargo_flags) --no-deps
+	RUSTDOCFLAGS='-D warnings' cargo doc $(cargo_flags) --no-deps --document-private-items
 	@$(MAKE) --no-print-directory proto-check
 	'$(cargo_deny)' --locked check licenses bans sources
 	@if command -v shellcheck >/dev/null; then echo shellcheck $(scripts); shellcheck $(scripts); \
