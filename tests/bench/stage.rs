@@ -145,7 +145,7 @@ impl Stage {
 
     /// Sixteen callers, as fast as they get answers.
     pub fn many_callers(&mut self, report: &mut Report) {
-        self.say(&format!("sixteen callers (the driver is process {})", self.driver()));
+        self.restart("sixteen callers");
         let places = self.pods("many", CALLERS);
         self.run_callers(&places, "warm", WARM_UP);
         self.api.ask("forget");
@@ -170,8 +170,7 @@ impl Stage {
 
     /// A node that comes back with all of its pods.
     pub fn burst(&mut self, report: &mut Report) {
-        self.world.start_driver();
-        self.say(&format!("110 pods at once (the driver is process {})", self.driver()));
+        self.restart("110 pods at once");
         let pods = self.pods("burst", PODS);
         let together = Barrier::new(PODS + 1);
         let (kubelet, together) = (&self.world.kubelet, &together);
