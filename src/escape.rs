@@ -43,9 +43,9 @@ fn quoted(text: &str, escape: impl Fn(&mut String, char) -> std::fmt::Result) ->
     out
 }
 
-/// The standard library's own table: it escapes controls, format and separator characters, and combining
-/// marks.
-fn is_printable(c: char) -> bool {
+/// True for characters that are plainly seen, by the standard library's own table: it leaves out controls, format
+/// and separator characters, and combining marks.
+pub fn is_printable(c: char) -> bool {
     c == '\'' || c.escape_debug().len() == 1
 }
 

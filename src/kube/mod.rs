@@ -21,7 +21,7 @@ mod event_limit;
 mod gate;
 mod resource;
 mod retry;
-mod text;
+pub mod text;
 mod token;
 mod transport;
 

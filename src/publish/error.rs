@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::kube::error::ApiError;
+use crate::kube::text::printable;
 use crate::provider::client::CallError;
 use crate::provider::name::InvalidProviderName;
 use crate::provider::registry::NotFound;
@@ -138,6 +139,11 @@ impl PublishError {
         }
     }
 
+    /// What has gone wrong, on one line and not too long for people: names in it may be somebody's invention.
+    pub fn shown(&self) -> String {
+        printable(&self.to_string(), LONGEST_MESSAGE_BYTES)
+    }
+
     /// What kubelet is answered and shows in the pod's events.
     pub fn status(&self, pod: &str) -> Status {
         let message = match self {
@@ -149,7 +155,7 @@ impl PublishError {
             }
             other => other.to_string(),
         };
-        Status::new(self.code(), message)
+        Status::new(self.code(), printable(&message, LONGEST_MESSAGE_BYTES))
     }
 }
 
@@ -158,6 +164,7 @@ impl fmt::Display for PublishError {
         match self {
             PublishError::Busy => write!(f, "another call for this volume is in progress"),
             PublishError::Class { class, source } => {
+                let class = printable(class, LONGEST_NAME_BYTES);
                 write!(f, "failed to get secretproviderclass {class}, error: {source}")
             }
             PublishError::ClassWithoutParameters { class } => write!(f, "parameters not set in {class}"),
@@ -184,7 +191,11 @@ impl fmt::Display for ProviderError {
             ProviderError::InvalidName(error) => connecting(f, error.name(), error),
             ProviderError::Call(error) => error.fmt(f),
             ProviderError::Answered { code } => {
-                write!(f, "mount request failed with provider error code {}", code.escape_debug())
+                write!(
+                    f,
+                    "mount request failed with provider error code {}",
+                    printable(code, LONGEST_NAME_BYTES)
+                )
             }
             ProviderError::NoObjects => write!(f, "missing object versions"),
             ProviderError::Payload(error) => error.fmt(f),
@@ -194,7 +205,7 @@ impl fmt::Display for ProviderError {
 }
 
 fn connecting(f: &mut fmt::Formatter<'_>, name: &str, cause: &dyn fmt::Display) -> fmt::Result {
-    write!(f, "error connecting to provider \"{}\": {cause}", name.escape_debug())
+    write!(f, "error connecting to provider \"{}\": {cause}", printable(name, LONGEST_NAME_BYTES))
 }
 
 impl From<PlaceError> for PublishError {
@@ -215,5 +226,9 @@ impl From<WriteError> for ProviderError {
     }
 }
 
+/// Kubelet makes an event of it, which holds 1024 bytes, and a line of its log.
+const LONGEST_MESSAGE_BYTES: usize = 1536;
+/// What a namespace and a name have at most; enough to recognise a code or a name that is none.
+const LONGEST_NAME_BYTES: usize = 320;
 /// The `error_type` of failures before anything specific is known.
 pub const FAILED_TO_MOUNT: &str = "FailedToMount";

@@ -18,6 +18,7 @@ use std::time::{Instant, SystemTime};
 
 use crate::kube::client::Client;
 use crate::kube::event::{EventSink, PodRef};
+use crate::kube::text::printable;
 use crate::metrics::Metrics;
 use crate::provider::registry::Registry;
 use crate::rpc::deadline::Deadline;
@@ -153,5 +154,9 @@ fn live_volume(target: &TargetPath) -> Result<Option<LiveVolume>, PlaceError> {
 }
 
 fn pod_name(pod: &PodRef) -> String {
-    format!("{}/{}", pod.namespace, pod.name)
+    // Names are checked where they would become part of a path; until then they are what somebody wrote.
+    printable(&format!("{}/{}", pod.namespace, pod.name), LONGEST_POD_NAME_BYTES)
 }
+
+/// Both names at their longest, which are 63 and 253 bytes, and the slash.
+const LONGEST_POD_NAME_BYTES: usize = 317;

@@ -56,7 +56,7 @@ impl Publisher {
                 log::debug!(pod = pod, target_path = target; "volume was refreshed, nothing has changed");
             }
             Ok(Outcome::Kept(error)) => {
-                let why = error.to_string();
+                let why = error.shown();
                 if self.volumes.mark_failing(target, &why, SystemTime::now()) {
                     log::warn!(pod = pod, target_path = target, error = why;
                         "could not refresh the volume, the pod keeps what it has");

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::escape::is_printable;
+
 /// The codes of gRPC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "the names are those of gRPC")]
@@ -113,9 +115,9 @@ impl fmt::Display for Status {
 
 impl std::error::Error for Status {}
 
-/// A peer's text, short enough for an event and free of control characters.
+/// A peer's text, short enough for an event and free of characters that are not plainly seen.
 fn clip(text: &str) -> String {
-    text.chars().take(MAX_MESSAGE_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars().take(MAX_MESSAGE_CHARS).map(|c| if is_printable(c) { c } else { ' ' }).collect()
 }
 
 const MAX_MESSAGE_CHARS: usize = 1024;
@@ -156,11 +158,11 @@ mod tests {
 
     #[test]
     fn a_peers_text_is_cut_and_stays_on_one_line() {
-        let hostile = format!("line\nline\u{1b}[31m{}", "x".repeat(1 << 20));
+        let hostile = format!("line\nline\u{1b}[31m\u{202e}\u{2028}{}", "x".repeat(1 << 20));
         let failure = grpcio::RpcStatus::with_message(14, hostile);
         let status = Status::from_grpcio(grpcio::Error::RpcFailure(failure));
         assert_eq!(status.code, Code::Unavailable);
         assert!(status.message.len() <= MAX_MESSAGE_CHARS);
-        assert!(!status.message.contains(['\n', '\u{1b}']));
+        assert!(!status.message.contains(['\n', '\u{1b}', '\u{202e}', '\u{2028}']));
     }
 }
