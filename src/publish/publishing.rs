@@ -116,7 +116,13 @@ impl<'a> Publishing<'a> {
         }
         match self.refresh(volume, record) {
             Ok(written) => Outcome::Refreshed(written),
-            Err(error) => Outcome::Kept(error),
+            Err(error) => {
+                // A write that failed, or succeeded before the pod status did not, has moved the time as well.
+                if let Err(error) = volume.stamp(refreshed) {
+                    log::warn!(target_path:% = self.request.target, error:% = error; "could not keep the time of the last refresh");
+                }
+                Outcome::Kept(error)
+            }
         }
     }
 
