@@ -83,6 +83,9 @@ fn run(config: DriverConfig) -> Result<(), StartError> {
     let shutdown = Shutdown::new();
     let _signals = shutdown.on_signals().map_err(StartError::Signals)?;
     let metrics = Arc::new(Metrics::new(build.version, build.commit).map_err(StartError::Metrics)?);
+    if let Err(error) = process::hide_memory() {
+        log::warn!(error:% = error; "could not forbid core dumps, which would hold secrets");
+    }
     if let Err(error) = process::raise_open_files() {
         log::warn!(error:% = error; "could not raise the limit of open files");
     }

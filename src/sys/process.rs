@@ -1,6 +1,6 @@
-//! Limits of this process.
+//! Limits of this process, and who may look into it.
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 
 use super::at::SysError;
 
@@ -10,6 +10,13 @@ pub fn raise_open_files() -> Result<(), SysError> {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
         .map_err(|errno| SysError::new("setrlimit", "RLIMIT_NOFILE", errno))
+}
+
+/// Keeps the memory of this process, which holds secrets, out of core dumps, and processes without privileges from
+/// reading it.
+pub fn hide_memory() -> Result<(), SysError> {
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(|errno| SysError::new("prctl", "PR_SET_DUMPABLE", errno))
 }
 
 #[cfg(test)]
