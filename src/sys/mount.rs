@@ -214,6 +214,16 @@ pub fn unmount(parent: &Dir, name: &OsStr) -> Result<(), SysError> {
     }
 }
 
+/// Takes down the mount whose root is open here, wherever it is now. False when it was down already.
+pub fn unmount_root(root: &Dir) -> Result<bool, SysError> {
+    // The last part of this path is a link, which leads to the root itself and nowhere else.
+    match rustix::mount::unmount(descriptor_path(root), UnmountFlags::DETACH) {
+        Ok(()) => Ok(true),
+        Err(Errno::INVAL) => Ok(false),
+        Err(errno) => Err(SysError::new("umount2", "", errno)),
+    }
+}
+
 fn options(limits: Limits) -> [(&'static str, String); 4] {
     [
         (SOURCE_KEY, SOURCE.to_owned()),

@@ -16,7 +16,7 @@ use super::writer::{self, WriteError, Written};
 /// when it was last refreshed with success: both survive a restart of the driver, and vanish with the mount.
 #[derive(Debug)]
 pub struct LiveVolume {
-    root: Dir,
+    pub(super) root: Dir,
 }
 
 impl LiveVolume {

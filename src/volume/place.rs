@@ -224,6 +224,24 @@ impl Attempt {
     }
 }
 
+impl Attempt {
+    /// Takes the volume down where the name does not lead to it, because somebody has moved the directory meanwhile.
+    fn unmount_elsewhere(&self) {
+        match mount::unmount_root(&self.volume.root) {
+            Ok(false) => {}
+            Ok(true) => {
+                log::warn!(target_path:% = self.place.target; "the directory of a failed publish was moved away, its volume is taken down there");
+                if let Err(error) = self.volume.close_and_empty() {
+                    log::warn!(target_path:% = self.place.target, error:% = error; "could not empty the volume of a failed publish");
+                }
+            }
+            Err(error) => {
+                log::error!(target_path:% = self.place.target, error:% = error; "could not take down the volume of a failed publish");
+            }
+        }
+    }
+}
+
 impl Drop for Attempt {
     fn drop(&mut self) {
         if self.kept {
@@ -231,7 +249,10 @@ impl Drop for Attempt {
         }
         // Our own descriptor keeps the mount busy: it is detached at once, and freed when this value is gone.
         match self.place.unmount_all() {
-            Ok(()) => self.place.remove_created(),
+            Ok(()) => {
+                self.unmount_elsewhere();
+                self.place.remove_created();
+            }
             Err(error) => {
                 log::error!(target_path:% = self.place.target, error:% = error; "could not take down the volume of a failed publish");
             }

@@ -160,6 +160,51 @@ fn an_attempt_that_was_unmounted_or_covered_is_not_in_place() {
 }
 
 #[test]
+fn an_attempt_whose_directory_is_moved_away_is_taken_down_where_it_went() {
+    for is_replaced in [false, true] {
+        let node = Node::new();
+        let attempt = node.begin(&node.target());
+        attempt.volume().write(&payload(&[("a", 0, "1")]), None, SystemTime::now()).unwrap();
+        attempt.volume().finish(SystemTime::now()).unwrap();
+        // A mount point cannot be renamed itself, but what it is in can.
+        let above = node.path(TARGET).parent().unwrap().to_owned();
+        fs::rename(&above, node.path("pods/away")).unwrap();
+        if is_replaced {
+            symlink(node.path("victim").join(BELOW_POD), &above).unwrap();
+        }
+        let held = fs::File::open(node.path("pods/away/mount")).unwrap();
+        drop(attempt);
+        assert!(node.mounts().is_empty(), "{is_replaced}");
+        let held = PathBuf::from(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&held)));
+        assert_eq!(fs::read_dir(held).unwrap().count(), 0, "{is_replaced}");
+        node.assert_victim_is_untouched("moved away");
+    }
+}
+
+#[test]
+fn an_attempt_whose_target_was_moved_before_it_was_mounted_is_taken_down_too() {
+    let node = Node::new();
+    let place = Place::open_or_create(&node.target()).unwrap();
+    let moved = node.path(TARGET).with_file_name("moved");
+    // What an exchange between opening the directory and mounting on it comes to.
+    let root = {
+        fs::rename(node.path(TARGET), &moved).unwrap();
+        let root = node.mounter.mount(&place.parent, "moved".as_ref(), LIMITS).unwrap();
+        symlink(node.path("victim"), node.path(TARGET)).unwrap();
+        root
+    };
+    let attempt = Attempt { place, volume: LiveVolume::new(root), kept: false };
+    attempt.volume().write(&payload(&[("a", 0, "1")]), None, SystemTime::now()).unwrap();
+    let held = fs::File::open(&moved).unwrap();
+    assert!(attempt.is_in_place().is_err());
+    drop(attempt);
+    assert!(node.mounts().is_empty());
+    let held = PathBuf::from(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&held)));
+    assert_eq!(fs::read_dir(held).unwrap().count(), 0);
+    node.assert_victim_is_untouched("moved");
+}
+
+#[test]
 fn a_symlink_anywhere_below_the_pods_directory_is_refused() {
     let parts: Vec<&str> = TARGET.split('/').collect();
     for depth in 1..parts.len() {
