@@ -8,7 +8,14 @@
 //! `make bench` runs it; `--json FILE` writes the figures for programs, `--plain-http` takes TLS out of the way
 //! between driver and API server double, `--scene NAME` plays one scene alone, for a profiler to watch.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a benchmark that cannot go on should stop there"
+)]
+#![allow(clippy::disallowed_methods, reason = "the benchmark sets its own stage")]
 
 #[path = "../support/mod.rs"]
 mod support;
