@@ -263,7 +263,7 @@ mod tests {
         let gate = Arc::new(Barrier::new(WORKERS));
         for _ in 0..WORKERS {
             let gate = Arc::clone(&gate);
-            pool.admit().unwrap().run(move || drop(gate.wait()));
+            pool.admit().unwrap().run(move || _ = gate.wait());
         }
         assert!(pool.close(PATIENCE));
     }
