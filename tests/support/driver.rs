@@ -6,7 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use super::eventually;
+use super::{eventually, umask_lock};
 
 /// A running driver. Dropping it kills it, as a crash would.
 pub struct DriverProcess {
@@ -18,6 +18,7 @@ pub struct DriverProcess {
 impl DriverProcess {
     /// Starts a program and collects what it writes to standard error.
     pub fn spawn(program: &Path, arguments: &[String]) -> DriverProcess {
+        let umask = umask_lock();
         let mut child = Command::new(program)
             .args(arguments)
             .env_remove("KUBERNETES_SERVICE_HOST")
@@ -27,6 +28,7 @@ impl DriverProcess {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("could not start {}: {error}", program.display()));
+        drop(umask);
         let stderr = child.stderr.take().expect("stderr is piped");
         let log = Arc::new(Mutex::new(String::new()));
         let sink = Arc::clone(&log);

@@ -13,12 +13,19 @@ pub mod scene;
 pub mod shell;
 pub mod world;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a test waits for something that should happen at once: long, since a busy machine may be slow, and
 /// never slept through.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Held while this process has another umask for a moment, and while it starts one that would inherit it.
+pub fn umask_lock() -> MutexGuard<'static, ()> {
+    static LOCK: Mutex<()> = Mutex::new(());
+    LOCK.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Waits until `condition` holds, or panics with what was waited for.
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {

@@ -13,6 +13,8 @@ use secrets_store_csi_driver::rpc::pool::Pool;
 use secrets_store_csi_driver::rpc::server::{Methods, Server};
 use secrets_store_csi_driver::rpc::status::Status;
 
+use super::umask_lock;
+
 type Script = dyn Fn(pb::MountRequest) -> Result<pb::MountResponse, Status> + Send + Sync;
 
 /// A provider in this process on a real socket.
@@ -51,7 +53,9 @@ impl ScriptedProvider {
                 let script = Arc::clone(&current.lock().unwrap());
                 script(request)
             });
+        let umask = umask_lock();
         let server = Server::start_unix(environment, &socket, pool, vec![methods]);
+        drop(umask);
         let server = Some(server.unwrap_or_else(|error| panic!("scripted provider: {error}")));
         ScriptedProvider { socket, server, script, calls, last }
     }
