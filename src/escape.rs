@@ -46,7 +46,8 @@ fn quoted(text: &str, escape: impl Fn(&mut String, char) -> std::fmt::Result) ->
 /// True for characters that are plainly seen, by the standard library's own table: it leaves out controls, format
 /// and separator characters, and combining marks.
 pub fn is_printable(c: char) -> bool {
-    c == '\'' || c.escape_debug().len() == 1
+    // The three that the table escapes for the sake of literals alone.
+    matches!(c, '\'' | '"' | '\\') || c.escape_debug().len() == 1
 }
 
 #[cfg(test)]

@@ -63,7 +63,7 @@ const LAYERS: &[Layer<'_>] = &[
     ),
     ("admin", &["health", "http", "metrics"]),
     ("provider", &["rpc", "sys::socket", "secret"]),
-    ("rpc", &["metrics", "sys::socket"]),
+    ("rpc", &["escape", "metrics", "sys::socket"]),
     ("volume", &["sys", "secret", "timestamp"]),
     ("kube", &["secret", "timestamp"]),
     ("health", &[]),

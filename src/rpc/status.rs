@@ -157,6 +157,13 @@ mod tests {
     }
 
     #[test]
+    fn a_peers_quotes_and_backslashes_stay() {
+        let text = r#"secret "db" is not in 'C:\vault'"#;
+        let failure = grpcio::RpcStatus::with_message(5, text.to_owned());
+        assert_eq!(Status::from_grpcio(grpcio::Error::RpcFailure(failure)).message, text);
+    }
+
+    #[test]
     fn a_peers_text_is_cut_and_stays_on_one_line() {
         let hostile = format!("line\nline\u{1b}[31m\u{202e}\u{2028}{}", "x".repeat(1 << 20));
         let failure = grpcio::RpcStatus::with_message(14, hostile);

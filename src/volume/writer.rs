@@ -21,6 +21,9 @@
 //! 11. *Unlink* the names that the new content lacks. Leaves links that lead nowhere.
 //! 12. *Drop* the old generation. Leaves part of it, named by nothing.
 //!
+//! Readers that opened a file keep it. The kernel walks a path name by name, so one that is on its way through the
+//! old generation while that is dropped may find no such file, and the new one when it looks again.
+//!
 //! Whatever a crash in 4 to 8 left is swept in step 2 of the next write; what one in 9 to 12 left is seen in step
 //! 3 and finished. A failure (as opposed to a crash) in 4 to 8 undoes itself. A tmpfs does not outlive the
 //! machine, so nothing is synced to disk.

@@ -22,7 +22,7 @@ struct Volume {
 
 impl Volume {
     fn new() -> Volume {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = in_memory();
         fs::create_dir(directory.path().join("root")).unwrap();
         fs::create_dir_all(directory.path().join("victim/directory")).unwrap();
         for file in VICTIMS {
@@ -128,6 +128,11 @@ impl Volume {
         content.retain(|path, _| !path.starts_with(".."));
         content
     }
+}
+
+/// A directory on a tmpfs, as a volume is, where the system has one for everybody: a disk has to journal it all.
+fn in_memory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 /// Files below a directory, symlinks followed, by path.

@@ -115,6 +115,12 @@ fn a_group_owns_the_tree_and_reads_what_the_owner_reads() {
     assert_eq!(write(Some(gid)), Ok(Written::Unchanged));
     assert_eq!(write(None), Ok(Written::Changed), "without the group the modes are narrower");
     assert_eq!(fs::metadata(volume.path("d/private")).unwrap().mode() & 0o7777, 0o600);
+
+    let volume = Volume::holding(&payload(&[("open", 0o644, "1")]));
+    let same_modes =
+        super::write(&volume.root, &payload(&[("open", 0o644, "1")]), Some(gid), SystemTime::now());
+    let expected = if gid == 0 { Written::Unchanged } else { Written::Changed };
+    assert_eq!(same_modes, Ok(expected), "the group alone");
 }
 
 /// A group other than our own where the user namespace has one, else our own.

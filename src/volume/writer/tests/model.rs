@@ -35,7 +35,7 @@ fn random_histories_always_end_in_exactly_what_was_written_last() {
     for seed in [1, 0x5eed, 0xdead_beef, 0x1234_5678_9abc_def1] {
         let mut random = Random(seed);
         let mut history = History { volume: Volume::new(), content: Content::new(), is_disturbed: false };
-        for step in 0..1500 {
+        for step in 0..1000 {
             history.next(&mut random, &format!("seed {seed:#x}, step {step}"));
         }
     }
