@@ -172,4 +172,27 @@ mod tests {
         remove(&top, "v".as_ref()).unwrap();
         assert_eq!(std::fs::read_dir(path.path()).unwrap().count(), 0);
     }
+
+    #[test]
+    fn what_is_bound_in_a_tree_is_neither_entered_nor_removed() {
+        let (path, top) = workdir();
+        let bound = path.path().join("v/bound");
+        std::fs::create_dir_all(&bound).unwrap();
+        std::fs::create_dir(path.path().join("victim")).unwrap();
+        std::fs::write(path.path().join("victim/precious"), "1").unwrap();
+        rustix::mount::mount_bind(path.path().join("victim"), &bound)
+            .unwrap_or_else(|errno| panic!("{errno}: tests that mount run through tests/sandbox.sh"));
+        let tree = top.open_dir("v".as_ref()).unwrap();
+        let walked = walk(&top).unwrap().into_iter().map(|entry| entry.path);
+        let outcomes = [remove(&top, "v".as_ref()), remove(&tree, "bound".as_ref()), empty(&tree)];
+        let walked: Vec<_> = walked.filter(|entry| entry.starts_with("v")).collect();
+        let is_intact = path.path().join("victim/precious").exists();
+        rustix::mount::unmount(&bound, rustix::mount::UnmountFlags::empty()).unwrap();
+
+        assert!(is_intact);
+        for outcome in outcomes {
+            assert_eq!(outcome.unwrap_err().errno, Errno::XDEV);
+        }
+        assert_eq!(walked, [Path::new("v"), Path::new("v/bound")]);
+    }
 }
