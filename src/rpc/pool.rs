@@ -119,7 +119,8 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
         state.admitted -= 1;
-        if state.admitted == 0 {
+        // Only closing waits for it, and waking nobody is a system call too.
+        if state.admitted == 0 && state.closed {
             self.shared.quiet.notify_all();
         }
     }
