@@ -1,7 +1,10 @@
 //! A process as `/proc` shows it.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
+
+use secrets_store_csi_driver::sys::mountinfo;
 
 /// One look at a process.
 #[derive(Debug, Clone, Copy)]
@@ -74,6 +77,17 @@ pub fn machine() -> String {
         std::env::consts::ARCH,
         if cfg!(target_env = "musl") { "musl" } else { "glibc" }
     )
+}
+
+/// Type of the file system that holds a path.
+pub fn file_system_of(path: &Path) -> String {
+    let text = fs::read("/proc/self/mountinfo").unwrap_or_default();
+    mountinfo::parse(&text)
+        .into_iter()
+        .filter(|mount| path.starts_with(&mount.mount_point))
+        // Of mounts on one place the last one is on top.
+        .max_by_key(|mount| mount.mount_point.as_os_str().len())
+        .map_or("unknown".to_owned(), |mount| mount.fs_type)
 }
 
 /// Position of utime, with stime next to it, behind the name.

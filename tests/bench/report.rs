@@ -12,6 +12,7 @@ use super::process::{self, Snapshot};
 pub struct Report {
     machine: String,
     transport: &'static str,
+    file_system: String,
     figures: Vec<Figure>,
     latencies: Vec<(String, [Duration; 3], usize)>,
 }
@@ -39,6 +40,7 @@ impl Report {
         Report {
             machine: process::machine(),
             transport: if plain_http { "plain HTTP without a token" } else { "TLS and a token" },
+            file_system: process::file_system_of(&tempfile::env::temp_dir()),
             figures: Vec::new(),
             latencies: Vec::new(),
         }
@@ -67,8 +69,8 @@ impl Report {
     /// For people.
     pub fn table(&self) -> String {
         let mut out = format!(
-            "\n{}\nAPI server double over {}; two files of 1 KiB a volume\n\n",
-            self.machine, self.transport
+            "\n{}\nAPI server double over {}; kubelet's directory on {}; two files of 1 KiB a volume\n\n",
+            self.machine, self.transport, self.file_system
         );
         let line = "-".repeat(88);
         // Writing to a string cannot fail.
@@ -124,6 +126,7 @@ impl Report {
         let whole = json!({
             "machine": self.machine,
             "transport": self.transport,
+            "fileSystem": self.file_system,
             "figures": figures.collect::<Map<_, _>>(),
             "latencies": latencies.collect::<Map<_, _>>(),
         });
