@@ -66,7 +66,7 @@ need() {
 
 need_rust() {
     minimum=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$here/../Cargo.toml")
-    how='see https://rustup.rs, or run: rustup update stable'
+    how='install it with rustup, or run: rustup update stable'
     if ! has cargo || ! has rustc; then
         fail "Rust $minimum or newer; $how"
     fi
@@ -91,7 +91,7 @@ need_mount() {
 
 need_go() {
     minimum=$(sed -n 's/^go \(.*\)$/\1/p' "$here/../tests/sanity/go.mod")
-    how='see https://go.dev/dl'
+    how='install it from its own site'
     if ! has go && can_install; then
         # Since 1.21 Go fetches the version that a module asks for.
         apt-get update -q >/dev/null 2>&1 || true
