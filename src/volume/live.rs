@@ -12,7 +12,7 @@ use super::writer::{self, WriteError, Written};
 
 /// The root of a volume's tmpfs.
 ///
-/// Its permission bits say whether the volume is whole (see [`UNFINISHED_MODE`]), its time of last modification
+/// Its permission bits say whether the volume is whole (0700 while it is not), its time of last modification
 /// when it was last refreshed with success: both survive a restart of the driver, and vanish with the mount.
 #[derive(Debug)]
 pub struct LiveVolume {
