@@ -222,9 +222,7 @@ impl Attempt {
     pub fn keep(mut self) {
         self.kept = true;
     }
-}
 
-impl Attempt {
     /// Takes the volume down where the name does not lead to it, because somebody has moved the directory meanwhile.
     fn unmount_elsewhere(&self) {
         match mount::unmount_root(&self.volume.root) {
@@ -248,11 +246,10 @@ impl Drop for Attempt {
             return;
         }
         // Our own descriptor keeps the mount busy: it is detached at once, and freed when this value is gone.
-        match self.place.unmount_all() {
-            Ok(()) => {
-                self.unmount_elsewhere();
-                self.place.remove_created();
-            }
+        let cleared = self.place.unmount_all();
+        self.unmount_elsewhere();
+        match cleared {
+            Ok(()) => self.place.remove_created(),
             Err(error) => {
                 log::error!(target_path:% = self.place.target, error:% = error; "could not take down the volume of a failed publish");
             }
