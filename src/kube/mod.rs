@@ -16,7 +16,9 @@ pub mod config;
 pub mod error;
 pub mod event;
 pub mod types;
+pub mod watch;
 
+mod calls;
 mod event_limit;
 mod gate;
 mod resource;

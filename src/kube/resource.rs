@@ -22,10 +22,22 @@ pub const CLASSES: Resource =
 /// `secretproviderclasspodstatuses.secrets-store.csi.x-k8s.io`.
 pub const POD_STATUSES: Resource =
     Resource { group: "secrets-store.csi.x-k8s.io", version: "v1", plural: "secretproviderclasspodstatuses" };
+/// Core pods.
+pub const PODS: Resource = Resource { group: "", version: "v1", plural: "pods" };
+/// Core secrets.
+pub const SECRETS: Resource = Resource { group: "", version: "v1", plural: "secrets" };
 /// Core events.
 pub const EVENTS: Resource = Resource { group: "", version: "v1", plural: "events" };
 
 impl Resource {
+    /// Path of the collection over all namespaces.
+    pub fn everywhere(&self) -> String {
+        match self.group {
+            "" => format!("/api/{}/{}", self.version, self.plural),
+            group => format!("/apis/{group}/{}/{}", self.version, self.plural),
+        }
+    }
+
     /// Path of the namespace's collection.
     ///
     /// # Errors

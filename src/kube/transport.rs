@@ -6,7 +6,7 @@
 //! made of our own words or of the operating system's, so nothing that was sent can come back in them.
 
 use std::fmt;
-use std::io;
+use std::io::{self, BufRead, BufReader, Read};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,8 +18,8 @@ use ureq::http::{HeaderValue, Method, Request, Response, Uri};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
-use ureq::{Agent, Body};
-use zeroize::Zeroizing;
+use ureq::{Agent, Body, BodyReader};
+use zeroize::{Zeroize, Zeroizing};
 
 use super::config::{ClusterConfig, ConfigError, load_authority};
 use super::error::Trouble;
@@ -48,10 +48,48 @@ struct Session {
 pub enum Verb {
     /// GET.
     Get,
+    /// GET of a collection.
+    List,
+    /// GET of a collection's changes, as long as they come.
+    Watch,
     /// POST to a collection.
     Create,
     /// PUT of a whole object.
     Update,
+    /// PATCH of some fields, as JSON merge patch.
+    Patch,
+}
+
+/// How much of an object is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// All of it.
+    Whole,
+    /// Its metadata alone: what a Secret holds then never leaves the server.
+    Metadata,
+}
+
+/// One request, ready to be sent.
+pub struct Outbound<'a> {
+    /// What is done.
+    pub verb: Verb,
+    /// Path and query.
+    pub path: &'a str,
+    /// How much of the object the answer should hold.
+    pub form: Form,
+    /// The object or patch to send, as JSON.
+    pub body: Option<&'a [u8]>,
+}
+
+/// A collection's changes, one JSON document a line, read as they come.
+pub struct Stream(BufReader<BodyReader<'static>>);
+
+/// What a request for a stream led to.
+pub enum Opened {
+    /// The stream.
+    Stream(Stream),
+    /// An answer with a status that is not 200.
+    Refused(Answer),
 }
 
 /// A complete answer, whatever its status.
@@ -60,8 +98,8 @@ pub struct Answer {
     pub code: u16,
     /// The Retry-After header, where it was a number of seconds.
     pub retry_after: Option<Duration>,
-    /// The body, at most [`LARGEST_ANSWER_BYTES`].
-    pub body: Vec<u8>,
+    /// The body, at most [`LARGEST_ANSWER_BYTES`]; overwritten when dropped, since it may hold a Secret.
+    pub body: Zeroizing<Vec<u8>>,
 }
 
 impl Verb {
@@ -69,9 +107,57 @@ impl Verb {
     pub fn name(self) -> &'static str {
         match self {
             Verb::Get => "get",
+            Verb::List => "list",
+            Verb::Watch => "watch",
             Verb::Create => "create",
             Verb::Update => "update",
+            Verb::Patch => "patch",
         }
+    }
+
+    fn method(self) -> Method {
+        match self {
+            Verb::Get | Verb::List | Verb::Watch => Method::GET,
+            Verb::Create => Method::POST,
+            Verb::Update => Method::PUT,
+            Verb::Patch => Method::PATCH,
+        }
+    }
+
+    fn content_type(self) -> &'static str {
+        if self == Verb::Patch { "application/merge-patch+json" } else { "application/json" }
+    }
+}
+
+impl Form {
+    fn accept(self, verb: Verb) -> &'static str {
+        match (self, verb) {
+            (Form::Whole, _) => "application/json",
+            (Form::Metadata, Verb::List) => {
+                "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+            }
+            (Form::Metadata, _) => "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
+        }
+    }
+}
+
+impl Stream {
+    /// The next line without its end; none when the server has ended the stream. `line` is overwritten.
+    ///
+    /// # Errors
+    /// [`Trouble`] when the connection broke, ran out of its time, or the line is longer than any object.
+    pub fn next_line(&mut self, line: &mut Zeroizing<Vec<u8>>) -> Result<bool, Trouble> {
+        line.zeroize();
+        let read = self.0.by_ref().take(LARGEST_ANSWER_BYTES).read_until(b'\n', line);
+        read.map_err(|cause| io_trouble(&cause))?;
+        if line.pop_if(|last| *last == b'\n').is_some() {
+            return Ok(true);
+        }
+        if line.len() as u64 == LARGEST_ANSWER_BYTES {
+            return Err(Trouble::TooLarge { limit: LARGEST_ANSWER_BYTES });
+        }
+        // The end of the stream; a line that was cut off is no line.
+        Ok(false)
     }
 }
 
@@ -103,41 +189,63 @@ impl Transport {
     /// [`Trouble`] when no complete answer came. Any status code is an answer.
     pub fn send(
         &self,
-        verb: Verb,
-        path: &str,
-        body: Option<&[u8]>,
+        outbound: &Outbound<'_>,
         token: Option<&SecretString>,
         time: Duration,
     ) -> Result<Answer, Trouble> {
+        read(self.trusting(time, |left| self.exchange(outbound, token, Patience::Whole(left)))?)
+    }
+
+    /// Sends one request and, if its head comes within `time`, leaves the answer to be read as it comes, for at most
+    /// `lifetime`.
+    ///
+    /// # Errors
+    /// [`Trouble`] when no answer came.
+    pub fn open(
+        &self,
+        outbound: &Outbound<'_>,
+        token: Option<&SecretString>,
+        time: Duration,
+        lifetime: Duration,
+    ) -> Result<Opened, Trouble> {
+        let patience = |head| Patience::Stream { head, body: lifetime };
+        let answer = self.trusting(time, |left| self.exchange(outbound, token, patience(left)))?;
+        if answer.status().as_u16() != 200 {
+            return read(answer).map(Opened::Refused);
+        }
+        Ok(Opened::Stream(Stream(BufReader::new(answer.into_body().into_reader()))))
+    }
+
+    /// Exchanges under the authority as it is now. A failed handshake is what a rotated one looks like: then, since
+    /// nothing of the request has left yet, once more under the new one.
+    fn trusting(
+        &self,
+        time: Duration,
+        exchange: impl Fn(Duration) -> Result<Response<Body>, Trouble>,
+    ) -> Result<Response<Body>, Trouble> {
         let started = Instant::now();
         self.refresh_authority(started, false);
-        let first = self.exchange(verb, path, body, token, time);
-        // A failed handshake is what a rotated authority looks like; nothing of the request has left yet.
+        let first = exchange(time);
         if !matches!(first, Err(Trouble::Tls { .. })) || !self.refresh_authority(started, true) {
             return first;
         }
-        self.exchange(verb, path, body, token, time.saturating_sub(started.elapsed()))
+        exchange(time.saturating_sub(started.elapsed()))
     }
 
     fn exchange(
         &self,
-        verb: Verb,
-        path: &str,
-        body: Option<&[u8]>,
+        outbound: &Outbound<'_>,
         token: Option<&SecretString>,
-        time: Duration,
-    ) -> Result<Answer, Trouble> {
+        patience: Patience,
+    ) -> Result<Response<Body>, Trouble> {
+        let (Patience::Whole(time) | Patience::Stream { head: time, .. }) = patience;
         if time.is_zero() {
             return Err(Trouble::Timeout);
         }
         let agent = self.session().agent.clone();
-        let method = match verb {
-            Verb::Get => Method::GET,
-            Verb::Create => Method::POST,
-            Verb::Update => Method::PUT,
-        };
-        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
-        request = request.header(ACCEPT, "application/json");
+        let Outbound { verb, path, form, body } = outbound;
+        let mut request = Request::builder().method(verb.method()).uri(format!("{}{path}", self.base));
+        request = request.header(ACCEPT, form.accept(*verb));
         if let Some(token) = token {
             let bearer = Zeroizing::new(format!("Bearer {}", token.expose()));
             let mut value = HeaderValue::from_str(&bearer)
@@ -145,18 +253,22 @@ impl Transport {
             value.set_sensitive(true);
             request = request.header(AUTHORIZATION, value);
         }
+        let [whole, to_head, for_body] = patience.timeouts();
         let illegal = |_| Trouble::Protocol { cause: "the request is not legal" };
         let answer = match body {
             Some(body) => {
-                let request = request.header(CONTENT_TYPE, "application/json").body(body).map_err(illegal)?;
-                agent.run(agent.configure_request(request).timeout_global(Some(time)).build())
+                let request = request.header(CONTENT_TYPE, verb.content_type());
+                let request = request.body(*body).map_err(illegal)?;
+                let request = agent.configure_request(request).timeout_global(whole);
+                agent.run(request.timeout_recv_response(to_head).timeout_recv_body(for_body).build())
             }
             None => {
                 let request = request.body(()).map_err(illegal)?;
-                agent.run(agent.configure_request(request).timeout_global(Some(time)).build())
+                let request = agent.configure_request(request).timeout_global(whole);
+                agent.run(request.timeout_recv_response(to_head).timeout_recv_body(for_body).build())
             }
         };
-        read(answer.map_err(trouble)?)
+        answer.map_err(trouble)
     }
 
     /// Looks at the authority bundle, at most once in [`AUTHORITY_REREAD_AFTER`] unless `at_once`; true when
@@ -197,6 +309,25 @@ impl Transport {
     }
 }
 
+/// How long an exchange may take.
+#[derive(Clone, Copy)]
+enum Patience {
+    /// From the connection to the end of the answer.
+    Whole(Duration),
+    /// To the head of the answer, and then to the end of its body.
+    Stream { head: Duration, body: Duration },
+}
+
+impl Patience {
+    /// In the library's terms: for the whole exchange, for the head of the answer, for its body.
+    fn timeouts(self) -> [Option<Duration>; 3] {
+        match self {
+            Patience::Whole(time) => [Some(time), None, None],
+            Patience::Stream { head, body } => [None, Some(head), Some(body)],
+        }
+    }
+}
+
 /// An agent that trusts `authority` alone.
 fn agent(authority: &[CertificateDer<'static>], user_agent: &str) -> Agent {
     let roots: Vec<_> = authority.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
@@ -228,7 +359,7 @@ fn read(mut answer: Response<Body>) -> Result<Answer, Trouble> {
     let retry_after = retry_after.and_then(|value| value.trim().parse().ok()).map(Duration::from_secs);
     let code = answer.status().as_u16();
     let body = answer.body_mut().with_config().limit(LARGEST_ANSWER_BYTES).read_to_vec().map_err(trouble)?;
-    Ok(Answer { code, retry_after, body })
+    Ok(Answer { code, retry_after, body: Zeroizing::new(body) })
 }
 
 /// The library's error in our terms.

@@ -198,7 +198,7 @@ impl<'a> Publishing<'a> {
         let name = ProviderName::parse(&class.provider).map_err(ProviderError::InvalidName)?;
         let precedence = self.publisher.precedence;
         let merged = Attributes::merge(&class.parameters, self.request, precedence).map_err(|source| {
-            let class = format!("{}/{}", class.namespace, class.name);
+            let class = class.key.to_string();
             PublishError::ClassWithReservedParameter { class, source }
         })?;
         self.publisher.report_collisions(self.request, &merged.collisions);

@@ -6,17 +6,19 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
+use super::watched::{ObjectKey, Watched};
+use crate::kube::resource::{CLASSES, Resource};
 use crate::kube::text::printable;
+use crate::kube::transport::Form;
 
 /// A SecretProviderClass, as far as the driver reads it. It is never written back.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SecretProviderClass {
-    /// Name.
-    pub name: String,
-    /// Namespace.
-    pub namespace: String,
+    /// Namespace and name.
+    pub key: ObjectKey,
     /// Identity given by the server.
     pub uid: String,
     /// Version of this content.
@@ -57,8 +59,10 @@ impl SecretProviderClass {
             parameters.insert(key, text);
         }
         Ok(SecretProviderClass {
-            name: take_text(&mut metadata, "metadata.", "name")?,
-            namespace: take_text(&mut metadata, "metadata.", "namespace")?,
+            key: ObjectKey {
+                namespace: take_text(&mut metadata, "metadata.", "namespace")?,
+                name: take_text(&mut metadata, "metadata.", "name")?,
+            },
             uid: take_text(&mut metadata, "metadata.", "uid")?,
             resource_version: take_text(&mut metadata, "metadata.", "resourceVersion")?,
             generation: metadata.get("generation").and_then(Value::as_i64).unwrap_or_default(),
@@ -66,6 +70,26 @@ impl SecretProviderClass {
             parameters,
             secret_objects: spec.remove("secretObjects").unwrap_or_default(),
         })
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretProviderClass {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<SecretProviderClass, D::Error> {
+        SecretProviderClass::from_json(Value::deserialize(from)?).map_err(serde::de::Error::custom)
+    }
+}
+
+impl Watched for SecretProviderClass {
+    const RESOURCE: &'static Resource = &CLASSES;
+    const FORM: Form = Form::Whole;
+    const PAGE: u32 = 100;
+
+    fn key(&self) -> &ObjectKey {
+        &self.key
+    }
+
+    fn version(&self) -> &str {
+        &self.resource_version
     }
 }
 
@@ -126,7 +150,7 @@ mod tests {
             "spec": {"provider": "vault", "parameters": {"role": "r", "empty": ""}, "secretObjects": objects},
         }))
         .unwrap();
-        assert_eq!((class.name.as_str(), class.namespace.as_str(), class.uid.as_str()), ("db", "team", "u"));
+        assert_eq!((class.key.to_string(), class.uid.as_str()), ("team/db".to_owned(), "u"));
         assert_eq!((class.resource_version.as_str(), class.generation), ("7", 3));
         assert_eq!(class.provider, "vault");
         assert_eq!(

@@ -8,16 +8,26 @@
 mod class;
 mod event;
 mod meta;
+mod pod;
 mod pod_status;
+mod secret;
+mod watched;
 
 pub use class::{SecretProviderClass, ShapeError};
 pub use event::{Event, EventMeta, InvolvedObject, Source};
 pub use meta::{OwnerReference, PodStatusMeta};
+pub use pod::{Pod, PodVolume};
 pub use pod_status::{ObjectVersion, PodStatus, SecretProviderClassPodStatus};
+pub use secret::{
+    FIELD_MANAGER, MANAGED, MANAGED_LABEL, NewSecret, Secret, SecretMeta, SecretPatch, Writers,
+};
+pub use watched::{ObjectKey, Watched, is_older};
 
 use serde::{Deserialize, Deserializer};
 
 /// Reads `null` as the empty value, which is how the API server treats it.
-fn null_as_empty<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
+pub(super) fn null_as_empty<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    from: D,
+) -> Result<T, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or_default())
 }

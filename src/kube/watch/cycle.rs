@@ -1,0 +1,293 @@
+//! What is asked of a collection next, and after what pause. Pure: no clock, no socket, no objects.
+//!
+//! A collection is listed in pages, then watched from the version of the list on. A watch that ends is taken up again
+//! where it ended; only a version that the server no longer keeps leads back to the list.
+
+use std::time::Duration;
+
+/// Where in its cycle of list and watch a collection is.
+#[derive(Debug)]
+pub struct Cycle {
+    position: Position,
+    /// Objects asked for at once: fewer after an answer that was too large.
+    page: u32,
+    /// Failures without a healthy watch in between.
+    failures: u32,
+    noise: u64,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Position {
+    /// In a list, before its first page or at the page that the token stands for.
+    Listing { token: Option<String> },
+    /// In the changes after this version.
+    Watching { version: String, has_moved: bool },
+}
+
+/// What is asked next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// A page of the list; the first when there is no token.
+    List {
+        /// Stands for the page.
+        token: Option<&'a str>,
+        /// Objects asked for.
+        limit: u32,
+    },
+    /// The changes after a version.
+    Watch {
+        /// The version.
+        version: &'a str,
+    },
+}
+
+/// How a request or a stream ended that brought nothing more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The server ended the stream, or the stream's time was over.
+    Closed,
+    /// The server no longer keeps that version.
+    Expired,
+    /// The service account may not do this.
+    Forbidden,
+    /// The answer is larger than the client reads.
+    TooLarge,
+    /// The answer could not be understood: what it meant to say is lost.
+    Garbled,
+    /// Anything else; the server may have asked to be left alone for some time.
+    Failed {
+        /// How long.
+        retry_after: Option<Duration>,
+    },
+}
+
+impl Cycle {
+    /// At the beginning, with that many objects a page; `seed` feeds the jitter.
+    pub fn new(page: u32, seed: u64) -> Cycle {
+        let position = Position::Listing { token: None };
+        // Zero is the one state that the generator below never leaves.
+        Cycle { position, page: page.max(1), failures: 0, noise: seed | 1 }
+    }
+
+    /// What is asked next.
+    pub fn step(&self) -> Step<'_> {
+        match &self.position {
+            Position::Listing { token } => Step::List { token: token.as_deref(), limit: self.page },
+            Position::Watching { version, .. } => Step::Watch { version },
+        }
+    }
+
+    /// A page came; `token` stands for the next one, if there is one. True when the list is complete.
+    pub fn listed(&mut self, version: String, token: Option<String>) -> bool {
+        let is_complete = token.is_none();
+        self.position = match token {
+            Some(_) => Position::Listing { token },
+            None => Position::Watching { version, has_moved: false },
+        };
+        is_complete
+    }
+
+    /// The stream has come to that version.
+    pub fn reached(&mut self, at: &str) {
+        if let Position::Watching { version, has_moved } = &mut self.position
+            && !at.is_empty()
+        {
+            at.clone_into(version);
+            *has_moved = true;
+        }
+    }
+
+    /// A request or stream ended after having lived that long. The pause before the next step.
+    pub fn ended(&mut self, how: End, lived: Duration) -> Duration {
+        let is_watch = matches!(self.position, Position::Watching { .. });
+        if let Position::Watching { has_moved, .. } = &mut self.position
+            && (std::mem::take(has_moved) || lived >= HEALTHY)
+        {
+            self.failures = 0;
+        }
+        match how {
+            End::Closed if is_watch && self.failures == 0 && lived >= HEALTHY => {
+                return self.jitter(RECONNECT_WITHIN);
+            }
+            End::Forbidden => return FORBIDDEN_PAUSE + self.jitter(FORBIDDEN_PAUSE / 10),
+            End::TooLarge if !is_watch && self.page > 1 => {
+                self.page /= 2;
+                return Duration::ZERO;
+            }
+            End::TooLarge | End::Expired | End::Garbled => {
+                self.position = Position::Listing { token: None };
+            }
+            End::Closed | End::Failed { .. } => {}
+        }
+        let asked = match how {
+            End::Failed { retry_after } => retry_after.unwrap_or_default().min(LONGEST_PAUSE),
+            _ => Duration::ZERO,
+        };
+        self.failures = self.failures.saturating_add(1);
+        // The first time at once: a version that has expired is no sign of trouble.
+        let full = match self.failures {
+            1 if how == End::Expired => Duration::ZERO,
+            failures => FIRST_PAUSE.saturating_mul(1 << (failures - 1).min(10)).min(LONGEST_PAUSE),
+        };
+        asked + full / 2 + self.jitter(full / 2)
+    }
+
+    /// A time below `bound`, from a xorshift generator: spreading load needs no better one.
+    fn jitter(&mut self, bound: Duration) -> Duration {
+        self.noise ^= self.noise << 13;
+        self.noise ^= self.noise >> 7;
+        self.noise ^= self.noise << 17;
+        let steps = u32::try_from(self.noise % u64::from(JITTER_STEPS)).unwrap_or(0);
+        bound / JITTER_STEPS * steps
+    }
+}
+
+/// A stream that lived this long was a good one.
+const HEALTHY: Duration = Duration::from_secs(5);
+/// Streams end for many nodes at once, when a server restarts; they should not all come back at once.
+const RECONNECT_WITHIN: Duration = Duration::from_secs(1);
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// As long as kubelet waits at most, so that nobody is away longer than an administrator would expect.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// A permission is given by people: asking more often would only load the server.
+pub const FORBIDDEN_PAUSE: Duration = Duration::from_secs(60);
+const JITTER_STEPS: u32 = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(1);
+    const LONG: Duration = Duration::from_secs(100);
+    const FAILED: End = End::Failed { retry_after: None };
+
+    fn watching(version: &str) -> Cycle {
+        let mut cycle = Cycle::new(100, 7);
+        assert!(cycle.listed(version.to_owned(), None));
+        cycle
+    }
+
+    fn list(token: Option<&str>) -> Step<'_> {
+        Step::List { token, limit: 100 }
+    }
+
+    #[test]
+    fn pages_are_asked_for_one_by_one_and_then_the_changes() {
+        let mut cycle = Cycle::new(100, 7);
+        assert_eq!(cycle.step(), list(None));
+        assert!(!cycle.listed("5".into(), Some("next".into())));
+        assert_eq!(cycle.step(), list(Some("next")));
+        assert!(cycle.listed("5".into(), None));
+        assert_eq!(cycle.step(), Step::Watch { version: "5" });
+        cycle.reached("8");
+        assert_eq!(cycle.step(), Step::Watch { version: "8" });
+        cycle.reached("");
+        assert_eq!(cycle.step(), Step::Watch { version: "8" }, "an object without a version is no progress");
+    }
+
+    #[test]
+    fn where_each_end_leads() {
+        let rows = [
+            ("closed", End::Closed, Step::Watch { version: "5" }),
+            ("failed", FAILED, Step::Watch { version: "5" }),
+            ("forbidden", End::Forbidden, Step::Watch { version: "5" }),
+            ("expired", End::Expired, list(None)),
+            ("garbled", End::Garbled, list(None)),
+            ("too large", End::TooLarge, list(None)),
+        ];
+        for (name, end, next) in rows {
+            let mut cycle = watching("5");
+            cycle.ended(end, LONG);
+            assert_eq!(cycle.step(), next, "of a watch: {name}");
+        }
+        let rows = [
+            ("failed", FAILED, list(Some("t"))),
+            ("forbidden", End::Forbidden, list(Some("t"))),
+            ("expired", End::Expired, list(None)),
+            ("garbled", End::Garbled, list(None)),
+            ("too large", End::TooLarge, Step::List { token: Some("t"), limit: 50 }),
+        ];
+        for (name, end, next) in rows {
+            let mut cycle = Cycle::new(100, 7);
+            cycle.listed("5".into(), Some("t".into()));
+            cycle.ended(end, SHORT);
+            assert_eq!(cycle.step(), next, "of a list: {name}");
+        }
+    }
+
+    #[test]
+    fn pages_shrink_to_one_object_and_then_there_is_a_pause() {
+        let mut cycle = Cycle::new(5, 7);
+        for limit in [2, 1] {
+            assert_eq!(cycle.ended(End::TooLarge, SHORT), Duration::ZERO);
+            assert_eq!(cycle.step(), Step::List { token: None, limit });
+        }
+        assert!(cycle.ended(End::TooLarge, SHORT) > Duration::ZERO);
+    }
+
+    #[test]
+    fn pauses_grow_to_a_bound_and_a_healthy_watch_resets_them() {
+        let mut cycle = watching("5");
+        let mut last = Duration::ZERO;
+        for _ in 0..20 {
+            let pause = cycle.ended(FAILED, SHORT);
+            assert!(pause >= FIRST_PAUSE / 2 && pause <= LONGEST_PAUSE, "{pause:?}");
+            last = pause;
+        }
+        assert!(last >= LONGEST_PAUSE / 2, "{last:?}");
+        assert!(cycle.ended(FAILED, LONG) <= FIRST_PAUSE, "it lived long");
+        cycle.ended(FAILED, SHORT);
+        cycle.ended(FAILED, SHORT);
+        cycle.reached("6");
+        assert!(cycle.ended(FAILED, SHORT) <= FIRST_PAUSE, "it brought something");
+    }
+
+    #[test]
+    fn an_expired_version_is_listed_anew_at_once_but_not_again_and_again() {
+        let mut cycle = watching("5");
+        assert_eq!(cycle.ended(End::Expired, LONG), Duration::ZERO);
+        let mut pauses = Vec::new();
+        for _ in 0..3 {
+            cycle.listed("9".into(), None);
+            pauses.push(cycle.ended(End::Expired, SHORT));
+        }
+        assert!(pauses.iter().all(|pause| *pause >= FIRST_PAUSE / 2), "{pauses:?}");
+        assert!(pauses[2] > pauses[0], "{pauses:?}");
+    }
+
+    #[test]
+    fn a_missing_permission_is_asked_about_no_more_than_once_a_minute() {
+        let mut cycle = Cycle::new(100, 7);
+        for _ in 0..5 {
+            let pause = cycle.ended(End::Forbidden, SHORT);
+            assert!(pause >= FORBIDDEN_PAUSE && pause <= FORBIDDEN_PAUSE * 11 / 10, "{pause:?}");
+        }
+    }
+
+    #[test]
+    fn a_stream_that_ended_in_time_is_taken_up_within_a_second() {
+        assert!(watching("5").ended(End::Closed, LONG) < RECONNECT_WITHIN);
+        let mut hasty = watching("5");
+        hasty.ended(End::Closed, SHORT);
+        assert!(
+            hasty.ended(End::Closed, SHORT) >= FIRST_PAUSE / 2,
+            "but not one that ends at once each time"
+        );
+    }
+
+    #[test]
+    fn a_server_that_asks_for_a_pause_gets_it_within_the_bound() {
+        let asked = |seconds| End::Failed { retry_after: Some(Duration::from_secs(seconds)) };
+        assert!(watching("5").ended(asked(9), SHORT) >= Duration::from_secs(9));
+        assert!(watching("5").ended(asked(100_000), SHORT) <= LONGEST_PAUSE + FIRST_PAUSE);
+    }
+
+    #[test]
+    fn two_seeds_pause_differently() {
+        let pause = |seed| {
+            let mut cycle = Cycle::new(1, seed);
+            (0..4).map(|_| cycle.ended(FAILED, SHORT)).collect::<Vec<_>>()
+        };
+        assert_ne!(pause(123_456_789), pause(987_654_321));
+    }
+}

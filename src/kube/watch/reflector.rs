@@ -1,0 +1,225 @@
+//! The thread that keeps a cache like the collection that it is of.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
+
+use super::cache::{Cache, Standing};
+use super::cycle::{Cycle, End, Step};
+use super::frame::Frame;
+use crate::kube::budget::Budget;
+use crate::kube::client::{Client, Outgoing};
+use crate::kube::error::{ApiError, Call, Trouble};
+use crate::kube::transport::Verb;
+use crate::kube::types::{Watched, null_as_empty};
+
+/// Follows one collection into one cache.
+pub struct Reflector<T> {
+    client: Client,
+    selection: Selection,
+    cache: Arc<Cache<T>>,
+    pause: Box<dyn Fn(Duration) -> bool + Send>,
+    lifetime: Duration,
+}
+
+/// Which objects of a collection are followed; empty selectors select all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Label selector, such as `a=b`.
+    pub labels: String,
+    /// Field selector, such as `spec.nodeName=n`.
+    pub fields: String,
+}
+
+impl<T: Watched> Reflector<T> {
+    /// Starts following, in a thread of that name. `pause` waits and answers whether to stop; a stream under way is
+    /// not interrupted by that, since nothing is lost when the process ends in one.
+    ///
+    /// # Errors
+    /// The system's, when no thread can be started.
+    pub fn start(
+        name: &str,
+        client: Client,
+        selection: Selection,
+        cache: Arc<Cache<T>>,
+        pause: impl Fn(Duration) -> bool + Send + 'static,
+    ) -> std::io::Result<()> {
+        let reflector =
+            Reflector { client, selection, cache, pause: Box::new(pause), lifetime: STREAM_LIFETIME };
+        thread::Builder::new().name(name.to_owned()).spawn(move || reflector.run()).map(drop)
+    }
+
+    fn run(self) {
+        let mut cycle = Cycle::new(T::PAGE, RandomState::new().build_hasher().finish());
+        let mut was_failing = false;
+        loop {
+            let begun = Instant::now();
+            let ended = match cycle.step() {
+                Step::List { token, limit } => {
+                    let token = token.map(str::to_owned);
+                    self.list(&mut cycle, token.as_deref(), limit)
+                }
+                Step::Watch { version } => {
+                    let version = version.to_owned();
+                    self.watch(&mut cycle, &version)
+                }
+            };
+            let Err((end, error)) = ended else {
+                continue;
+            };
+            let pause = cycle.ended(end, begun.elapsed());
+            self.tell(end, error.as_ref(), &mut was_failing);
+            if (self.pause)(pause) {
+                return;
+            }
+        }
+    }
+
+    /// One page of the list. On success the cycle has moved on.
+    fn list(&self, cycle: &mut Cycle, token: Option<&str>, limit: u32) -> Result<(), Ended> {
+        if token.is_none() {
+            self.cache.begin_list();
+        }
+        let mut query = self.selection.query();
+        query.push_str(&format!("&limit={limit}"));
+        if let Some(token) = token {
+            query.push_str(&format!("&continue={}", escaped(token)));
+        }
+        let budget = Budget::lasting(LIST_TIME);
+        let page: Page<T> = self.client.fetch(&outgoing::<T>(Verb::List, &query), budget).map_err(failed)?;
+        for object in page.items {
+            self.cache.present(object);
+        }
+        let next = Some(page.metadata.next).filter(|token| !token.is_empty());
+        if cycle.listed(page.metadata.resource_version, next) {
+            self.cache.complete_list();
+        }
+        Ok(())
+    }
+
+    /// A stream from its beginning to its end, which always is one.
+    fn watch(&self, cycle: &mut Cycle, version: &str) -> Result<(), Ended> {
+        let mut query = self.selection.query();
+        query.push_str(&format!(
+            "&watch=true&allowWatchBookmarks=true&resourceVersion={}&timeoutSeconds={}",
+            escaped(version),
+            self.lifetime.as_secs()
+        ));
+        let outgoing = outgoing::<T>(Verb::Watch, &query);
+        let lifetime = self.lifetime + STREAM_GRACE;
+        let mut stream = self.client.open(&outgoing, lifetime, Budget::lasting(LIST_TIME)).map_err(failed)?;
+        self.cache.stand(Standing::Current);
+        let mut line = Zeroizing::new(Vec::new());
+        loop {
+            match stream.next_line(&mut line) {
+                Ok(true) => {}
+                // A stream that breaks is as good as one that ends: the next one begins where it was.
+                Ok(false) | Err(Trouble::Lost { .. } | Trouble::Timeout) => return Err((End::Closed, None)),
+                Err(trouble) => return Err(failed(ApiError::Transport { call: outgoing.call, trouble })),
+            }
+            match Frame::<T>::decode(&line) {
+                Ok(Frame::Present(object)) => {
+                    cycle.reached(object.version());
+                    self.cache.present(object);
+                }
+                Ok(Frame::Gone(object)) => {
+                    cycle.reached(object.version());
+                    self.cache.gone(&object);
+                }
+                Ok(Frame::Bookmark(version)) => cycle.reached(&version),
+                Ok(Frame::Error(code)) => {
+                    return Err(failed(ApiError::from_answer(outgoing.call, code, None, &[])));
+                }
+                Err(problem) => return Err(failed(ApiError::Shape { call: outgoing.call, problem })),
+            }
+        }
+    }
+
+    /// Says in the cache how well it knows the collection now, and in the log when that changes.
+    fn tell(&self, end: End, error: Option<&ApiError>, was_failing: &mut bool) {
+        let is_failing = matches!(end, End::Failed { .. } | End::Garbled | End::TooLarge | End::Forbidden);
+        self.cache.stand(if end == End::Forbidden { Standing::Forbidden } else { Standing::Behind });
+        if let Some(error) = error {
+            let news = is_failing && !std::mem::replace(was_failing, is_failing);
+            // Whoever needs the permission says what is missing, in words of its own.
+            if news && end != End::Forbidden {
+                log::warn!(error:% = error; "following a collection of the API server is interrupted");
+            } else {
+                log::debug!(error:% = error; "following a collection of the API server is interrupted");
+            }
+        }
+        if !is_failing && std::mem::take(was_failing) {
+            log::info!(resource = T::RESOURCE.qualified(); "following a collection of the API server again");
+        }
+    }
+}
+
+type Ended = (End, Option<ApiError>);
+
+/// What an error means for the cycle.
+fn failed(error: ApiError) -> Ended {
+    let end = match &error {
+        error if error.is_gone() => End::Expired,
+        error if error.is_forbidden() => End::Forbidden,
+        ApiError::Transport { trouble: Trouble::TooLarge { .. }, .. } => End::TooLarge,
+        ApiError::Shape { .. } => End::Garbled,
+        error => End::Failed { retry_after: error.retry_after() },
+    };
+    (end, Some(error))
+}
+
+fn outgoing<T: Watched>(verb: Verb, query: &str) -> Outgoing {
+    let path = format!("{}?{query}", T::RESOURCE.everywhere());
+    let call = Call::on(verb.name(), T::RESOURCE, "", "");
+    Outgoing { call, verb, path, form: T::FORM, body: None }
+}
+
+impl Selection {
+    fn query(&self) -> String {
+        format!("labelSelector={}&fieldSelector={}", escaped(&self.labels), escaped(&self.fields))
+    }
+}
+
+/// Percent-encoded for a query.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    escaped
+}
+
+#[derive(Deserialize)]
+#[serde(bound = "T: DeserializeOwned")]
+struct Page<T> {
+    #[serde(default)]
+    metadata: PageMeta,
+    #[serde(default, deserialize_with = "null_as_empty")]
+    items: Vec<T>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct PageMeta {
+    #[serde(deserialize_with = "null_as_empty")]
+    resource_version: String,
+    #[serde(rename = "continue", deserialize_with = "null_as_empty")]
+    next: String,
+}
+
+/// Pages are answered from the server's memory; a list that needs longer is tried again.
+const LIST_TIME: Duration = Duration::from_secs(20);
+/// How long the server is asked to keep a stream: short enough that a connection which has died silently is noticed
+/// before anybody misses what it did not bring.
+const STREAM_LIFETIME: Duration = Duration::from_secs(150);
+/// How much later the client gives a stream up by itself.
+const STREAM_GRACE: Duration = Duration::from_secs(15);
