@@ -113,7 +113,7 @@ impl Client {
         let send = |transport: &Transport, token: Option<&SecretString>, time| {
             transport.open(&outgoing.outbound(), token, time, lifetime)
         };
-        match self.authorised(outgoing, budget, &mut true, &send)? {
+        match self.authorised(outgoing, budget, &mut true, send)? {
             Opened::Stream(stream) => Ok(stream),
             Opened::Refused(answer) => Err(answer.into_error(outgoing)),
         }
@@ -128,7 +128,7 @@ impl Client {
         let send = |transport: &Transport, token: Option<&SecretString>, time| {
             transport.send(&outgoing.outbound(), token, time)
         };
-        match self.authorised(outgoing, budget, may_replace_token, &send)? {
+        match self.authorised(outgoing, budget, may_replace_token, send)? {
             Answer { code: 200..=299, body, .. } => Ok(body),
             answer => Err(answer.into_error(outgoing)),
         }
@@ -140,7 +140,7 @@ impl Client {
         outgoing: &Outgoing,
         budget: Budget,
         may_replace_token: &mut bool,
-        send: &dyn Fn(&Transport, Option<&SecretString>, Duration) -> Result<T, Trouble>,
+        send: impl Fn(&Transport, Option<&SecretString>, Duration) -> Result<T, Trouble>,
     ) -> Result<T, ApiError> {
         let inner = &*self.0;
         let pass = inner.gate.enter(budget.remaining());

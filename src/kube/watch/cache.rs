@@ -10,7 +10,7 @@ use crate::kube::types::{ObjectKey, Watched, is_older};
 pub struct Cache<T> {
     state: Mutex<State<T>>,
     settled: Condvar,
-    listener: Box<dyn Fn(News<'_, T>) + Send + Sync>,
+    listener: Listener<T>,
 }
 
 struct State<T> {
@@ -35,6 +35,8 @@ pub enum Standing {
     /// The service account may not list or watch.
     Forbidden,
 }
+
+type Listener<T> = Box<dyn Fn(News<'_, T>) + Send + Sync>;
 
 /// What a listener is told, without any lock held.
 pub enum News<'a, T> {
@@ -62,7 +64,7 @@ impl<T: Watched> Cache<T> {
         Cache::new(Some(HashSet::new()), Box::new(listener))
     }
 
-    fn new(wanted: Option<HashSet<ObjectKey>>, listener: Box<dyn Fn(News<'_, T>) + Send + Sync>) -> Cache<T> {
+    fn new(wanted: Option<HashSet<ObjectKey>>, listener: Listener<T>) -> Cache<T> {
         let objects = HashMap::new();
         let standing = Standing::Unknown;
         let state = State { objects, wanted, listed: None, has_listed: false, standing };
