@@ -68,6 +68,7 @@ pub mod reference_provider;
 pub mod rpc;
 pub mod secret;
 pub mod shutdown;
+pub mod sync;
 pub mod sys;
 pub mod timestamp;
 pub mod volume;

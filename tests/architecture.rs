@@ -61,6 +61,7 @@ const LAYERS: &[Layer<'_>] = &[
             "timestamp",
         ],
     ),
+    ("sync", &["kube::text", "kube::types"]),
     ("admin", &["health", "http", "metrics"]),
     ("provider", &["rpc", "sys::socket", "secret"]),
     ("rpc", &["escape", "metrics", "sys::socket"]),
@@ -90,7 +91,13 @@ const OWNERS: &[Owner<'_>] = &[
     ("serde", &["kube/", "reference_provider/mount.rs"]),
     (
         "serde_json",
-        &["kube/", "publish/attributes.rs", "reference_provider/control.rs", "reference_provider/mount.rs"],
+        &[
+            "kube/",
+            "publish/attributes.rs",
+            "reference_provider/control.rs",
+            "reference_provider/mount.rs",
+            "sync/secret_object.rs",
+        ],
     ),
     // `volume/tree.rs` walks by the kernel's error numbers.
     ("rustix", &["sys/", "volume/tree.rs"]),
