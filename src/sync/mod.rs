@@ -4,5 +4,6 @@
 //! the volume that the bytes come from. A class's author chooses the names, a provider the bytes, so neither is
 //! believed; and no byte of a file is ever part of an error.
 
+pub mod data;
 pub mod owners;
 pub mod secret_object;
