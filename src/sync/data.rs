@@ -95,7 +95,10 @@ impl<E: fmt::Display> fmt::Display for DataError<E> {
                 write!(f, "file matching objectName {object} not found in the pod")
             }
             DataError::NoTlsKey { key } => {
-                write!(f, "key '{key}' is not supported. Only '{TLS_KEY}' and '{TLS_CERTIFICATE}' are supported")
+                write!(
+                    f,
+                    "key '{key}' is not supported. Only '{TLS_KEY}' and '{TLS_CERTIFICATE}' are supported"
+                )
             }
             DataError::Read { object, source } => write!(f, "failed to read file {object}, err: {source}"),
             DataError::TooLarge { bytes } => write!(

@@ -6,4 +6,8 @@
 
 pub mod data;
 pub mod owners;
+mod permission;
+mod plan;
+mod queue;
 pub mod secret_object;
+mod units;

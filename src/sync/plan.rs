@@ -1,0 +1,171 @@
+//! What has to be done to a Secret. Pure: it compares what is there, what this driver knows to be in it, and what
+//! should be.
+//!
+//! Several nodes may mirror into one Secret, each from its own volumes, and their volumes are refreshed at different
+//! times. So a node writes only what is newer on its own side: the others' writes stay, and nobody writes back and
+//! forth. What somebody else changed by hand is put right, which the server's record of who wrote which field tells
+//! apart from a write of the driver on another node. Owners are added by every node for its own pods.
+
+use std::collections::BTreeMap;
+
+use crate::kube::types::{MANAGED_LABEL, OwnerReference, SecretMeta};
+use crate::secret::SecretBytes;
+
+use super::owners;
+
+/// What a Secret should be.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Desired {
+    /// Type.
+    pub kind: String,
+    /// Labels, the driver's own included.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// Content.
+    pub data: BTreeMap<String, SecretBytes>,
+    /// Of each piece of content.
+    pub digests: BTreeMap<String, u64>,
+}
+
+/// What the driver knows of a Secret's content at one version, since it read or wrote it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Uid and version at which this was so.
+    pub at: (String, String),
+    /// Type.
+    pub kind: String,
+    /// Of each piece of content.
+    pub digests: BTreeMap<String, u64>,
+    /// Labels that the class asked for then.
+    pub labels: Vec<String>,
+    /// Annotations that the class asked for then.
+    pub annotations: Vec<String>,
+}
+
+/// What is to be done.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// Nothing.
+    Nothing,
+    /// Read its content: it may have to be changed.
+    Read,
+    /// Nothing, and its owner has to hear why.
+    Refuse(Refusal),
+    /// Change it.
+    Change(Changes),
+}
+
+/// Why a Secret is left alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Nobody handed it to the driver.
+    NotManaged,
+    /// It is of another type, which cannot be changed.
+    OtherType {
+        /// Its type.
+        found: String,
+    },
+}
+
+/// Fields to change; a value of `None` removes one.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Labels.
+    pub labels: BTreeMap<String, Option<String>>,
+    /// Annotations.
+    pub annotations: BTreeMap<String, Option<String>>,
+    /// Keys of the content; the values are in [`Desired`].
+    pub data: BTreeMap<String, Presence>,
+    /// All owners, if any is to be added or replaced.
+    pub owners: Option<Vec<OwnerReference>>,
+}
+
+/// Whether a key is to be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// With the desired content.
+    Present,
+    /// Not at all.
+    Absent,
+}
+
+impl Changes {
+    /// True when nothing but owners changes, which nobody waits for.
+    pub fn is_owners_only(&self) -> bool {
+        self.labels.is_empty() && self.annotations.is_empty() && self.data.is_empty()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.is_owners_only() && self.owners.is_none()
+    }
+}
+
+/// What is to be done so that the Secret is as desired and has these owners. `is_newer` says that the desired state
+/// has changed on this node since it was last compared with the Secret.
+pub fn plan(
+    meta: &SecretMeta,
+    held: Option<&Held>,
+    desired: &Desired,
+    wanted_owners: &[OwnerReference],
+    is_newer: bool,
+) -> Plan {
+    if !meta.is_managed() {
+        return Plan::Refuse(Refusal::NotManaged);
+    }
+    let written = &meta.writers;
+    let is_theirs = written.others_wrote_data || desired.data.keys().any(|key| !written.data.contains(key));
+    let known = held.filter(|held| held.at.0 == meta.uid && held.at.1 == meta.resource_version);
+    let may_write = is_newer || is_theirs;
+    let mut changes = Changes::default();
+    match known {
+        None if may_write => return Plan::Read,
+        None => {}
+        Some(known) if known.kind != desired.kind => {
+            return Plan::Refuse(Refusal::OtherType { found: known.kind.clone() });
+        }
+        Some(known) if may_write => changes.data = content_changes(&known.digests, &desired.digests),
+        Some(_) => {}
+    }
+    // What the class no longer asks for goes, if the driver put it there.
+    let (old_labels, old_annotations) = match held {
+        Some(held) if is_newer => (held.labels.as_slice(), held.annotations.as_slice()),
+        _ => (&[][..], &[][..]),
+    };
+    let is_ours = |names: &std::collections::BTreeSet<String>, name: &str| !is_newer && names.contains(name);
+    changes.labels =
+        text_changes(&meta.labels, &desired.labels, old_labels, |name| is_ours(&written.labels, name));
+    changes.annotations = text_changes(&meta.annotations, &desired.annotations, old_annotations, |name| {
+        is_ours(&written.annotations, name)
+    });
+    changes.owners = owners::merged(&meta.owners, wanted_owners);
+    if changes.is_empty() { Plan::Nothing } else { Plan::Change(changes) }
+}
+
+fn content_changes(
+    found: &BTreeMap<String, u64>,
+    desired: &BTreeMap<String, u64>,
+) -> BTreeMap<String, Presence> {
+    let differs = desired.iter().filter(|(key, digest)| found.get(*key) != Some(*digest));
+    let surplus = found.keys().filter(|key| !desired.contains_key(*key));
+    let present = differs.map(|(key, _)| (key.clone(), Presence::Present));
+    present.chain(surplus.map(|key| (key.clone(), Presence::Absent))).collect()
+}
+
+/// `leaves` says of which differing texts another node's driver is the author.
+fn text_changes(
+    found: &BTreeMap<String, String>,
+    desired: &BTreeMap<String, String>,
+    formerly: &[String],
+    leaves: impl Fn(&str) -> bool,
+) -> BTreeMap<String, Option<String>> {
+    let differs = desired.iter().filter(|(name, value)| found.get(*name) != Some(*value) && !leaves(name));
+    let dropped = formerly.iter().filter(|name| {
+        !desired.contains_key(*name) && found.contains_key(*name) && name.as_str() != MANAGED_LABEL
+    });
+    let set = differs.map(|(name, value)| (name.clone(), Some(value.clone())));
+    set.chain(dropped.map(|name| (name.clone(), None))).collect()
+}
+
+#[cfg(test)]
+mod tests;

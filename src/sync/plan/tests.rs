@@ -1,0 +1,172 @@
+//! The table of what is done to a Secret in which state.
+
+use super::*;
+use crate::kube::types::{MANAGED, ObjectKey, Writers};
+
+const NEWER: bool = true;
+const AS_BEFORE: bool = false;
+
+fn texts(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn digests(pairs: &[(&str, u64)]) -> BTreeMap<String, u64> {
+    pairs.iter().map(|(key, digest)| ((*key).to_owned(), *digest)).collect()
+}
+
+fn owner(name: &str) -> OwnerReference {
+    OwnerReference {
+        api_version: "apps/v1".into(),
+        kind: "ReplicaSet".into(),
+        name: name.into(),
+        uid: format!("uid-{name}"),
+        ..OwnerReference::default()
+    }
+}
+
+/// A Secret with one key and one label, both written by the driver, owned by `web`.
+fn meta() -> SecretMeta {
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    SecretMeta {
+        key: ObjectKey::new("team", "db"),
+        uid: "u".into(),
+        resource_version: "5".into(),
+        labels: texts(&[(MANAGED_LABEL, MANAGED), ("env", "test")]),
+        annotations: texts(&[("note", "x")]),
+        owners: vec![owner("web")],
+        writers: Writers {
+            data: names(&["user"]),
+            labels: names(&[MANAGED_LABEL, "env"]),
+            annotations: names(&["note"]),
+            at: "2026-01-01T00:00:00Z".into(),
+            others_wrote_data: false,
+        },
+    }
+}
+
+fn desired() -> Desired {
+    Desired {
+        kind: "Opaque".into(),
+        labels: texts(&[(MANAGED_LABEL, MANAGED), ("env", "test")]),
+        annotations: texts(&[("note", "x")]),
+        data: BTreeMap::from([("user".to_owned(), SecretBytes::default())]),
+        digests: digests(&[("user", 1)]),
+    }
+}
+
+fn held() -> Held {
+    Held {
+        at: ("u".into(), "5".into()),
+        kind: "Opaque".into(),
+        digests: digests(&[("user", 1)]),
+        labels: vec![MANAGED_LABEL.into(), "env".into()],
+        annotations: vec!["note".into()],
+    }
+}
+
+fn changed(change: impl FnOnce(&mut Changes)) -> Plan {
+    let mut changes = Changes::default();
+    change(&mut changes);
+    Plan::Change(changes)
+}
+
+fn planned(meta: &SecretMeta, held: Option<&Held>, desired: &Desired, is_newer: bool) -> Plan {
+    plan(meta, held, desired, &[owner("web")], is_newer)
+}
+
+#[test]
+fn nothing_is_done_when_nothing_differs() {
+    assert_eq!(planned(&meta(), Some(&held()), &desired(), AS_BEFORE), Plan::Nothing);
+    assert_eq!(planned(&meta(), Some(&held()), &desired(), NEWER), Plan::Nothing);
+}
+
+#[test]
+fn new_content_is_written_key_by_key_and_surplus_goes() {
+    let mut desired = desired();
+    desired.digests = digests(&[("user", 2), ("pass", 3)]);
+    let held = Held { digests: digests(&[("user", 1), ("old", 9)]), ..held() };
+    let plan = planned(&meta(), Some(&held), &desired, NEWER);
+    let data = [("user", Presence::Present), ("pass", Presence::Present), ("old", Presence::Absent)];
+    let data = data.map(|(key, presence)| (key.to_owned(), presence)).into();
+    assert_eq!(plan, changed(|changes| changes.data = data));
+}
+
+#[test]
+fn a_secret_whose_content_is_not_known_is_read_before_it_is_written() {
+    let elsewhere = Held { at: ("u".into(), "4".into()), ..held() };
+    let recreated = Held { at: ("other".into(), "5".into()), ..held() };
+    for held in [None, Some(&elsewhere), Some(&recreated)] {
+        assert_eq!(planned(&meta(), held, &desired(), NEWER), Plan::Read);
+    }
+}
+
+#[test]
+fn what_the_driver_wrote_on_another_node_stays_until_there_is_something_newer_here() {
+    let mut theirs = meta();
+    theirs.labels = texts(&[(MANAGED_LABEL, MANAGED), ("env", "another class's")]);
+    assert_eq!(planned(&theirs, None, &desired(), AS_BEFORE), Plan::Nothing);
+    let mut desired = desired();
+    desired.digests = digests(&[("user", 7)]);
+    assert_eq!(planned(&theirs, Some(&held()), &desired, AS_BEFORE), Plan::Nothing);
+}
+
+#[test]
+fn what_others_changed_is_put_right() {
+    let mut edited = meta();
+    edited.writers.data.clear();
+    edited.writers.others_wrote_data = true;
+    assert_eq!(planned(&edited, None, &desired(), AS_BEFORE), Plan::Read);
+    let found = Held { digests: digests(&[("user", 8)]), ..held() };
+    let data = BTreeMap::from([("user".to_owned(), Presence::Present)]);
+    assert_eq!(planned(&edited, Some(&found), &desired(), AS_BEFORE), changed(|changes| changes.data = data));
+    assert_eq!(planned(&edited, Some(&held()), &desired(), AS_BEFORE), Plan::Nothing, "the same content");
+
+    let mut relabelled = meta();
+    relabelled.labels = texts(&[(MANAGED_LABEL, MANAGED), ("env", "prod"), ("theirs", "kept")]);
+    relabelled.writers.labels.remove("env");
+    let labels = BTreeMap::from([("env".to_owned(), Some("test".to_owned()))]);
+    let put_right = changed(|changes| changes.labels = labels);
+    assert_eq!(planned(&relabelled, Some(&held()), &desired(), AS_BEFORE), put_right);
+}
+
+#[test]
+fn labels_and_annotations_that_the_class_dropped_go_and_foreign_ones_stay() {
+    let mut found = meta();
+    found.labels.insert("theirs".into(), "kept".into());
+    let mut desired = desired();
+    desired.labels = texts(&[(MANAGED_LABEL, MANAGED), ("tier", "db")]);
+    desired.annotations.clear();
+    let plan = planned(&found, Some(&held()), &desired, NEWER);
+    let expected = changed(|changes| {
+        changes.labels =
+            BTreeMap::from([("env".to_owned(), None), ("tier".to_owned(), Some("db".to_owned()))]);
+        changes.annotations = BTreeMap::from([("note".to_owned(), None)]);
+    });
+    assert_eq!(plan, expected);
+}
+
+#[test]
+fn an_owner_is_added_without_touching_or_reading_anything_else() {
+    let plan = plan(&meta(), None, &desired(), &[owner("api")], AS_BEFORE);
+    let both = vec![owner("web"), owner("api")];
+    assert_eq!(plan, changed(|changes| changes.owners = Some(both)));
+    let Plan::Change(changes) = plan else { unreachable!() };
+    assert!(changes.is_owners_only());
+}
+
+#[test]
+fn a_secret_that_nobody_handed_over_is_never_touched() {
+    for labels in [texts(&[]), texts(&[(MANAGED_LABEL, "false")])] {
+        let foreign = SecretMeta { labels, ..meta() };
+        let refused = Plan::Refuse(Refusal::NotManaged);
+        assert_eq!(planned(&foreign, Some(&held()), &desired(), NEWER), refused);
+        assert_eq!(plan(&foreign, None, &desired(), &[owner("api")], AS_BEFORE), refused);
+    }
+}
+
+#[test]
+fn a_secret_of_another_type_is_left_alone() {
+    let found = Held { kind: "kubernetes.io/tls".into(), ..held() };
+    let refused = Plan::Refuse(Refusal::OtherType { found: "kubernetes.io/tls".into() });
+    assert_eq!(planned(&meta(), Some(&found), &desired(), NEWER), refused);
+}
