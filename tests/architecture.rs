@@ -61,7 +61,7 @@ const LAYERS: &[Layer<'_>] = &[
             "timestamp",
         ],
     ),
-    ("sync", &["kube::text", "kube::types"]),
+    ("sync", &["kube::text", "kube::types", "secret"]),
     ("admin", &["health", "http", "metrics"]),
     ("provider", &["rpc", "sys::socket", "secret"]),
     ("rpc", &["escape", "metrics", "sys::socket"]),
@@ -99,8 +99,8 @@ const OWNERS: &[Owner<'_>] = &[
             "sync/secret_object.rs",
         ],
     ),
-    // `volume/tree.rs` walks by the kernel's error numbers.
-    ("rustix", &["sys/", "volume/tree.rs"]),
+    // `volume` walks by the kernel's error numbers.
+    ("rustix", &["sys/", "volume/content.rs", "volume/tree.rs"]),
     (
         "log",
         &[
@@ -120,7 +120,7 @@ const OWNERS: &[Owner<'_>] = &[
     ("env_logger", &["logging.rs"]),
     ("signal_hook", &["shutdown.rs"]),
     ("httparse", &["http/request.rs"]),
-    ("zeroize", &["secret.rs", "kube/", "provider/client.rs", "volume/writer.rs"]),
+    ("zeroize", &["secret.rs", "kube/", "provider/client.rs", "volume/content.rs", "volume/writer.rs"]),
     ("prometheus", &["metrics/"]),
     // The roots take the arguments, `config` the variables; the others name the machine that they were built for.
     (

@@ -6,7 +6,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -18,6 +17,9 @@ use rustix::fs::{
     Timestamps, UTIME_OMIT,
 };
 use rustix::io::Errno;
+
+/// An open file. Whoever works with files takes it from here, where no path can open one.
+pub use std::fs::File;
 
 /// A system call that failed: which one, on what, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,6 +14,7 @@
 //! only single names relative to a descriptor, and no symlink is followed: a hostile provider's file names and a
 //! hostile neighbour's links lead nowhere else.
 
+pub mod content;
 pub mod file_path;
 pub mod live;
 pub mod payload;

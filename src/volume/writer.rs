@@ -397,7 +397,7 @@ fn visible_link(name: &OsStr) -> OsString {
 }
 
 /// `..` and then digits, underscores and dots with at least one digit first: ours, and the upstream driver's.
-fn is_generation_name(name: &OsStr) -> bool {
+pub(super) fn is_generation_name(name: &OsStr) -> bool {
     let Some(rest) = name.as_bytes().strip_prefix(b"..") else {
         return false;
     };
@@ -441,7 +441,7 @@ impl fmt::Display for WriteError {
 
 impl std::error::Error for WriteError {}
 
-const DATA: &str = "..data";
+pub(super) const DATA: &str = "..data";
 const DATA_TMP: &str = "..data_tmp";
 const LINK_TMP: &str = "..link_tmp";
 /// Directories only lead to files, whose own modes decide.
