@@ -25,6 +25,7 @@ use crate::metrics::{Metrics, MetricsError, VolumeSummary};
 use crate::provider::registry::{CallLimits, Registry};
 use crate::publish::Publisher;
 use crate::publish::attributes::Precedence;
+use crate::publish::classes::Classes;
 use crate::publish::volumes::Volumes;
 use crate::rpc::Environment;
 use crate::rpc::channel::Channel;
@@ -34,6 +35,7 @@ use crate::rpc::pool::Pool;
 use crate::rpc::server::{Server, ServerError};
 use crate::rpc::status::Code;
 use crate::shutdown::{Shutdown, ShutdownError};
+use crate::sync::{self, SecretSync, SyncSettings};
 use crate::sys::mount::{self, Limits, Mounter};
 use crate::sys::{mountinfo, process};
 use crate::volume::target::TargetPath;
@@ -90,9 +92,9 @@ fn run(config: DriverConfig) -> Result<(), StartError> {
         log::warn!(error:% = error; "could not raise the limit of open files");
     }
     let environment = Environment::start();
-    let publisher = Arc::new(publisher(&config, &environment, &metrics)?);
+    let publisher = Arc::new(publisher(&config, &environment, &metrics, &shutdown)?);
     try_mount(&publisher);
-    adopt_volumes(&publisher, config.kubelet_pods_dir.as_deref());
+    let adopted = adopt_volumes(&publisher, config.kubelet_pods_dir.as_deref());
     watch_volumes(&metrics, &publisher);
 
     let readiness = Readiness::new();
@@ -105,6 +107,7 @@ fn run(config: DriverConfig) -> Result<(), StartError> {
         .map(|address| serve_admin(address, Arc::clone(&metrics), readiness, liveness))
         .transpose()?;
     greet_api_server(publisher.client.clone(), api_latch, shutdown.clone())?;
+    take_up_secrets(Arc::clone(&publisher), adopted, shutdown.clone())?;
     if let Some(interval) = config.provider_health_check {
         check_providers(Arc::clone(&publisher), interval, shutdown.clone())?;
     }
@@ -124,6 +127,7 @@ fn publisher(
     config: &DriverConfig,
     environment: &Environment,
     metrics: &Arc<Metrics>,
+    shutdown: &Shutdown,
 ) -> Result<Publisher, StartError> {
     let cluster = ClusterConfig {
         server: config.kube.server().as_str().to_owned(),
@@ -141,8 +145,11 @@ fn publisher(
         wall: SystemTime::now,
     };
     let counted = Arc::clone(metrics);
-    let events = EventSink::start(client.clone(), settings, move |_| counted.event_dropped())
-        .map_err(StartError::Thread)?;
+    let events = EventSink::start(client.clone(), settings, move |_| counted.event_dropped());
+    let events = Arc::new(events.map_err(StartError::Thread)?);
+    let ending = shutdown.clone();
+    let pause: sync::Pause = Arc::new(move |time| ending.wait_timeout(time));
+    let settings = SyncSettings { node: config.node_id.clone(), driver: config.driver_name.clone() };
     let limits = CallLimits {
         answer_bytes: i32::try_from(config.max_call_recv_msg_size).unwrap_or(i32::MAX),
         concurrent: config.max_provider_calls,
@@ -154,6 +161,8 @@ fn publisher(
         limits: Limits { bytes: config.volume_size_limit, inodes: config.volume_inode_limit },
         mounter: Mounter::new(),
         providers: Registry::new(environment.clone(), config.provider_dirs.clone(), limits),
+        classes: Classes::new(client.clone(), Arc::clone(&pause)),
+        secrets: SecretSync::new(settings, client.clone(), Arc::clone(&events), Arc::clone(metrics), pause),
         client,
         events,
         metrics: Arc::clone(metrics),
@@ -175,16 +184,16 @@ fn try_mount(publisher: &Publisher) {
 
 /// Finds the volumes that an earlier process mounted. Those of the upstream driver are not told apart from other
 /// drivers' tmpfs here; they are recognised when kubelet first asks for them.
-fn adopt_volumes(publisher: &Publisher, pods_dir: Option<&Path>) {
+fn adopt_volumes(publisher: &Publisher, pods_dir: Option<&Path>) -> Vec<TargetPath> {
+    let mut adopted = Vec::new();
     #[expect(clippy::disallowed_methods, reason = "the kernel's own file, where nobody else places anything")]
     let text = match std::fs::read("/proc/self/mountinfo") {
         Ok(text) => text,
         Err(error) => {
             log::warn!(error:% = error; "could not read the list of mounts, volumes are found one by one");
-            return;
+            return adopted;
         }
     };
-    let mut adopted = 0_u32;
     for entry in mountinfo::parse(&text) {
         if entry.fs_type != "tmpfs" || entry.source != mount::SOURCE {
             continue;
@@ -194,14 +203,27 @@ fn adopt_volumes(publisher: &Publisher, pods_dir: Option<&Path>) {
             continue;
         };
         match publisher.adopt(&target) {
-            Ok(true) => adopted += 1,
+            Ok(true) => adopted.push(target),
             Ok(false) => {}
             Err(error) => log::warn!(target_path:% = target, error:% = error; "could not look at a volume"),
         }
     }
-    if adopted > 0 {
-        log::info!(volumes = adopted; "found live volumes of an earlier process");
+    if !adopted.is_empty() {
+        log::info!(volumes = adopted.len(); "found live volumes of an earlier process");
     }
+    adopted
+}
+
+/// Goes on keeping the Secrets of the volumes that an earlier process mounted.
+fn take_up_secrets(
+    publisher: Arc<Publisher>,
+    adopted: Vec<TargetPath>,
+    shutdown: Shutdown,
+) -> Result<(), StartError> {
+    if adopted.is_empty() {
+        return Ok(());
+    }
+    spawn("adoption", move || publisher.take_up_secrets(adopted, |time| shutdown.wait_timeout(time)))
 }
 
 fn watch_volumes(metrics: &Metrics, publisher: &Arc<Publisher>) {

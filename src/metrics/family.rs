@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{Histogram, HistogramOpts, IntCounter, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntGauge, Opts, Registry};
 
 use super::MetricsError;
 
@@ -102,6 +102,12 @@ impl<M: Child> Collector for Family<M> {
 impl Child for IntCounter {
     fn make(opts: Opts, _bounds: &[f64]) -> prometheus::Result<IntCounter> {
         IntCounter::with_opts(opts)
+    }
+}
+
+impl Child for IntGauge {
+    fn make(opts: Opts, _bounds: &[f64]) -> prometheus::Result<IntGauge> {
+        IntGauge::with_opts(opts)
     }
 }
 

@@ -45,6 +45,8 @@ pub struct Metrics {
     rotation_reconcile_duration: Family<Histogram>,
     sync_secret: Family<IntCounter>,
     sync_secret_duration: Family<Histogram>,
+    sync_secret_error: Family<IntCounter>,
+    sync_permitted: Family<IntGauge>,
     publish_duration: Family<Histogram>,
     provider_call_duration: Family<Histogram>,
     api_requests: Family<IntCounter>,
@@ -72,6 +74,8 @@ impl Metrics {
             rotation_reconcile_duration: Family::register(&registry, series::ROTATION_RECONCILE_DURATION)?,
             sync_secret: Family::register(&registry, series::SYNC_SECRET)?,
             sync_secret_duration: Family::register(&registry, series::SYNC_SECRET_DURATION)?,
+            sync_secret_error: Family::register(&registry, series::SYNC_SECRET_ERROR)?,
+            sync_permitted: Family::register(&registry, series::SYNC_PERMITTED)?,
             publish_duration: Family::register(&registry, series::PUBLISH_DURATION)?,
             provider_call_duration: Family::register(&registry, series::PROVIDER_CALL_DURATION)?,
             api_requests: Family::register(&registry, series::API_REQUESTS)?,
@@ -162,6 +166,18 @@ impl Metrics {
         let provider = self.provider_that_answered(provider);
         self.sync_secret.record(&[&provider, OS_TYPE], IntCounter::inc);
         self.sync_secret_duration.record(&[OS_TYPE], |histogram| histogram.observe(elapsed.as_secs_f64()));
+    }
+
+    /// A Kubernetes Secret could not be brought up to date.
+    pub fn sync_failed(&self, provider: &str, error_type: &str) {
+        let (provider, error_type) = self.failure(provider, error_type);
+        self.sync_secret_error.record(&[&provider, &error_type], IntCounter::inc);
+    }
+
+    /// Whether the driver may read and write Kubernetes Secrets, as the last answer about one showed.
+    pub fn sync_permitted(&self, is_permitted: bool) {
+        let value = i64::from(is_permitted);
+        self.sync_permitted.record(&[], |gauge| gauge.set(value));
     }
 
     /// A Kubernetes Event was not sent.

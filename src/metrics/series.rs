@@ -70,6 +70,19 @@ pub(super) const SYNC_SECRET_DURATION: Series = Series {
     ..CONTRACT
 };
 
+pub(super) const SYNC_SECRET_ERROR: Series = Series {
+    name: "secrets_store_csi_sync_errors_total",
+    help: "attempts to bring a Kubernetes Secret up to date that failed, by reason",
+    labels: &["provider", "error_type"],
+    ..OWN
+};
+
+pub(super) const SYNC_PERMITTED: Series = Series {
+    name: "secrets_store_csi_sync_permitted",
+    help: "1 when the driver may read and write Kubernetes Secrets, 0 when it may not; absent until a class asks for one",
+    ..OWN
+};
+
 pub(super) const PUBLISH_DURATION: Series = Series {
     name: "secrets_store_csi_publish_duration_seconds",
     help: "seconds that a successful NodePublishVolume took, by kind: first, refresh or skipped",

@@ -4,7 +4,9 @@
 //! becomes of it in `outcome`. Everything that is decided is decided here; what the kernel, a provider or the API
 //! server does for it is a field of the publisher. Nothing here knows CSI messages or flags.
 
+mod adoption;
 pub mod attributes;
+pub mod classes;
 pub mod error;
 mod outcome;
 pub mod pod_status;
@@ -23,6 +25,7 @@ use crate::metrics::Metrics;
 use crate::provider::registry::Registry;
 use crate::rpc::deadline::Deadline;
 use crate::rpc::status::{Code, Status};
+use crate::sync::SecretSync;
 use crate::sys::mount::{Limits, Mounter, Usage};
 use crate::timestamp;
 use crate::volume::live::LiveVolume;
@@ -30,6 +33,7 @@ use crate::volume::place::{Found, Place, PlaceError};
 use crate::volume::target::TargetPath;
 
 use attributes::Precedence;
+use classes::Classes;
 use error::{FAILED_TO_MOUNT, PublishError};
 use publishing::Publishing;
 use request::{PublishRequest, UnpublishRequest};
@@ -52,8 +56,12 @@ pub struct Publisher {
     pub providers: Registry,
     /// The API server.
     pub client: Client,
+    /// The classes in use.
+    pub classes: Classes,
+    /// The Kubernetes Secrets that classes ask for.
+    pub secrets: SecretSync,
     /// Warnings on pods.
-    pub events: EventSink,
+    pub events: Arc<EventSink>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// What is known of this node's volumes.
@@ -138,7 +146,13 @@ impl Publisher {
         if let Some(place) = Place::open(target)? {
             place.take_down()?;
         }
-        self.volumes.forget(target.as_str());
+        let forgotten = self.volumes.forget(target.as_str());
+        self.secrets.gone(target);
+        if let Some(class) = forgotten.and_then(|record| record.class)
+            && !self.volumes.any_uses(&class.key)
+        {
+            self.classes.release(&class.key);
+        }
         Ok(())
     }
 }

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use crate::kube::budget::Budget;
 use crate::kube::client::Client;
 use crate::kube::error::ApiError;
+use crate::kube::event::PodRef;
 use crate::kube::types::{
-    ObjectVersion as StatusObject, OwnerReference, PodStatus, SecretProviderClassPodStatus,
+    ObjectVersion as StatusObject, OwnerReference, PodStatus, PodStatusMeta, SecretProviderClassPodStatus,
 };
 use crate::provider::client::ObjectVersion;
 
@@ -16,10 +17,27 @@ use super::request::PublishRequest;
 #[derive(Debug, Clone, PartialEq)]
 pub struct KnownPodStatus {
     status: PodStatus,
+    name: String,
+    uid: String,
     seen: Instant,
 }
 
 impl KnownPodStatus {
+    fn new(status: PodStatus, stored: PodStatusMeta, seen: Instant) -> KnownPodStatus {
+        KnownPodStatus { status, name: stored.name, uid: stored.uid, seen }
+    }
+
+    /// As the owner of what is to go with it.
+    pub fn as_owner(&self) -> OwnerReference {
+        OwnerReference {
+            api_version: SecretProviderClassPodStatus::API_VERSION.to_owned(),
+            kind: SecretProviderClassPodStatus::KIND.to_owned(),
+            name: self.name.clone(),
+            uid: self.uid.clone(),
+            ..OwnerReference::default()
+        }
+    }
+
     /// Looks for the pod status of that name; none when it is missing or of another pod.
     pub fn find(
         client: &Client,
@@ -30,7 +48,7 @@ impl KnownPodStatus {
         let (namespace, name) = (&wanted.metadata.namespace, &wanted.metadata.name);
         match client.pod_status(namespace, name, budget) {
             Ok(found) if found.metadata.owner_references == wanted.metadata.owner_references => {
-                Ok(Some(KnownPodStatus { status: found.status, seen: now }))
+                Ok(Some(KnownPodStatus::new(found.status, found.metadata, now)))
             }
             Ok(_of_another_pod) => Ok(None),
             Err(error) if error.is_not_found() => Ok(None),
@@ -46,16 +64,7 @@ pub fn desired(
     objects: &[ObjectVersion],
 ) -> SecretProviderClassPodStatus {
     let pod = &request.pod;
-    let name = name(&pod.name, &pod.namespace, &request.class);
-    let mut desired = SecretProviderClassPodStatus::named(&pod.namespace, &name);
-    desired.metadata.labels.insert(NODE_LABEL.to_owned(), label_value(node));
-    desired.metadata.owner_references.push(OwnerReference {
-        api_version: "v1".to_owned(),
-        kind: "Pod".to_owned(),
-        name: pod.name.clone(),
-        uid: pod.uid.clone(),
-        ..OwnerReference::default()
-    });
+    let mut desired = of_pod(pod, &request.class, node);
     let mut objects: Vec<StatusObject> = objects
         .iter()
         .map(|object| StatusObject { id: object.id.clone(), version: object.version.clone() })
@@ -70,6 +79,21 @@ pub fn desired(
         ..PodStatus::default()
     };
     desired
+}
+
+/// The pod status of that pod's use of that class, without what is mounted.
+pub fn of_pod(pod: &PodRef, class: &str, node: &str) -> SecretProviderClassPodStatus {
+    let name = name(&pod.name, &pod.namespace, class);
+    let mut status = SecretProviderClassPodStatus::named(&pod.namespace, &name);
+    status.metadata.labels.insert(NODE_LABEL.to_owned(), label_value(node));
+    status.metadata.owner_references.push(OwnerReference {
+        api_version: "v1".to_owned(),
+        kind: "Pod".to_owned(),
+        name: pod.name.clone(),
+        uid: pod.uid.clone(),
+        ..OwnerReference::default()
+    });
+    status
 }
 
 /// Makes the API server's pod status say what `desired` says; writes nothing when it does already.
@@ -90,14 +114,12 @@ pub fn ensure(
         None => false,
     };
     let (namespace, name) = (&desired.metadata.namespace, &desired.metadata.name);
-    let mut last = None;
-    for _ in 0..ATTEMPTS {
+    let mut attempts_left = ATTEMPTS;
+    loop {
         let outcome = if exists {
             match client.pod_status(namespace, name, budget) {
-                Ok(found) => match merge(found, desired) {
-                    None => {
-                        return Ok(KnownPodStatus { status: desired.status.clone(), seen: now });
-                    }
+                Ok(found) => match merged(&found, desired) {
+                    None => Ok(found),
                     Some(merged) => client.update_pod_status(&merged, budget),
                 },
                 Err(error) => Err(error),
@@ -105,37 +127,29 @@ pub fn ensure(
         } else {
             client.create_pod_status(desired, budget)
         };
+        attempts_left -= 1;
         match outcome {
-            Ok(_) => {
-                return Ok(KnownPodStatus { status: desired.status.clone(), seen: now });
-            }
+            Ok(stored) => return Ok(KnownPodStatus::new(desired.status.clone(), stored.metadata, now)),
+            Err(error) if attempts_left == 0 => return Err(error),
             // Somebody else was faster, or it belonged to this pod's predecessor on another node: look again.
-            Err(error) if error.is_already_exists() || error.is_conflict() => {
-                exists = true;
-                last = Some(error);
-            }
-            Err(error) if error.is_not_found() && exists => {
-                exists = false;
-                last = Some(error);
-            }
+            Err(error) if error.is_already_exists() || error.is_conflict() => exists = true,
+            Err(error) if error.is_not_found() && exists => exists = false,
             Err(error) => return Err(error),
         }
     }
-    // There was at least one attempt, and an attempt that does not return leaves its error.
-    last.map_or_else(|| Ok(KnownPodStatus { status: desired.status.clone(), seen: now }), Err)
 }
 
 /// What has to be written so that `found` says what `desired` says, if anything: labels and fields of others
 /// stay, the status and the owner are replaced.
-fn merge(
-    mut found: SecretProviderClassPodStatus,
+fn merged(
+    found: &SecretProviderClassPodStatus,
     desired: &SecretProviderClassPodStatus,
 ) -> Option<SecretProviderClassPodStatus> {
-    let before = found.clone();
-    found.metadata.labels.extend(desired.metadata.labels.clone());
-    found.metadata.owner_references.clone_from(&desired.metadata.owner_references);
-    found.status = desired.status.clone();
-    (found != before).then_some(found)
+    let mut merged = found.clone();
+    merged.metadata.labels.extend(desired.metadata.labels.clone());
+    merged.metadata.owner_references.clone_from(&desired.metadata.owner_references);
+    merged.status = desired.status.clone();
+    (merged != *found).then_some(merged)
 }
 
 /// `<pod>-<namespace>-<class>`; longer than a name may be, it is cut and carries a hash of the whole.

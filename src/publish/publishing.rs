@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::kube::budget::Budget;
-use crate::kube::types::SecretProviderClass;
+use crate::kube::error::ApiError;
+use crate::kube::types::{ObjectKey, SecretProviderClass};
 use crate::provider::client::{
     CallError, IfAbsent, MountRequest, MountResponse, ObjectVersion, Provider, with_retries,
 };
 use crate::provider::name::ProviderName;
 use crate::rpc::deadline::Deadline;
 use crate::rpc::status::Code;
+use crate::sync::{Content, MirroredVolume};
 use crate::volume::live::LiveVolume;
 use crate::volume::payload::{File, FileMode, Payload};
 use crate::volume::place::{Found, Place};
@@ -20,6 +22,7 @@ use crate::volume::writer::Written;
 
 use super::Publisher;
 use super::attributes::{Attributes, secrets_json};
+use super::classes::Classes;
 use super::error::{ProviderError, PublishError};
 use super::outcome::Outcome;
 use super::pod_status::{self, KnownPodStatus};
@@ -40,7 +43,12 @@ pub(super) struct Publishing<'a> {
 struct Filled {
     objects: Vec<ObjectVersion>,
     written: Written,
+    /// The provider wrote the files, so that only it knows what it did to them.
+    by_provider: bool,
 }
+
+/// How a class is looked up.
+type Lookup = fn(&Classes, &ObjectKey, Budget) -> Result<Arc<SecretProviderClass>, ApiError>;
 
 impl<'a> Publishing<'a> {
     pub(super) fn new(publisher: &'a Publisher, request: &'a PublishRequest, deadline: Deadline) -> Self {
@@ -74,7 +82,8 @@ impl<'a> Publishing<'a> {
 
     /// Makes a volume that opens when it is whole. Whatever fails, nothing of it stays.
     fn first_publish(&mut self, place: Place) -> Result<(), PublishError> {
-        let class = match self.class().and_then(|class| self.in_time("mounting").map(|()| class)) {
+        let class = match self.class(Classes::read).and_then(|class| self.in_time("mounting").map(|()| class))
+        {
             Ok(class) => class,
             Err(error) => {
                 place.abandon();
@@ -93,7 +102,10 @@ impl<'a> Publishing<'a> {
         }
         let pod_status = self.ensure_pod_status(&filled.objects, None)?;
         attempt.keep();
+        let mirrored = self.mirrored(&class, &pod_status, Content::New);
         self.remember(class, filled.objects, pod_status, refreshed);
+        // Nothing that fails here fails the publish. A pod whose variables come from a Secret waits for it anyway.
+        self.publisher.secrets.published(mirrored, self.budget().at_most(SYNC_PATIENCE));
         Ok(())
     }
 
@@ -127,7 +139,7 @@ impl<'a> Publishing<'a> {
     }
 
     fn refresh(&mut self, volume: &LiveVolume, record: Record) -> Result<Written, PublishError> {
-        let class = match (self.class(), record.class) {
+        let class = match (self.class(Classes::followed), record.class) {
             (Err(PublishError::Class { source, .. }), Some(last_known)) if source.is_retryable() => {
                 log::debug!(error:% = source; "could not read the class, refreshing with its last known form");
                 last_known
@@ -138,16 +150,23 @@ impl<'a> Publishing<'a> {
         let pod_status = self.ensure_pod_status(&filled.objects, record.pod_status.as_ref())?;
         let refreshed = SystemTime::now();
         volume.stamp(refreshed).map_err(PublishError::Mount)?;
+        let content = match filled.written {
+            Written::Changed => Content::New,
+            Written::Unchanged if filled.by_provider => Content::Unsure,
+            Written::Unchanged => Content::Same,
+        };
+        let mirrored = self.mirrored(&class, &pod_status, content);
         self.remember(class, filled.objects, pod_status, refreshed);
+        self.publisher.secrets.refreshed(mirrored);
         Ok(filled.written)
     }
 
     /// The class as it is now, whole enough to be used.
-    fn class(&mut self) -> Result<Arc<SecretProviderClass>, PublishError> {
-        let (namespace, name) = (&self.request.pod.namespace, &self.request.class);
+    fn class(&mut self, look_up: Lookup) -> Result<Arc<SecretProviderClass>, PublishError> {
         self.in_time("reading the class")?;
-        let class = format!("{namespace}/{name}");
-        let found = match self.publisher.client.class(namespace, name, self.budget()) {
+        let key = ObjectKey::new(&self.request.pod.namespace, &self.request.class);
+        let class = key.to_string();
+        let found = match look_up(&self.publisher.classes, &key, self.budget()) {
             Ok(found) => found,
             Err(source) => return Err(PublishError::Class { class, source }),
         };
@@ -158,7 +177,7 @@ impl<'a> Publishing<'a> {
         if found.parameters.is_empty() {
             return Err(PublishError::ClassWithoutParameters { class });
         }
-        Ok(Arc::new(found))
+        Ok(found)
     }
 
     /// Asks the provider and makes its answer the content of the volume.
@@ -172,7 +191,8 @@ impl<'a> Publishing<'a> {
         self.provider.clone_from(&class.provider);
         let MountResponse { objects, files, .. } = self.ask(class, current)?;
         self.in_time("writing the files")?;
-        let written = if files.is_empty() {
+        let by_provider = files.is_empty();
+        let written = if by_provider {
             // The provider wrote the files itself, or wants the volume to stay as it is.
             if let Some(gid) = self.request.group {
                 volume.give_to_group(gid).map_err(PublishError::Mount)?;
@@ -186,7 +206,7 @@ impl<'a> Publishing<'a> {
             let payload = Payload::new(files).map_err(ProviderError::Payload)?;
             volume.write(&payload, self.request.group, SystemTime::now()).map_err(ProviderError::Write)?
         };
-        Ok(Filled { objects, written })
+        Ok(Filled { objects, written, by_provider })
     }
 
     /// One question to the provider, with the one retry rule, and the checks that every answer must pass.
@@ -310,6 +330,23 @@ impl<'a> Publishing<'a> {
         self.publisher.volumes.remember(target, record);
     }
 
+    /// The volume as the sync of Secrets has to know it.
+    fn mirrored(
+        &self,
+        class: &Arc<SecretProviderClass>,
+        pod_status: &KnownPodStatus,
+        content: Content,
+    ) -> MirroredVolume {
+        MirroredVolume {
+            target: self.request.target.clone(),
+            pod: self.request.pod.clone(),
+            class: Arc::clone(class),
+            pod_status: pod_status.as_owner(),
+            content,
+            changed: SystemTime::now(),
+        }
+    }
+
     fn in_time(&self, before: &'static str) -> Result<(), PublishError> {
         if self.deadline.is_past() { Err(PublishError::Deadline { before }) } else { Ok(()) }
     }
@@ -321,6 +358,8 @@ impl<'a> Publishing<'a> {
 
 /// The longest that one step of a publish waits for the API server, retries included.
 const API_PATIENCE: Duration = Duration::from_secs(10);
+/// The longest that a first publish waits for the Secrets that its class asks for.
+const SYNC_PATIENCE: Duration = Duration::from_secs(5);
 /// The longest that a refresh takes: ten seconds less than kubelet waits, enough to answer.
 const REFRESH_PATIENCE: Duration = Duration::from_secs(110);
 /// etcd takes objects of about this size.

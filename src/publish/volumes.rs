@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use crate::kube::types::SecretProviderClass;
+use crate::kube::types::{ObjectKey, SecretProviderClass};
 use crate::provider::client::ObjectVersion;
 
 use super::pod_status::KnownPodStatus;
@@ -84,9 +84,15 @@ impl Volumes {
         self.lock().records.insert(target.to_owned(), record);
     }
 
-    /// Forgets a volume that is gone.
-    pub fn forget(&self, target: &str) {
-        self.lock().records.remove(target);
+    /// Forgets a volume that is gone, and answers what was remembered of it.
+    pub fn forget(&self, target: &str) -> Option<Record> {
+        self.lock().records.remove(target)
+    }
+
+    /// True when some volume uses that class.
+    pub fn any_uses(&self, class: &ObjectKey) -> bool {
+        let uses = |record: &Record| record.class.as_ref().is_some_and(|used| used.key == *class);
+        self.lock().records.values().any(uses)
     }
 
     /// Marks a volume as failing. True when it was not failing before, or failed for another reason: then it is

@@ -179,13 +179,6 @@ impl Units {
         }
     }
 
-    /// What is known of the Secret has changed, without anything being settled.
-    pub fn hold(&mut self, key: &ObjectKey, held: &Held) {
-        if let Some(unit) = self.units.get_mut(key) {
-            unit.held = Some(held.clone());
-        }
-    }
-
     /// True when the Secret is known at exactly that uid and version.
     pub fn knows(&self, key: &ObjectKey, uid: &str, version: &str) -> bool {
         let held = self.units.get(key).and_then(|unit| unit.held.as_ref());

@@ -1,0 +1,133 @@
+//! Why a Secret could not be brought up to date: who is to do what about it, and whether trying again may help.
+
+use std::fmt;
+
+use crate::kube::error::ApiError;
+use crate::kube::types::ObjectKey;
+use crate::sys::at::SysError;
+use crate::volume::content::ContentError;
+use crate::volume::place::PlaceError;
+
+use super::data::DataError;
+use super::plan::Refusal;
+use super::secret_object::SecretObjectError;
+
+/// A Secret could not be brought up to date.
+#[derive(Debug)]
+pub enum SyncError {
+    /// The driver may not read or write Secrets; none when it may not even list them.
+    Forbidden(Option<ApiError>),
+    /// The API server did not do it.
+    Api(ApiError),
+    /// The API server does not accept what the class and the files make of the Secret.
+    Rejected(ApiError),
+    /// Somebody was faster, again and again.
+    Contended,
+    /// The Secret is not to be touched.
+    Refused(Refusal),
+    /// The files do not make the Secret.
+    Data(DataError<ContentError>),
+    /// The volume cannot be read.
+    Volume(PlaceError),
+    /// The volume's content cannot be read.
+    Content(SysError),
+    /// The class's entry is wrong.
+    Object(SecretObjectError),
+    /// Two entries of the class name one Secret.
+    NamedTwice,
+}
+
+/// What can be done about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// Trying again.
+    Retry,
+    /// The cluster's administrator gives a permission.
+    Permission,
+    /// The owner of the class or of the pod changes something.
+    Owner,
+}
+
+impl SyncError {
+    /// What a failed call means.
+    pub fn of_call(error: ApiError) -> SyncError {
+        match error.code() {
+            Some(403) if error.is_forbidden() => SyncError::Forbidden(Some(error)),
+            Some(400 | 422 | 413) => SyncError::Rejected(error),
+            _ => SyncError::Api(error),
+        }
+    }
+
+    /// What can be done about it.
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            SyncError::Forbidden(_) => Remedy::Permission,
+            SyncError::Api(_) | SyncError::Contended | SyncError::Volume(_) | SyncError::Content(_) => {
+                Remedy::Retry
+            }
+            SyncError::Data(DataError::Read { source, .. }) if source.is_replaced() => Remedy::Retry,
+            SyncError::Rejected(_)
+            | SyncError::Refused(_)
+            | SyncError::Data(_)
+            | SyncError::Object(_)
+            | SyncError::NamedTwice => Remedy::Owner,
+        }
+    }
+
+    /// In one word, for a metric's label.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            SyncError::Forbidden(_) => "Forbidden",
+            SyncError::Api(_) => "APIServerError",
+            SyncError::Rejected(_) => "SecretRejected",
+            SyncError::Contended => "Conflict",
+            SyncError::Refused(Refusal::NotManaged) => "SecretNotManaged",
+            SyncError::Refused(Refusal::OtherType { .. }) => "SecretOfOtherType",
+            SyncError::Data(_) => "SecretDataError",
+            SyncError::Volume(_) | SyncError::Content(_) => "VolumeError",
+            SyncError::Object(_) | SyncError::NamedTwice => "InvalidSecretObject",
+        }
+    }
+
+    /// In words that tell the owner of the pod what to change.
+    pub fn message(&self, class: &ObjectKey, secret: &str) -> String {
+        match self {
+            SyncError::Data(error) => {
+                format!("failed to get data in spc {class} for secret {secret}, err: {error}")
+            }
+            SyncError::Object(error) => format!("secretObjects of class {class}: {error}"),
+            SyncError::NamedTwice => {
+                format!("secretObjects of class {class} names secret {secret} twice: the first entry is used")
+            }
+            other => format!("secret {secret} of class {class} is not up to date: {other}"),
+        }
+    }
+}
+
+impl fmt::Display for SyncError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SyncError::Forbidden(_) => f.write_str(MISSING_ROLE),
+            SyncError::Api(error) | SyncError::Rejected(error) => error.fmt(f),
+            SyncError::Contended => f.write_str("somebody else changes it all the time"),
+            SyncError::Refused(Refusal::NotManaged) => f.write_str(
+                "it exists and is not managed by this driver; label it secrets-store.csi.k8s.io/managed=true to \
+                 hand it over, or give another secretName",
+            ),
+            SyncError::Refused(Refusal::OtherType { found }) => {
+                write!(f, "it exists with type {found:?}, which cannot be changed; delete it, or adapt the class")
+            }
+            SyncError::Data(error) => error.fmt(f),
+            SyncError::Volume(error) => error.fmt(f),
+            SyncError::Content(error) => write!(f, "could not read the volume: {error}"),
+            SyncError::Object(error) => error.fmt(f),
+            SyncError::NamedTwice => f.write_str("it is named twice"),
+        }
+    }
+}
+
+impl std::error::Error for SyncError {}
+
+/// What is missing, and where to get it.
+pub const MISSING_ROLE: &str = "the driver's service account may not list, watch, create and patch Secrets: bind it \
+                                to ClusterRole secretprovidersyncing-role (Helm: syncSecret.enabled=true)";

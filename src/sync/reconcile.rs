@@ -1,0 +1,332 @@
+//! One Secret, from the files of a volume to the API server, as a story that reads from top to bottom.
+
+use std::collections::BTreeMap;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::kube::budget::Budget;
+use crate::kube::types::{
+    MANAGED, MANAGED_LABEL, NewSecret, ObjectKey, OwnerReference, Pod, Secret, SecretMeta, SecretPatch,
+};
+use crate::secret::SecretBytes;
+use crate::timestamp;
+use crate::volume::place::{Found, Place};
+
+use super::Inner;
+use super::data;
+use super::error::SyncError;
+use super::owners;
+use super::plan::{Changes, Desired, Held, Plan, Presence, plan};
+use super::units::{News, Source, View};
+
+/// Who waits for a Secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// A pod that is about to start: what it can see has to be there, its owners may come later.
+    Pod,
+    /// Nobody.
+    Nobody,
+}
+
+/// What became of a Secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It is as it should be.
+    Settled,
+    /// It is, but for its owners.
+    OwnersMissing,
+}
+
+/// A Secret in hand.
+struct Reconciliation<'a> {
+    inner: &'a Inner,
+    key: &'a ObjectKey,
+    budget: Budget,
+    held: Option<Held>,
+    /// Requests that the API server did as asked, and those among them that changed something.
+    calls: u32,
+    writes: u32,
+}
+
+/// What the API server has of the Secret.
+enum Present {
+    /// Its metadata.
+    Secret(Arc<SecretMeta>),
+    /// Nothing.
+    Nothing,
+}
+
+impl Inner {
+    /// Brings one Secret up to date. `speaker` is told whose volume speaks for it, as soon as that is known.
+    pub(super) fn reconcile(
+        &self,
+        key: &ObjectKey,
+        waiting: Waiting,
+        budget: Budget,
+        speaker: &mut Option<Arc<Source>>,
+    ) -> Result<Progress, SyncError> {
+        let Some(view) = self.units().view(key) else {
+            return Ok(Progress::Settled);
+        };
+        *speaker = view.sources.first().cloned();
+        let mut sources = Vec::new();
+        let mut wanted_owners = Vec::new();
+        for source in &view.sources {
+            if let Some(owners) = self.owners(source, budget)? {
+                wanted_owners.extend(owners);
+                sources.push(source);
+            }
+        }
+        let mut desired = None;
+        for source in sources {
+            *speaker = Some(Arc::clone(source));
+            desired = self.desired(source, key)?;
+            if desired.is_some() {
+                break;
+            }
+        }
+        // Pods that end need no Secret any longer, and it goes with its owners.
+        let Some(desired) = desired else {
+            return Ok(Progress::Settled);
+        };
+        let provider = speaker.as_ref().map_or("", |source| source.provider.as_str());
+        Reconciliation { inner: self, key, budget, held: view.held.clone(), calls: 0, writes: 0 }.run(
+            &view,
+            &desired,
+            &wanted_owners,
+            waiting,
+            provider,
+        )
+    }
+
+    /// Who shall own the Secrets of that volume's pod: those who own the pod, or else its pod status. None when the
+    /// pod is ending or gone.
+    fn owners(&self, source: &Source, budget: Budget) -> Result<Option<Vec<OwnerReference>>, SyncError> {
+        let key = ObjectKey::new(&source.pod.namespace, &source.pod.name);
+        let is_it = |pod: &Pod| pod.uid == source.pod.uid;
+        let pod = match self.pods.get(&key).filter(|pod| is_it(pod)) {
+            Some(pod) => pod,
+            // The watch may lag behind kubelet, and a pod of a moment ago may have the name still.
+            None => match self.client.pod(&key.namespace, &key.name, budget) {
+                Ok(pod) if is_it(&pod) => Arc::new(pod),
+                Ok(_another) => return Ok(None),
+                Err(error) if error.is_not_found() => return Ok(None),
+                Err(error) => return Err(SyncError::Api(error)),
+            },
+        };
+        if pod.is_ending {
+            return Ok(None);
+        }
+        let owners = owners::of_pod(&pod.owners);
+        Ok(Some(if owners.is_empty() { vec![source.pod_status.clone()] } else { owners }))
+    }
+
+    /// What that volume makes of the Secret; none when it is no longer there.
+    fn desired(&self, source: &Source, key: &ObjectKey) -> Result<Option<Desired>, SyncError> {
+        let Some(object) = source.object(&key.name) else {
+            return Ok(None);
+        };
+        let Some(place) = Place::open(&source.target).map_err(SyncError::Volume)? else {
+            return Ok(None);
+        };
+        let Found::Live(volume) = place.look().map_err(SyncError::Volume)? else {
+            return Ok(None);
+        };
+        let content = volume.content().map_err(SyncError::Content)?;
+        let data =
+            data::data(object, |path| content.read(path, LARGEST_FILE_BYTES)).map_err(SyncError::Data)?;
+        let digests = data.iter().map(|(key, value)| (key.clone(), self.digest(value.expose()))).collect();
+        let mut labels = object.labels.clone();
+        labels.insert(MANAGED_LABEL.to_owned(), MANAGED.to_owned());
+        let annotations = object.annotations.clone();
+        Ok(Some(Desired { kind: object.kind.clone(), labels, annotations, data, digests }))
+    }
+
+    /// Tells content from other content, within this process. Keyed, so that nobody can provide two that look alike.
+    fn digest(&self, bytes: &[u8]) -> u64 {
+        self.hashing.hash_one(bytes)
+    }
+}
+
+impl Reconciliation<'_> {
+    fn run(
+        mut self,
+        view: &View,
+        desired: &Desired,
+        wanted_owners: &[OwnerReference],
+        waiting: Waiting,
+        provider: &str,
+    ) -> Result<Progress, SyncError> {
+        let begun = Instant::now();
+        let known = match waiting {
+            // What the watch has not confirmed is no promise to a pod.
+            Waiting::Pod => self.inner.secrets.get_current(self.key),
+            Waiting::Nobody => self.inner.secrets.get(self.key),
+        };
+        let mut present = match known {
+            Some(meta) => Present::Secret(meta),
+            None => self.read()?,
+        };
+        for _ in 0..ATTEMPTS {
+            let Present::Secret(meta) = &present else {
+                present = self.create(desired, wanted_owners)?;
+                continue;
+            };
+            let meta = Arc::clone(meta);
+            let is_newer = is_newer(view, desired, &meta);
+            let progress = match plan(&meta, self.held.as_ref(), desired, wanted_owners, is_newer) {
+                Plan::Nothing => Progress::Settled,
+                Plan::Change(changes) if waiting == Waiting::Pod && changes.is_owners_only() => {
+                    Progress::OwnersMissing
+                }
+                Plan::Change(changes) => {
+                    present = self.change(&meta, desired, &changes)?;
+                    continue;
+                }
+                Plan::Read => {
+                    present = self.read()?;
+                    continue;
+                }
+                Plan::Refuse(refusal) => return Err(SyncError::Refused(refusal)),
+            };
+            if self.calls > 0 {
+                self.inner.granted(&self.key.namespace);
+            }
+            if self.writes > 0 {
+                self.inner.metrics.sync_succeeded(provider, begun.elapsed());
+            }
+            self.settle(view, desired);
+            return Ok(progress);
+        }
+        Err(SyncError::Contended)
+    }
+
+    /// Reads the Secret with its content.
+    fn read(&mut self) -> Result<Present, SyncError> {
+        match self.inner.client.secret(self.key, self.budget) {
+            Ok(Secret { meta, kind, data }) => {
+                let digest = |(key, value): (String, SecretBytes)| (key, self.inner.digest(value.expose()));
+                let digests = data.into_iter().map(digest).collect();
+                let (labels, annotations) =
+                    self.held.take().map_or_else(Default::default, |held| (held.labels, held.annotations));
+                self.held = Some(Held { at: at(&meta), kind, digests, labels, annotations });
+                Ok(self.learn(meta))
+            }
+            Err(error) if error.is_not_found() => {
+                self.held = None;
+                self.inner.secrets.forget(self.key);
+                Ok(Present::Nothing)
+            }
+            Err(error) => Err(SyncError::of_call(error)),
+        }
+    }
+
+    fn create(&mut self, desired: &Desired, wanted_owners: &[OwnerReference]) -> Result<Present, SyncError> {
+        let owners = owners::merged(&[], wanted_owners).unwrap_or_default();
+        let secret = NewSecret {
+            key: self.key,
+            kind: &desired.kind,
+            labels: &desired.labels,
+            annotations: &desired.annotations,
+            owners: &owners,
+            data: &desired.data,
+        };
+        match self.inner.client.create_secret(&secret, self.budget) {
+            Ok(meta) => {
+                log::info!(secret:% = self.key; "secret was created");
+                self.writes += 1;
+                self.held = Some(held(&meta, desired));
+                Ok(self.learn(meta))
+            }
+            // Another node was faster, or an earlier attempt got through.
+            Err(error) if error.is_already_exists() => self.read(),
+            Err(error) => Err(SyncError::of_call(error)),
+        }
+    }
+
+    fn change<'a>(
+        &mut self,
+        meta: &SecretMeta,
+        desired: &Desired,
+        changes: &'a Changes,
+    ) -> Result<Present, SyncError> {
+        let texts = |changes: &'a BTreeMap<String, Option<String>>| {
+            changes.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect()
+        };
+        let data = changes.data.iter().map(|(key, presence)| {
+            let value = desired.data.get(key).filter(|_| *presence == Presence::Present);
+            (key.as_str(), value)
+        });
+        let patch = SecretPatch {
+            key: self.key,
+            resource_version: &meta.resource_version,
+            labels: texts(&changes.labels),
+            annotations: texts(&changes.annotations),
+            owners: changes.owners.as_deref(),
+            data: data.collect(),
+        };
+        match self.inner.client.patch_secret(&patch, self.budget) {
+            Ok(changed) => {
+                self.writes += 1;
+                if !changes.data.is_empty() {
+                    log::info!(secret:% = self.key; "content of a secret was changed");
+                    self.held = Some(held(&changed, desired));
+                } else {
+                    log::debug!(secret:% = self.key; "labels, annotations or owners of a secret were changed");
+                    // The content is as well known as it was before, which the version in the patch has made sure of.
+                    let known = self.held.as_mut().filter(|held| held.at == at(meta));
+                    known.into_iter().for_each(|held| held.at = at(&changed));
+                }
+                Ok(self.learn(changed))
+            }
+            Err(error) if error.is_conflict() || error.is_not_found() => self.read(),
+            Err(error) => Err(SyncError::of_call(error)),
+        }
+    }
+
+    fn learn(&mut self, meta: SecretMeta) -> Present {
+        self.calls += 1;
+        self.inner.secrets.learn(meta.clone());
+        Present::Secret(Arc::new(meta))
+    }
+
+    fn settle(self, view: &View, desired: &Desired) {
+        let held = self.held.map(|held| Held {
+            labels: desired.labels.keys().cloned().collect(),
+            annotations: desired.annotations.keys().cloned().collect(),
+            ..held
+        });
+        self.inner.units().settle(self.key, view.generation, held, desired.digests.clone());
+    }
+}
+
+/// True when this node has something newer than the Secret.
+fn is_newer(view: &View, desired: &Desired, meta: &SecretMeta) -> bool {
+    match view.news {
+        News::Nothing => false,
+        News::Newer => true,
+        News::IfDifferent => view.seen != desired.digests,
+        // Both in seconds, of the same form, so that their texts compare as the times do.
+        News::IfOlder(changed) => timestamp::rfc3339_seconds(changed) > meta.writers.at,
+    }
+}
+
+fn held(meta: &SecretMeta, desired: &Desired) -> Held {
+    Held {
+        at: at(meta),
+        kind: desired.kind.clone(),
+        digests: desired.digests.clone(),
+        labels: desired.labels.keys().cloned().collect(),
+        annotations: desired.annotations.keys().cloned().collect(),
+    }
+}
+
+fn at(meta: &SecretMeta) -> (String, String) {
+    (meta.uid.clone(), meta.resource_version.clone())
+}
+
+/// One for each thing that may have to be done in turn: look, create, lose a race or two, change, see that it is so.
+const ATTEMPTS: u32 = 6;
+/// No Secret holds more.
+const LARGEST_FILE_BYTES: usize = 1024 * 1024;
