@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn nothing_is_written_when_nothing_differs() {
         let wanted = desired(&request(), "node-1", &[object("a", "1")]);
-        assert_eq!(merge(wanted.clone(), &wanted), None);
+        assert_eq!(merged(&wanted, &wanted), None);
     }
 
     #[test]
@@ -237,7 +237,7 @@ mod tests {
         let mut found = desired(&request(), "old-node", &[object("a", "1")]);
         found.metadata.labels.insert("team".to_owned(), "blue".to_owned());
         found.metadata.resource_version = "7".to_owned();
-        let merged = merge(found, &desired(&request(), "node-1", &[object("a", "2")])).unwrap();
+        let merged = merged(&found, &desired(&request(), "node-1", &[object("a", "2")])).unwrap();
         assert_eq!(merged.metadata.labels[NODE_LABEL], "node-1");
         assert_eq!(merged.metadata.labels["team"], "blue");
         assert_eq!(merged.metadata.resource_version, "7");

@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn pauses_grow_with_failures_up_to_a_bound_and_success_forgets_them() {
         let (mut state, now) = (State::default(), Instant::now());
-        let mut fail = |state: &mut State, seed| {
+        let fail = |state: &mut State, seed| {
             state.take(&key("a"));
             state.done(&key("a"), Done::Failed, now, seed);
             state.entries[&key("a")].due.unwrap() - now
