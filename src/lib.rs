@@ -5,8 +5,9 @@
 //!
 //! ```text
 //! kubelet ──unix socket──> csi ──> publish ──> volume ──> sys        kernel
-//!                                    │  └────> kube                  API server
-//!                                    └───────> provider ──> rpc      providers' unix sockets
+//!                                    │ │ └───> provider ──> rpc      providers' unix sockets
+//!                                    │ └─────> kube                  API server
+//!                                    └───────> sync                  what a class mirrors into Secrets
 //! ```
 //!
 //! A publish walks through the code like this:
@@ -17,7 +18,8 @@
 //! 4. [`volume`]`::place` mounts a closed tmpfs through [`sys`]`::mount`;
 //! 5. [`provider`] finds the socket and asks; [`volume`]`::payload` checks the answer's every path and mode;
 //! 6. [`volume`]`::writer` makes it the content, in numbered steps;
-//! 7. [`volume`]`::live` opens the root, [`publish`]`::pod_status` tells the API server, kubelet gets its answer.
+//! 7. [`volume`]`::live` opens the root, [`publish`]`::pod_status` tells the API server;
+//! 8. [`sync`]`::reconcile` mirrors files into the Secrets that the class asks for, and kubelet gets its answer.
 //!
 //! # Layers, from the top; each imports only what is below it
 //!
@@ -25,7 +27,7 @@
 //! |---|---|---|
 //! | roots | [`driver`], [`reference_provider`] | put the parts together, name every thread |
 //! | services | [`csi`] | translate messages |
-//! | use cases | [`publish`] | decide |
+//! | use cases | [`publish`], below it [`sync`] | decide |
 //! | adapters | [`rpc`], [`provider`], [`volume`], [`kube`], [`metrics`], [`http`], [`health`], [`admin`] | one outside world each |
 //! | leaves | [`sys`], [`config`], [`cli`], [`secret`], [`logging`], [`shutdown`] and small ones | know nothing of ours |
 //!

@@ -29,6 +29,7 @@ const LAYERS: &[Layer<'_>] = &[
         &[
             "csi",
             "publish",
+            "sync",
             "admin",
             "provider",
             "rpc",
@@ -49,6 +50,7 @@ const LAYERS: &[Layer<'_>] = &[
     (
         "publish",
         &[
+            "sync",
             "provider",
             "rpc::deadline",
             "rpc::status",
@@ -61,7 +63,7 @@ const LAYERS: &[Layer<'_>] = &[
             "timestamp",
         ],
     ),
-    ("sync", &["kube::text", "kube::types", "secret"]),
+    ("sync", &["volume", "kube", "metrics", "sys::at", "secret", "timestamp"]),
     ("admin", &["health", "http", "metrics"]),
     ("provider", &["rpc", "sys::socket", "secret"]),
     ("rpc", &["escape", "metrics", "sys::socket"]),
@@ -114,13 +116,29 @@ const OWNERS: &[Owner<'_>] = &[
             "reference_provider/",
             "rpc/",
             "shutdown.rs",
+            "sync/",
             "volume/",
         ],
     ),
     ("env_logger", &["logging.rs"]),
     ("signal_hook", &["shutdown.rs"]),
     ("httparse", &["http/request.rs"]),
-    ("zeroize", &["secret.rs", "kube/", "provider/client.rs", "volume/content.rs", "volume/writer.rs"]),
+    (
+        "zeroize",
+        &[
+            "secret.rs",
+            "kube/",
+            "provider/client.rs",
+            "sync/pem.rs",
+            "sync/tls.rs",
+            "volume/content.rs",
+            "volume/writer.rs",
+        ],
+    ),
+    ("base64", &["kube/types/secret.rs", "sync/pem.rs"]),
+    ("pkcs1", &["sync/tls.rs"]),
+    ("pkcs8", &["sync/tls.rs"]),
+    ("sec1", &["sync/tls.rs"]),
     ("prometheus", &["metrics/"]),
     // The roots take the arguments, `config` the variables; the others name the machine that they were built for.
     (

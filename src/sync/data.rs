@@ -1,6 +1,6 @@
 //! What a mirrored Secret holds: the bytes of the files that its class names, by key.
 //!
-//! Where the files are read is the caller's business. All of a Secret's data comes or none does: a Secret with half
+//! Files are taken as they are, but for those of a certificate's Secret. Where they are read is the caller's business. All of a Secret's data comes or none does: a Secret with half
 //! of its keys would look whole to who waits for it. No byte of a file is ever part of an error.
 
 use std::collections::BTreeMap;
@@ -11,6 +11,7 @@ use crate::kube::text::printable;
 use crate::secret::SecretBytes;
 
 use super::secret_object::SecretObject;
+use super::tls::{self, TlsError};
 
 /// Builds the data of one Secret; `read` answers the content of a file, or `None` when the volume has none of that
 /// path. Each file is read once, however many keys it feeds; of two items with one key the last one counts.
@@ -18,13 +19,13 @@ use super::secret_object::SecretObject;
 /// # Errors
 /// The first item that cannot be had, or a total that no API server takes.
 pub fn data<E>(
-    object: &SecretObject,
+    secret: &SecretObject,
     mut read: impl FnMut(&str) -> Result<Option<SecretBytes>, E>,
 ) -> Result<BTreeMap<String, SecretBytes>, DataError<E>> {
-    let is_tls = object.kind == TLS;
+    let is_tls = secret.kind == TLS;
     let mut files: BTreeMap<&str, SecretBytes> = BTreeMap::new();
     let mut sources: BTreeMap<&str, &str> = BTreeMap::new();
-    for item in &object.data {
+    for item in &secret.data {
         if let Entry::Vacant(vacant) = files.entry(&item.object) {
             let file = read(&item.object)
                 .map_err(|source| DataError::Read { object: shown(&item.object), source })?
@@ -41,9 +42,17 @@ pub fn data<E>(
         check_total(sources.values().filter_map(|source| files.get(source)))?;
     }
     let mut data = BTreeMap::new();
-    for (key, source) in sources {
-        let file = files.get(source).cloned().unwrap_or_default();
-        data.insert(key.to_owned(), file);
+    for (key, object) in sources {
+        // Every source was read above.
+        let Some(file) = files.get(object) else { continue };
+        let value = match key {
+            TLS_CERTIFICATE if is_tls => tls::certificates(file.expose()),
+            TLS_KEY if is_tls => tls::private_key(file.expose()),
+            _ => Ok(file.clone()),
+        };
+        let value =
+            value.map_err(|source| DataError::Tls { key: shown(key), object: shown(object), source })?;
+        data.insert(key.to_owned(), value);
     }
     check_total(data.values())?;
     Ok(data)
@@ -81,6 +90,15 @@ pub enum DataError<E> {
         /// What failed.
         source: E,
     },
+    /// The file holds no certificates, or no key.
+    Tls {
+        /// The key that it is for, printable and bounded.
+        key: String,
+        /// Path of the file, printable and bounded.
+        object: String,
+        /// What is wrong with it.
+        source: TlsError,
+    },
     /// The API server takes no Secret of this size.
     TooLarge {
         /// Size of all values together.
@@ -101,6 +119,9 @@ impl<E: fmt::Display> fmt::Display for DataError<E> {
                 )
             }
             DataError::Read { object, source } => write!(f, "failed to read file {object}, err: {source}"),
+            DataError::Tls { key, object, source } => {
+                write!(f, "could not take {key} from file {object}: {source}")
+            }
             DataError::TooLarge { bytes } => write!(
                 f,
                 "the data has {bytes} bytes and a Secret can have {LARGEST_SECRET_BYTES}: spread the files over \
@@ -114,6 +135,7 @@ impl<E: std::error::Error + 'static> std::error::Error for DataError<E> {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             DataError::Read { source, .. } => Some(source),
+            DataError::Tls { source, .. } => Some(source),
             DataError::NoFile { .. } | DataError::NoTlsKey { .. } | DataError::TooLarge { .. } => None,
         }
     }
@@ -212,6 +234,30 @@ mod tests {
         // What a later item of the same key replaces has to be there all the same.
         let replaced = data(&object("Opaque", &[("gone", "x"), ("there", "x")]), read);
         assert_eq!(replaced, Err(DataError::NoFile { object: "gone".into() }));
+    }
+
+    #[test]
+    fn a_certificates_secret_holds_certificates_and_a_key() {
+        const LEAF: &str = include_str!("../../tests/golden/tls/leaf.pem");
+        const KEY: &str = include_str!("../../tests/golden/tls/ec384.pkcs8.pem");
+        const SEC1: &str = include_str!("../../tests/golden/tls/ec384.sec1.pem");
+        let read = |path: &str| {
+            let text = match path {
+                "bundle" => LEAF.to_owned() + KEY,
+                path => path.to_owned(),
+            };
+            Ok::<_, Infallible>(Some(SecretBytes::new(text.into_bytes())))
+        };
+        let both = object("kubernetes.io/tls", &[("bundle", "tls.key"), ("bundle", "tls.crt")]);
+        assert_eq!(texts(&data(&both, read).unwrap()), [("tls.crt", LEAF), ("tls.key", SEC1)]);
+        let opaque = object("Opaque", &[("bundle", "tls.key")]);
+        assert_eq!(texts(&data(&opaque, read).unwrap()), [("tls.key", &*(LEAF.to_owned() + KEY))]);
+        let neither = object("kubernetes.io/tls", &[("bundle", "tls.crt"), ("garbage", "tls.key")]);
+        let error = data(&neither, read).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "could not take tls.key from file garbage: the file has no private key in PEM"
+        );
     }
 
     #[test]

@@ -13,9 +13,9 @@ use crate::secret::SecretBytes;
 use crate::timestamp;
 use crate::volume::place::{Found, Place};
 
-use super::Inner;
-use super::data;
+use super::data::{self, DataError};
 use super::error::SyncError;
+use super::keeper::Keeper;
 use super::owners;
 use super::plan::{Changes, Desired, Held, Plan, Presence, plan};
 use super::units::{News, Source, View};
@@ -40,7 +40,7 @@ pub enum Progress {
 
 /// A Secret in hand.
 struct Reconciliation<'a> {
-    inner: &'a Inner,
+    keeper: &'a Keeper,
     key: &'a ObjectKey,
     budget: Budget,
     held: Option<Held>,
@@ -57,7 +57,7 @@ enum Present {
     Nothing,
 }
 
-impl Inner {
+impl Keeper {
     /// Brings one Secret up to date. `speaker` is told whose volume speaks for it, as soon as that is known.
     pub(super) fn reconcile(
         &self,
@@ -91,7 +91,7 @@ impl Inner {
             return Ok(Progress::Settled);
         };
         let provider = speaker.as_ref().map_or("", |source| source.provider.as_str());
-        Reconciliation { inner: self, key, budget, held: view.held.clone(), calls: 0, writes: 0 }.run(
+        Reconciliation { keeper: self, key, budget, held: view.held.clone(), calls: 0, writes: 0 }.run(
             &view,
             &desired,
             &wanted_owners,
@@ -133,9 +133,15 @@ impl Inner {
         let Found::Live(volume) = place.look().map_err(SyncError::Volume)? else {
             return Ok(None);
         };
-        let content = volume.content().map_err(SyncError::Content)?;
-        let data =
-            data::data(object, |path| content.read(path, LARGEST_FILE_BYTES)).map_err(SyncError::Data)?;
+        let mut pins = 1;
+        let data = loop {
+            let content = volume.content().map_err(SyncError::Content)?;
+            match data::data(object, |path| content.read(path, LARGEST_FILE_BYTES)) {
+                // A refresh was faster: what it has written is read instead.
+                Err(DataError::Read { source, .. }) if source.is_replaced() && pins < MOST_PINS => pins += 1,
+                read => break read.map_err(SyncError::Data)?,
+            }
+        };
         let digests = data.iter().map(|(key, value)| (key.clone(), self.digest(value.expose()))).collect();
         let mut labels = object.labels.clone();
         labels.insert(MANAGED_LABEL.to_owned(), MANAGED.to_owned());
@@ -161,8 +167,8 @@ impl Reconciliation<'_> {
         let begun = Instant::now();
         let known = match waiting {
             // What the watch has not confirmed is no promise to a pod.
-            Waiting::Pod => self.inner.secrets.get_current(self.key),
-            Waiting::Nobody => self.inner.secrets.get(self.key),
+            Waiting::Pod => self.keeper.secrets.get_current(self.key),
+            Waiting::Nobody => self.keeper.secrets.get(self.key),
         };
         let mut present = match known {
             Some(meta) => Present::Secret(meta),
@@ -191,10 +197,10 @@ impl Reconciliation<'_> {
                 Plan::Refuse(refusal) => return Err(SyncError::Refused(refusal)),
             };
             if self.calls > 0 {
-                self.inner.granted(&self.key.namespace);
+                self.keeper.granted(&self.key.namespace);
             }
             if self.writes > 0 {
-                self.inner.metrics.sync_succeeded(provider, begun.elapsed());
+                self.keeper.metrics.sync_succeeded(provider, begun.elapsed());
             }
             self.settle(view, desired);
             return Ok(progress);
@@ -204,9 +210,9 @@ impl Reconciliation<'_> {
 
     /// Reads the Secret with its content.
     fn read(&mut self) -> Result<Present, SyncError> {
-        match self.inner.client.secret(self.key, self.budget) {
+        match self.keeper.client.secret(self.key, self.budget) {
             Ok(Secret { meta, kind, data }) => {
-                let digest = |(key, value): (String, SecretBytes)| (key, self.inner.digest(value.expose()));
+                let digest = |(key, value): (String, SecretBytes)| (key, self.keeper.digest(value.expose()));
                 let digests = data.into_iter().map(digest).collect();
                 let (labels, annotations) =
                     self.held.take().map_or_else(Default::default, |held| (held.labels, held.annotations));
@@ -215,7 +221,7 @@ impl Reconciliation<'_> {
             }
             Err(error) if error.is_not_found() => {
                 self.held = None;
-                self.inner.secrets.forget(self.key);
+                self.keeper.secrets.forget(self.key);
                 Ok(Present::Nothing)
             }
             Err(error) => Err(SyncError::of_call(error)),
@@ -232,7 +238,7 @@ impl Reconciliation<'_> {
             owners: &owners,
             data: &desired.data,
         };
-        match self.inner.client.create_secret(&secret, self.budget) {
+        match self.keeper.client.create_secret(&secret, self.budget) {
             Ok(meta) => {
                 log::info!(secret:% = self.key; "secret was created");
                 self.writes += 1;
@@ -266,7 +272,7 @@ impl Reconciliation<'_> {
             owners: changes.owners.as_deref(),
             data: data.collect(),
         };
-        match self.inner.client.patch_secret(&patch, self.budget) {
+        match self.keeper.client.patch_secret(&patch, self.budget) {
             Ok(changed) => {
                 self.writes += 1;
                 if !changes.data.is_empty() {
@@ -287,7 +293,7 @@ impl Reconciliation<'_> {
 
     fn learn(&mut self, meta: SecretMeta) -> Present {
         self.calls += 1;
-        self.inner.secrets.learn(meta.clone());
+        self.keeper.secrets.learn(meta.clone());
         Present::Secret(Arc::new(meta))
     }
 
@@ -297,7 +303,7 @@ impl Reconciliation<'_> {
             annotations: desired.annotations.keys().cloned().collect(),
             ..held
         });
-        self.inner.units().settle(self.key, view.generation, held, desired.digests.clone());
+        self.keeper.units().settle(self.key, view.generation, held, desired.digests.clone());
     }
 }
 
@@ -328,5 +334,7 @@ fn at(meta: &SecretMeta) -> (String, String) {
 
 /// One for each thing that may have to be done in turn: look, create, lose a race or two, change, see that it is so.
 const ATTEMPTS: u32 = 6;
+/// A volume is not refreshed that often while it is read.
+const MOST_PINS: u32 = 3;
 /// No Secret holds more.
 const LARGEST_FILE_BYTES: usize = 1024 * 1024;

@@ -1,0 +1,333 @@
+//! The Secrets of one node, and the threads that keep them: what comes in, from volumes and from watches, becomes work
+//! in the queue, and the work is done one Secret at a time.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::kube::budget::Budget;
+use crate::kube::client::Client;
+use crate::kube::event::EventSink;
+use crate::kube::types::{MANAGED, MANAGED_LABEL, ObjectKey, Pod, SecretMeta};
+use crate::kube::watch::{Cache, News, Reflector, Selection, Standing};
+use crate::metrics::Metrics;
+
+use super::error::{Remedy, SyncError};
+use super::permission::{ASK_EVERY, Permission};
+use super::queue::{Done, Queue};
+use super::reconcile::{Progress, Waiting};
+use super::secret_object::{self, SecretObject};
+use super::units::{Source, Units};
+use super::{MirroredVolume, Pause, SyncSettings};
+
+/// All that is shared between those who publish, the workers and the watches.
+pub struct Keeper {
+    pub(super) settings: SyncSettings,
+    pub(super) client: Client,
+    pub(super) events: Arc<EventSink>,
+    pub(super) metrics: Arc<Metrics>,
+    pause: Pause,
+    pub(super) pods: Arc<Cache<Pod>>,
+    pub(super) secrets: Arc<Cache<SecretMeta>>,
+    units: Mutex<Units>,
+    permission: Mutex<Permission>,
+    pub(super) queue: Queue,
+    pub(super) hashing: RandomState,
+    /// Feeds the jitter of the queue.
+    seeds: AtomicU64,
+    follows_pods: Mutex<bool>,
+    follows_secrets: Mutex<bool>,
+    workers: [Mutex<bool>; WORKERS],
+    /// Set while the log has the warning that the permission is missing.
+    pub(super) is_denied: AtomicBool,
+    /// Set while the list of Secrets is refused.
+    is_list_denied: AtomicBool,
+    /// Targets of the volumes whose pods have been told of it.
+    pub(super) told: Mutex<HashSet<String>>,
+}
+
+impl Keeper {
+    pub(super) fn new(
+        settings: SyncSettings,
+        client: Client,
+        events: Arc<EventSink>,
+        metrics: Arc<Metrics>,
+        pause: Pause,
+    ) -> Arc<Keeper> {
+        Arc::new_cyclic(|inner: &Weak<Keeper>| {
+            let (pods, secrets) = (Weak::clone(inner), Weak::clone(inner));
+            Keeper {
+                settings,
+                client,
+                events,
+                metrics,
+                pause,
+                pods: Arc::new(Cache::of_all(move |news| {
+                    if let Some(inner) = pods.upgrade() {
+                        inner.pod_news(&news);
+                    }
+                })),
+                secrets: Arc::new(Cache::of_wanted(move |news| {
+                    if let Some(inner) = secrets.upgrade() {
+                        inner.secret_news(&news);
+                    }
+                })),
+                units: Mutex::default(),
+                permission: Mutex::default(),
+                queue: Queue::default(),
+                hashing: RandomState::new(),
+                seeds: AtomicU64::new(0),
+                follows_pods: Mutex::new(false),
+                follows_secrets: Mutex::new(false),
+                workers: Default::default(),
+                is_denied: AtomicBool::new(false),
+                is_list_denied: AtomicBool::new(false),
+                told: Mutex::default(),
+            }
+        })
+    }
+
+    /// Takes the volume in. Answers which of its Secrets are to be looked at.
+    pub(super) fn put(self: &Arc<Self>, volume: MirroredVolume) -> Vec<ObjectKey> {
+        let class = volume.class.key.clone();
+        let objects = self.objects(&volume);
+        let is_first = !objects.is_empty();
+        let source = Source {
+            target: volume.target,
+            pod: volume.pod,
+            class,
+            provider: volume.class.provider.clone(),
+            objects,
+            pod_status: volume.pod_status,
+            changed: volume.changed,
+        };
+        let moved = {
+            let mut units = self.units();
+            if !is_first && !units.has(source.target.as_str()) {
+                return Vec::new();
+            }
+            units.put(source, volume.content)
+        };
+        self.release(&moved.dropped);
+        for key in &moved.due {
+            self.secrets.want(key);
+        }
+        if !moved.due.is_empty() {
+            self.follow_pods();
+            self.follow_secrets();
+        }
+        moved.due
+    }
+
+    /// The Secrets that the class asks for; what is wrong with the others is told.
+    fn objects(&self, volume: &MirroredVolume) -> Vec<SecretObject> {
+        let mut objects: Vec<SecretObject> = Vec::new();
+        for parsed in secret_object::parse(&volume.class.secret_objects) {
+            let problem = match parsed {
+                Ok(object) if objects.iter().all(|other| other.name != object.name) => {
+                    objects.push(object);
+                    continue;
+                }
+                Ok(object) => (SyncError::NamedTwice, object.name),
+                Err(error) => (SyncError::Object(error), String::new()),
+            };
+            let (error, secret) = problem;
+            self.report_object(volume, &error, &secret);
+        }
+        objects
+    }
+
+    /// Lets a volume go.
+    pub(super) fn let_go(&self, target: &str) {
+        let dropped = self.units().remove(target);
+        self.release(&dropped);
+        lock(&self.told).remove(target);
+    }
+
+    fn release(&self, dropped: &[ObjectKey]) {
+        for key in dropped {
+            self.queue.forget(key);
+            self.secrets.unwant(key);
+        }
+    }
+
+    fn work(&self) -> ! {
+        loop {
+            let key = self.queue.next();
+            self.attend(&key, Waiting::Nobody, Budget::lasting(WORK_TIME));
+        }
+    }
+
+    /// Looks at one Secret that was taken from the queue, and gives it back.
+    pub(super) fn attend(&self, key: &ObjectKey, waiting: Waiting, budget: Budget) {
+        let looked = catch_unwind(AssertUnwindSafe(|| self.look_at(key, waiting, budget)));
+        let done = looked.unwrap_or_else(|_| {
+            log::error!(secret:% = key; "bringing a secret up to date has panicked");
+            Done::Failed
+        });
+        let seed = self.hashing.hash_one(self.seeds.fetch_add(1, Ordering::Relaxed));
+        self.queue.done(key, done, seed);
+    }
+
+    /// Brings one Secret up to date, and tells everybody concerned what came of it.
+    fn look_at(&self, key: &ObjectKey, waiting: Waiting, budget: Budget) -> Done {
+        let mut speaker = None;
+        let result = match self.may_ask(key) {
+            Err(done) => {
+                // Others have asked and were refused: that is true of this Secret as well.
+                let speaker = self.units().view(key).and_then(|view| view.sources.first().cloned());
+                self.report(key, &SyncError::Forbidden(None), speaker.as_deref());
+                return done;
+            }
+            Ok(()) => self.reconcile(key, waiting, budget, &mut speaker),
+        };
+        match result {
+            Ok(progress) => {
+                self.report_success(key);
+                match progress {
+                    Progress::Settled => Done::Settled,
+                    Progress::OwnersMissing => Done::Later(OWNERS_AFTER),
+                }
+            }
+            Err(error) => {
+                if matches!(error, SyncError::Forbidden(_)) {
+                    lock(&self.permission).refuse(&key.namespace, Instant::now());
+                }
+                self.report(key, &error, speaker.as_deref());
+                match error.remedy() {
+                    Remedy::Retry => Done::Failed,
+                    Remedy::Permission => Done::Later(ASK_EVERY),
+                    Remedy::Owner => Done::Later(LOOK_AGAIN_AFTER),
+                }
+            }
+        }
+    }
+
+    /// Whether the API server may be asked about that Secret, or what becomes of it instead.
+    fn may_ask(&self, key: &ObjectKey) -> Result<(), Done> {
+        if self.secrets.standing() == Standing::Forbidden {
+            // The list is tried again each minute; when it succeeds, everything is looked at.
+            return Err(Done::Settled);
+        }
+        lock(&self.permission).ask(&key.namespace, Instant::now()).map_err(Done::Later)
+    }
+
+    /// The API server did what it was asked to in that namespace.
+    pub(super) fn granted(&self, namespace: &str) {
+        if lock(&self.permission).grant(namespace) {
+            self.look_at_all(|source| source.pod.namespace == namespace);
+        }
+        self.no_longer_denied();
+    }
+
+    fn no_longer_denied(&self) {
+        self.metrics.sync_permitted(true);
+        if self.is_denied.swap(false, Ordering::SeqCst) {
+            log::info!("secrets may be written again");
+            lock(&self.told).clear();
+        }
+    }
+
+    fn look_at_all(&self, of: impl Fn(&Source) -> bool) {
+        let keys = self.units().keys(of);
+        for key in keys {
+            self.queue.add(&key, Duration::ZERO);
+        }
+    }
+
+    fn pod_news(&self, news: &News<'_, Pod>) {
+        if let News::Changed { before: Some(before), now: Some(now), .. } = news
+            && before.owners != now.owners
+        {
+            self.look_at_all(|source| source.pod.uid == now.uid);
+        }
+    }
+
+    fn secret_news(&self, news: &News<'_, SecretMeta>) {
+        match news {
+            // A Secret often goes together with the pods that need it: their end is given time to arrive.
+            News::Changed { key, now: None, .. } => self.queue.add(key, RECREATE_AFTER),
+            News::Changed { key, now: Some(now), .. } => {
+                if !self.units().knows(key, &now.uid, &now.resource_version) {
+                    self.queue.add(key, SETTLE_AFTER);
+                }
+            }
+            News::Standing(Standing::Current) => {
+                if self.is_list_denied.swap(false, Ordering::SeqCst) {
+                    self.no_longer_denied();
+                }
+                self.look_at_all(|_| true);
+            }
+            News::Standing(Standing::Forbidden) => {
+                self.is_list_denied.store(true, Ordering::SeqCst);
+                let keys = self.units().keys(|_| true);
+                // For the warning and the events; nothing is asked of the API server.
+                keys.iter().for_each(|key| self.queue.add(key, Duration::ZERO));
+            }
+            News::Standing(Standing::Unknown | Standing::Behind) => {}
+        }
+    }
+
+    pub(super) fn follow_pods(&self) {
+        let selection =
+            Selection { fields: format!("spec.nodeName={}", self.settings.node), ..Selection::default() };
+        start_once(&self.follows_pods, "watch-pods", || {
+            let pause = Arc::clone(&self.pause);
+            let wait = move |time| pause(time);
+            Reflector::start("watch-pods", self.client.clone(), selection, Arc::clone(&self.pods), wait)
+        });
+    }
+
+    fn follow_secrets(self: &Arc<Self>) {
+        let selection = Selection { labels: format!("{MANAGED_LABEL}={MANAGED}"), ..Selection::default() };
+        start_once(&self.follows_secrets, "watch-secrets", || {
+            let pause = Arc::clone(&self.pause);
+            let wait = move |time| pause(time);
+            Reflector::start("watch-secrets", self.client.clone(), selection, Arc::clone(&self.secrets), wait)
+        });
+        for (number, is_started) in self.workers.iter().enumerate() {
+            let name = format!("sync-{number}");
+            start_once(is_started, &name, || {
+                let inner = Arc::clone(self);
+                thread::Builder::new().name(name.clone()).spawn(move || inner.work()).map(drop)
+            });
+        }
+    }
+
+    pub(super) fn units(&self) -> MutexGuard<'_, Units> {
+        lock(&self.units)
+    }
+}
+
+/// Starts a thread unless it has been started; a start that fails is tried again the next time.
+fn start_once(is_started: &Mutex<bool>, name: &str, start: impl FnOnce() -> std::io::Result<()>) {
+    let mut is_started = lock(is_started);
+    if *is_started {
+        return;
+    }
+    match start() {
+        Ok(()) => *is_started = true,
+        Err(error) => log::error!(thread = name, error:% = error; "could not start a thread"),
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // No code that can panic runs between two changes of what these locks guard.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Workers: enough that one slow answer does not hold up every Secret of the node.
+const WORKERS: usize = 2;
+/// The longest that one Secret keeps a worker.
+const WORK_TIME: Duration = Duration::from_secs(30);
+/// Pods of one class often start together: their owners are then added in one request.
+const OWNERS_AFTER: Duration = Duration::from_millis(250);
+/// Changes by others come in groups as well.
+const SETTLE_AFTER: Duration = Duration::from_millis(100);
+const RECREATE_AFTER: Duration = Duration::from_secs(1);
+/// What only people can change is looked at again as often as the upstream driver does.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(300);
