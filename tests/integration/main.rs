@@ -34,5 +34,6 @@ mod refresh;
 mod refresh_failure;
 mod restart;
 mod secrecy;
+mod secret_sync;
 mod shutdown;
 mod unpublish;

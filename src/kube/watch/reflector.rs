@@ -85,8 +85,7 @@ impl<T: Watched> Reflector<T> {
         if token.is_none() {
             self.cache.begin_list();
         }
-        let mut query = self.selection.query();
-        query.push_str(&format!("&limit={limit}"));
+        let mut query = format!("limit={limit}{}", self.selection.query());
         if let Some(token) = token {
             query.push_str(&format!("&continue={}", escaped(token)));
         }
@@ -104,12 +103,12 @@ impl<T: Watched> Reflector<T> {
 
     /// A stream from its beginning to its end, which always is one.
     fn watch(&self, cycle: &mut Cycle, version: &str) -> Result<(), Ended> {
-        let mut query = self.selection.query();
-        query.push_str(&format!(
-            "&watch=true&allowWatchBookmarks=true&resourceVersion={}&timeoutSeconds={}",
+        let query = format!(
+            "watch=true&allowWatchBookmarks=true&resourceVersion={}&timeoutSeconds={}{}",
             escaped(version),
-            self.lifetime.as_secs()
-        ));
+            self.lifetime.as_secs(),
+            self.selection.query()
+        );
         let outgoing = outgoing::<T>(Verb::Watch, &query);
         let lifetime = self.lifetime + STREAM_GRACE;
         let mut stream = self.client.open(&outgoing, lifetime, Budget::lasting(LIST_TIME)).map_err(failed)?;
@@ -180,8 +179,13 @@ fn outgoing<T: Watched>(verb: Verb, query: &str) -> Outgoing {
 }
 
 impl Selection {
+    /// As the end of a query.
     fn query(&self) -> String {
-        format!("labelSelector={}&fieldSelector={}", escaped(&self.labels), escaped(&self.fields))
+        let part = |name: &str, value: &str| match value {
+            "" => String::new(),
+            value => format!("&{name}={}", escaped(value)),
+        };
+        part("labelSelector", &self.labels) + &part("fieldSelector", &self.fields)
     }
 }
 
