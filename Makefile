@@ -14,12 +14,13 @@ sandbox := --config 'target."cfg(unix)".runner = ["$(CURDIR)/tests/sandbox.sh"]'
 cargo_deny_version := 0.20.2
 cargo_deny := $(cache)/cargo-deny-$(cargo_deny_version)/bin/cargo-deny
 go_bin := $(cache)/go
-scripts := .ci/run scripts/*.sh tests/sandbox.sh tests/sanity/*.sh
+scripts := .ci/run scripts/*.sh tests/sandbox.sh tests/sanity/*.sh tests/e2e/cluster/*.sh
 
-# Given to the shell through the environment, so that any path can be typed.
+# Given to the shell through the environment, so that any path and any text can be typed.
 export DEMO_DIR := $(value DIR)
+export E2E_CASE := $(value CASE)
 
-.PHONY: help build test demo sanity lint bench proto proto-check fmt clean
+.PHONY: help build test demo sanity e2e lint bench proto proto-check fmt clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -45,6 +46,12 @@ sanity: ## run csi-sanity, the conformance suite, against the driver (needs Go)
 	cargo build $(cargo_flags) --bins --example sanity
 	@cargo run --quiet $(cargo_flags) $(sandbox) --example sanity -- \
 		'$(go_bin)/csi-sanity' '$(go_bin)/sanity-controller'
+
+e2e: ## run the driver against a real API server (needs Go); with CASE=text, the cases that contain it
+	@scripts/ensure-tools.sh build mount kill go
+	@tests/e2e/cluster/build.sh '$(go_bin)/cluster'
+	@cargo build $(cargo_flags) --bins --example e2e
+	@cargo run --quiet $(cargo_flags) $(sandbox) --example e2e -- '$(go_bin)/cluster' "$$E2E_CASE"
 
 lint: $(cargo_deny) ## check format, lints, documentation, generated code, licences and scripts
 	@scripts/ensure-tools.sh build lint

@@ -3,7 +3,8 @@
 #
 #   build   Rust, a C++ compiler and cmake, for the C++ core of gRPC
 #   mount   the right to mount, in a namespace of its own
-#   go      Go, for the conformance suite
+#   kill    setpriv, so that what a test has started ends with it
+#   go      Go, for the conformance suite and for the control plane of the end-to-end tests
 #   lint    rustfmt and clippy; shellcheck where it can be had
 #
 # Says nothing when all is there. Otherwise it installs what it can, which is Debian packages when run as root, and
@@ -90,7 +91,9 @@ need_mount() {
 }
 
 need_go() {
-    minimum=$(sed -n 's/^go \(.*\)$/\1/p' "$here/../tests/sanity/go.mod")
+    modules="$here/../tests/sanity $here/../tests/e2e/cluster"
+    # shellcheck disable=SC2086 # a list of directories
+    minimum=$(for module in $modules; do sed -n 's/^go \(.*\)$/\1/p' "$module/go.mod"; done | sort -V | tail -n 1)
     how='install it from its own site'
     if ! has go && can_install; then
         # Since 1.21 Go fetches the version that a module asks for.
@@ -100,11 +103,11 @@ need_go() {
             install golang-go || true
         fi
     fi
-    has go || fail "Go $minimum or newer, for the conformance suite; $how"
-    found=$(cd "$here/../tests/sanity" && go env GOVERSION 2>/dev/null) || found=
+    has go || fail "Go $minimum or newer; $how"
+    found=$(cd "$here/../tests/e2e/cluster" && go env GOVERSION 2>/dev/null) || found=
     found=${found#go}
     if older_than "${found:-0}" "$minimum"; then
-        fail "Go $minimum or newer, for the conformance suite, this is $(go version | cut -d ' ' -f 3); $how"
+        fail "Go $minimum or newer, this is $(go version | cut -d ' ' -f 3); $how"
     fi
 }
 
@@ -125,6 +128,7 @@ for what in "$@"; do
         need c++=g++ cmake=cmake make=make
         ;;
     mount) need_mount ;;
+    kill) need setpriv=util-linux ;;
     go) need_go ;;
     lint) need_lint ;;
     *)

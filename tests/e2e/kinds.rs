@@ -1,0 +1,49 @@
+//! Where the API server keeps objects of each kind.
+
+use serde_json::Value;
+
+/// Path of an object, by what it says of itself.
+pub fn path_of(object: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let (version, kind) = (text(&object["apiVersion"]), text(&object["kind"]));
+    let (namespace, name) = (text(&object["metadata"]["namespace"]), text(&object["metadata"]["name"]));
+    let plural = PLURALS.iter().find(|(of, _)| *of == kind).map(|(_, plural)| *plural);
+    let plural = plural.unwrap_or_else(|| panic!("nobody knows the plural of {kind}"));
+    let root = if version.contains('/') { "apis" } else { "api" };
+    match namespace.as_str() {
+        "" => format!("/{root}/{version}/{plural}/{name}"),
+        namespace => format!("/{root}/{version}/namespaces/{namespace}/{plural}/{name}"),
+    }
+}
+
+/// Path of something in a namespace of the core group.
+pub fn core(namespace: &str, plural: &str, name: &str) -> String {
+    format!("/api/v1/namespaces/{namespace}/{plural}/{name}")
+}
+
+/// Path of a Deployment.
+pub fn deployment(namespace: &str, name: &str) -> String {
+    format!("/apis/apps/v1/namespaces/{namespace}/deployments/{name}")
+}
+
+/// Path of the pod statuses of a namespace.
+pub fn pod_statuses(namespace: &str) -> String {
+    format!("/apis/secrets-store.csi.x-k8s.io/v1/namespaces/{namespace}/secretproviderclasspodstatuses")
+}
+
+const PLURALS: [(&str, &str); 14] = [
+    ("CSIDriver", "csidrivers"),
+    ("ClusterRole", "clusterroles"),
+    ("ClusterRoleBinding", "clusterrolebindings"),
+    ("CustomResourceDefinition", "customresourcedefinitions"),
+    ("Deployment", "deployments"),
+    ("FlowSchema", "flowschemas"),
+    ("Namespace", "namespaces"),
+    ("Node", "nodes"),
+    ("Pod", "pods"),
+    ("PriorityLevelConfiguration", "prioritylevelconfigurations"),
+    ("Secret", "secrets"),
+    ("SecretProviderClass", "secretproviderclasses"),
+    ("SecretProviderClassPodStatus", "secretproviderclasspodstatuses"),
+    ("ServiceAccount", "serviceaccounts"),
+];

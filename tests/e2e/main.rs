@@ -1,0 +1,98 @@
+//! `e2e PROGRAMS [TEXT]`: the driver against a real etcd, kube-apiserver and kube-controller-manager, which are in the
+//! directory PROGRAMS. With a text, only the cases whose group or sentence contains it.
+//!
+//! What is ours is as it ships: the driver's program, the manifests of deploy/, the driver's service account and its
+//! roles. Kubelet's part is played here, for pods that really exist in the API; no container is ever run. `make e2e`
+//! builds what is needed and runs this in a mount namespace of its own.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on should stop there"
+)]
+
+mod access;
+mod admin;
+mod base64;
+mod cases;
+mod control_plane;
+mod kinds;
+mod kubelet;
+mod manifest;
+mod node;
+mod patience;
+mod runner;
+mod stage;
+#[path = "../support/mod.rs"]
+mod support;
+mod token;
+mod web;
+mod workloads;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use runner::Runner;
+use stage::Stage;
+use support::shell;
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let [programs, text @ ..] = &arguments[..] else {
+        eprintln!("usage: e2e PROGRAMS [TEXT]; `make e2e` knows where they are");
+        return ExitCode::from(USAGE);
+    };
+    let text = text.first().and_then(|text| text.to_str()).unwrap_or_default();
+    let logs =
+        tempfile::Builder::new().prefix("secrets-store-e2e-").tempdir().expect("a temporary directory");
+    // In memory, and gone with the namespace.
+    let state = logs.path().join("state");
+    std::fs::create_dir(&state).expect("an empty directory takes another");
+    shell::mount_tmpfs(&state, "mode=0755,size=2g");
+    let mut runner = Runner::start();
+    let is_good = run(&mut runner, programs.as_ref(), text, &state, logs.path());
+    shell::unmount(&state);
+    if is_good {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("the logs of all programs are kept in {}", logs.keep().display());
+    ExitCode::FAILURE
+}
+
+fn run(runner: &mut Runner, programs: &Path, text: &str, state: &Path, logs: &Path) -> bool {
+    runner.say("starting etcd, kube-apiserver, kube-controller-manager, the driver and its provider");
+    let mut stage = match runner.attempt(|| Stage::set(programs, state, logs)) {
+        Ok(stage) => stage,
+        Err(why) => {
+            eprintln!("the stage could not be set: {why}");
+            return false;
+        }
+    };
+    runner.say("everything runs");
+    let mut is_usable = true;
+    for (group, cases) in cases::GROUPS {
+        let chosen = || cases.iter().filter(|case| group.contains(text) || case.sentence.contains(text));
+        if chosen().next().is_some() && is_usable {
+            runner.heading(group);
+        }
+        for case in chosen() {
+            is_usable = is_usable && runner.play(case, &mut stage);
+        }
+    }
+    runner.heading("What the driver asked of the API server");
+    let report = access::compare(&stage.control_plane.api_server.audit_log);
+    print!("{}", report.table);
+    runner.check("every request of the driver is in the shipped roles", &report.not_permitted);
+    if text.is_empty() {
+        runner.check("everything in the driver's roles is needed", &report.unused);
+    }
+    stage.save_logs(logs);
+    runner.finish()
+}
+
+/// EX_USAGE of sysexits.
+const USAGE: u8 = 64;

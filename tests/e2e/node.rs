@@ -1,0 +1,130 @@
+//! The node: the driver and the reference provider, each the real program in a process of its own.
+
+use std::path::{Path, PathBuf};
+
+use secrets_store_csi_driver::rpc::Environment;
+
+use crate::control_plane::ENDS_WITH_PARENT;
+use crate::support::driver::{DriverProcess, program};
+use crate::support::kubelet::Kubelet;
+use crate::web::Web;
+use crate::workloads::{NODE, PROVIDER};
+
+/// The node's processes and directories.
+pub struct Node {
+    driver: Option<DriverProcess>,
+    provider: DriverProcess,
+    directory: PathBuf,
+    flags: Vec<String>,
+    web: Web,
+    /// What drivers before this one have logged.
+    past_log: String,
+}
+
+impl Node {
+    /// A node in `directory` whose provider runs and whose driver will run with further flags.
+    pub fn start(directory: &Path, flags: Vec<String>) -> Node {
+        for name in ["pods", "providers"] {
+            std::fs::create_dir_all(directory.join(name)).expect("a directory takes another");
+        }
+        let socket = directory.join(format!("providers/{PROVIDER}.sock"));
+        let arguments =
+            vec![format!("--endpoint=unix://{}", socket.display()), "--control-addr=127.0.0.1:0".to_owned()];
+        let provider = spawn(PROVIDER, arguments);
+        provider.wait_for_log("serving secrets for tests");
+        let (directory, web) = (directory.to_owned(), Web::plain());
+        Node { driver: None, provider, directory, flags, web, past_log: String::new() }
+    }
+
+    /// A client of the driver's socket, whichever driver listens there.
+    pub fn kubelet(&self, environment: &Environment) -> Kubelet {
+        Kubelet::new(environment, &self.directory.join("csi/csi.sock"))
+    }
+
+    /// Kubelet's directory of pods.
+    pub fn pods_directory(&self) -> PathBuf {
+        self.directory.join("pods")
+    }
+
+    /// Starts the driver, or starts it again after a stop as kubelet does it.
+    pub fn start_driver(&mut self) {
+        self.stop_driver();
+        let path = |name: &str| self.directory.join(name).display().to_string();
+        let mut arguments = vec![
+            format!("--endpoint=unix://{}", path("csi/csi.sock")),
+            format!("--nodeid={NODE}"),
+            format!("--provider-volume={}", path("providers")),
+            "--additional-provider-volume-paths=".to_owned(),
+            "--metrics-addr=127.0.0.1:0".to_owned(),
+            format!("--kubelet-pods-dir={}", path("pods")),
+            "--enable-secret-rotation=true".to_owned(),
+            "--rotation-poll-interval=1s".to_owned(),
+            "-v=5".to_owned(),
+        ];
+        arguments.extend(self.flags.iter().cloned());
+        let driver = self.driver.insert(spawn("secrets-store-csi-driver", arguments));
+        driver.wait_for_log("ready");
+    }
+
+    /// Stops the driver, if it runs; it has to end cleanly.
+    pub fn stop_driver(&mut self) {
+        if let Some(driver) = self.driver.take() {
+            let log = driver.terminate();
+            self.past_log.push_str(&log);
+        }
+    }
+
+    /// The log of all drivers so far.
+    pub fn driver_log(&self) -> String {
+        let running = self.driver.as_ref().map(DriverProcess::log).unwrap_or_default();
+        format!("{}{running}", self.past_log)
+    }
+
+    /// The log of the provider.
+    pub fn provider_log(&self) -> String {
+        self.provider.log()
+    }
+
+    /// Turns a switch of the provider.
+    pub fn tell_provider(&self, switch: &str) -> String {
+        let address = address(&self.provider, "serving switches");
+        self.web.page(&format!("http://{address}{switch}"))
+    }
+
+    /// The driver's metrics, as Prometheus scrapes them.
+    pub fn metrics(&self) -> String {
+        let driver = self.driver.as_ref().expect("the driver runs");
+        let address = address(driver, "serving metrics and health");
+        self.web.page(&format!("http://{address}/metrics"))
+    }
+
+    /// The sum of the series that begin with the name and contain the text.
+    pub fn metric(&self, name: &str, containing: &str) -> f64 {
+        let page = self.metrics();
+        let lines = page.lines().filter(|line| {
+            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
+                && line.contains(containing)
+        });
+        lines
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .fold(0.0, |sum, value| sum + value)
+    }
+}
+
+/// A program of this package that ends with this one.
+fn spawn(name: &str, arguments: Vec<String>) -> DriverProcess {
+    let [launcher, options @ ..] = ENDS_WITH_PARENT;
+    let mut all: Vec<String> = options.map(str::to_owned).into();
+    all.push(program(name).display().to_string());
+    all.extend(arguments);
+    DriverProcess::spawn(Path::new(launcher), &all)
+}
+
+/// The address that the process says it listens on.
+fn address(process: &DriverProcess, saying: &str) -> String {
+    process.wait_for_log(saying);
+    let log = process.log();
+    let line = log.lines().find(|line| line.contains(saying)).unwrap_or_default();
+    let address = line.split_once("address=\"").and_then(|(_, rest)| rest.split('"').next());
+    address.expect("the log names the address").to_owned()
+}
