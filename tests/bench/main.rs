@@ -112,10 +112,11 @@ const MEMORY: &str = "/dev/shm";
 type Scene = fn(&mut Stage, &mut Report);
 
 /// In the order in which they are played.
-const SCENES: [(&str, Scene); 5] = [
+const SCENES: [(&str, Scene); 6] = [
     ("starts", Stage::starts),
     ("live", Stage::one_after_another),
     ("one", Stage::one_caller),
     ("many", Stage::many_callers),
     ("burst", Stage::burst),
+    ("secrets", Stage::secrets),
 ];

@@ -8,7 +8,9 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use secrets_store_csi_driver::rpc::Environment;
+use serde_json::json;
 
+use crate::support::PATIENCE;
 use crate::support::api_server::{ApiServer, Settings};
 use crate::support::objects;
 use crate::support::provider::{ScriptedProvider, answer};
@@ -87,25 +89,78 @@ fn play_api_server(directory: &Path, tls: bool) {
     server.put(objects::class("default", CLASS, PROVIDER, objects::objects(&[FILES[0], FILES[1]])));
     println!("{}", server.url());
     for question in std::io::stdin().lines().map_while(Result::ok) {
-        match question.as_str() {
-            "count" => println!("{}", server.requests().len()),
-            "forget" => {
-                server.forget_requests();
-                println!("forgotten");
-            }
-            other => panic!("the API server double is not asked {other:?}"),
-        }
+        println!("{}", answer_about(&server, &question));
     }
+}
+
+fn answer_about(server: &ApiServer, question: &str) -> String {
+    let count = |verbs: &[&str], path: &str| {
+        let counts = verbs.iter().map(|verb| server.count(verb, path));
+        counts.sum::<usize>().to_string()
+    };
+    let words: Vec<&str> = question.split(' ').collect();
+    match words.as_slice() {
+        ["count"] => server.requests().len().to_string(),
+        ["forget"] => {
+            server.forget_requests();
+            "forgotten".to_owned()
+        }
+        ["mirror", count] => {
+            let count = count.parse().expect("a count is a number");
+            let uids: Vec<String> = (0..count).map(|number| put_mirrored(server, number)).collect();
+            uids.join(" ")
+        }
+        ["secrets", "there"] => server.list("/api/v1/secrets").len().to_string(),
+        ["secret", "writes"] => count(WRITES, SECRETS),
+        ["secret", "reads"] => count(READS, SECRETS),
+        ["writes"] => count(WRITES, ""),
+        ["reads"] => count(READS, ""),
+        ["wait", "for", number, "patches"] => {
+            let number = number.parse().expect("a count is a number");
+            let has_come = server.wait(PATIENCE, |server| server.count("patch", SECRETS) >= number);
+            assert!(has_come, "the Secrets are not patched");
+            "patched".to_owned()
+        }
+        other => panic!("the API server double is not asked {other:?}"),
+    }
+}
+
+/// Puts a class that asks for a Secret, and a pod that uses it. Answers the pod's uid.
+fn put_mirrored(server: &ApiServer, number: usize) -> String {
+    let name = mirrored(number);
+    let mut class = objects::class("default", &name, PROVIDER, objects::objects(&[FILES[0], FILES[1]]));
+    class["spec"]["secretObjects"] = json!([{
+        "secretName": name, "type": "Opaque",
+        "data": FILES.map(|file| json!({"objectName": file, "key": file})),
+    }]);
+    server.put(class);
+    let volume = json!({"name": "secrets", "csi": {
+        "driver": "secrets-store.csi.k8s.io", "volumeAttributes": {"secretProviderClass": name}}});
+    let pod = server.put(json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": "default", "name": name},
+        "spec": {"nodeName": "node-1", "volumes": [volume]}, "status": {"phase": "Running"},
+    }));
+    pod["metadata"]["uid"].as_str().expect("a stored pod has a uid").to_owned()
+}
+
+/// Name of a pod with a Secret of its own, of its class and of the Secret.
+pub fn mirrored(number: usize) -> String {
+    format!("mirrored-{number}")
 }
 
 fn play_provider(directory: &Path) {
     let environment = Environment::start();
-    let contents = [b'x'; FILE_BYTES];
-    let _provider = ScriptedProvider::start(&environment, directory, PROVIDER, move |_| {
-        Ok(answer("v1", &[(FILES[0], 0o644, &contents), (FILES[1], 0o400, &contents)]))
-    });
+    let script = |version: &'static str, content: u8| {
+        let contents = [content; FILE_BYTES];
+        move |_| Ok(answer(version, &[(FILES[0], 0o644, &contents), (FILES[1], 0o400, &contents)]))
+    };
+    let provider = ScriptedProvider::start(&environment, directory, PROVIDER, script("v1", b'x'));
     println!("ready");
-    for _ in std::io::stdin().lines().map_while(Result::ok) {}
+    for question in std::io::stdin().lines().map_while(Result::ok) {
+        assert_eq!(question, "rotate", "the provider is asked nothing else");
+        provider.script(script("v2", b'y'));
+        println!("rotated");
+    }
 }
 
 /// Starts this program as one of the parts: the flag, the part's name, a directory.
@@ -125,6 +180,11 @@ pub const CA_FILE: &str = "ca.pem";
 /// Where it leaves the token that it takes.
 pub const TOKEN_FILE: &str = "token";
 const FILE_BYTES: usize = 1024;
+/// Part of the path of a Secret, and of nothing else.
+const SECRETS: &str = "/default/secrets";
+const WRITES: &[&str] = &["create", "update", "patch", "delete"];
+/// Watches are not counted: they are what makes reads unnecessary.
+const READS: &[&str] = &["get", "list"];
 /// As long as a service account's.
 const TOKEN: &str = concat!(
     "bench.0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.",

@@ -1,5 +1,7 @@
 //! The scenes of the benchmark, in the order in which they are played.
 
+mod secrets;
+
 use std::fs::File;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
