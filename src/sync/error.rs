@@ -33,6 +33,8 @@ pub enum SyncError {
     Content(SysError),
     /// The class's entry is wrong.
     Object(SecretObjectError),
+    /// What should own the Secret does not exist, so that it would be collected at once.
+    NoOwner,
     /// Two entries of the class name one Secret.
     NamedTwice,
 }
@@ -62,9 +64,11 @@ impl SyncError {
     pub fn remedy(&self) -> Remedy {
         match self {
             SyncError::Forbidden(_) => Remedy::Permission,
-            SyncError::Api(_) | SyncError::Contended | SyncError::Volume(_) | SyncError::Content(_) => {
-                Remedy::Retry
-            }
+            SyncError::Api(_)
+            | SyncError::Contended
+            | SyncError::NoOwner
+            | SyncError::Volume(_)
+            | SyncError::Content(_) => Remedy::Retry,
             SyncError::Data(DataError::Read { source, .. }) if source.is_replaced() => Remedy::Retry,
             SyncError::Rejected(_)
             | SyncError::Refused(_)
@@ -81,6 +85,7 @@ impl SyncError {
             SyncError::Api(_) => "APIServerError",
             SyncError::Rejected(_) => "SecretRejected",
             SyncError::Contended => "Conflict",
+            SyncError::NoOwner => "NoOwner",
             SyncError::Refused(Refusal::NotManaged) => "SecretNotManaged",
             SyncError::Refused(Refusal::OtherType { .. }) => "SecretOfOtherType",
             SyncError::Data(_) => "SecretDataError",
@@ -110,6 +115,9 @@ impl fmt::Display for SyncError {
             SyncError::Forbidden(_) => f.write_str(MISSING_ROLE),
             SyncError::Api(error) | SyncError::Rejected(error) => error.fmt(f),
             SyncError::Contended => f.write_str("somebody else changes it all the time"),
+            SyncError::NoOwner => {
+                f.write_str("the pod status that should own it was deleted; the next refresh writes it again")
+            }
             SyncError::Refused(Refusal::NotManaged) => f.write_str(
                 "it exists and is not managed by this driver; label it secrets-store.csi.k8s.io/managed=true to \
                  hand it over, or give another secretName",

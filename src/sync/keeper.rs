@@ -249,8 +249,10 @@ impl Keeper {
 
     fn secret_news(&self, news: &News<'_, SecretMeta>) {
         match news {
-            // A Secret often goes together with the pods that need it: their end is given time to arrive.
-            News::Changed { key, now: None, .. } => self.queue.add(key, RECREATE_AFTER),
+            News::Changed { key, now: None, .. } => {
+                let pause = self.units().pause_before_recreation(key);
+                self.queue.add(key, pause);
+            }
             News::Changed { key, now: Some(now), .. } => {
                 if !self.units().knows(key, &now.uid, &now.resource_version) {
                     self.queue.add(key, SETTLE_AFTER);
@@ -328,6 +330,5 @@ const WORK_TIME: Duration = Duration::from_secs(30);
 const OWNERS_AFTER: Duration = Duration::from_millis(250);
 /// Changes by others come in groups as well.
 const SETTLE_AFTER: Duration = Duration::from_millis(100);
-const RECREATE_AFTER: Duration = Duration::from_secs(1);
 /// What only people can change is looked at again as often as the upstream driver does.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(300);

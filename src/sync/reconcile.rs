@@ -8,6 +8,7 @@ use std::time::Instant;
 use crate::kube::budget::Budget;
 use crate::kube::types::{
     MANAGED, MANAGED_LABEL, NewSecret, ObjectKey, OwnerReference, Pod, Secret, SecretMeta, SecretPatch,
+    SecretProviderClassPodStatus,
 };
 use crate::secret::SecretBytes;
 use crate::timestamp;
@@ -42,6 +43,7 @@ pub enum Progress {
 struct Reconciliation<'a> {
     keeper: &'a Keeper,
     key: &'a ObjectKey,
+    waiting: Waiting,
     budget: Budget,
     held: Option<Held>,
     /// Requests that the API server did as asked, and those among them that changed something.
@@ -91,13 +93,9 @@ impl Keeper {
             return Ok(Progress::Settled);
         };
         let provider = speaker.as_ref().map_or("", |source| source.provider.as_str());
-        Reconciliation { keeper: self, key, budget, held: view.held.clone(), calls: 0, writes: 0 }.run(
-            &view,
-            &desired,
-            &wanted_owners,
-            waiting,
-            provider,
-        )
+        let held = view.held.clone();
+        let reconciliation = Reconciliation { keeper: self, key, waiting, budget, held, calls: 0, writes: 0 };
+        reconciliation.run(&view, &desired, &wanted_owners, provider)
     }
 
     /// Who shall own the Secrets of that volume's pod: those who own the pod, or else its pod status. None when the
@@ -161,11 +159,10 @@ impl Reconciliation<'_> {
         view: &View,
         desired: &Desired,
         wanted_owners: &[OwnerReference],
-        waiting: Waiting,
         provider: &str,
     ) -> Result<Progress, SyncError> {
         let begun = Instant::now();
-        let known = match waiting {
+        let known = match self.waiting {
             // What the watch has not confirmed is no promise to a pod.
             Waiting::Pod => self.keeper.secrets.get_current(self.key),
             Waiting::Nobody => self.keeper.secrets.get(self.key),
@@ -183,7 +180,7 @@ impl Reconciliation<'_> {
             let is_newer = is_newer(view, desired, &meta);
             let progress = match plan(&meta, self.held.as_ref(), desired, wanted_owners, is_newer) {
                 Plan::Nothing => Progress::Settled,
-                Plan::Change(changes) if waiting == Waiting::Pod && changes.is_owners_only() => {
+                Plan::Change(changes) if self.waiting == Waiting::Pod && changes.is_owners_only() => {
                     Progress::OwnersMissing
                 }
                 Plan::Change(changes) => {
@@ -230,6 +227,7 @@ impl Reconciliation<'_> {
 
     fn create(&mut self, desired: &Desired, wanted_owners: &[OwnerReference]) -> Result<Present, SyncError> {
         let owners = owners::merged(&[], wanted_owners).unwrap_or_default();
+        self.check_pod_statuses(&owners)?;
         let secret = NewSecret {
             key: self.key,
             kind: &desired.kind,
@@ -242,6 +240,7 @@ impl Reconciliation<'_> {
             Ok(meta) => {
                 log::info!(secret:% = self.key; "secret was created");
                 self.writes += 1;
+                self.keeper.units().note_created(self.key, Instant::now());
                 self.held = Some(held(&meta, desired));
                 Ok(self.learn(meta))
             }
@@ -249,6 +248,25 @@ impl Reconciliation<'_> {
             Err(error) if error.is_already_exists() => self.read(),
             Err(error) => Err(SyncError::of_call(error)),
         }
+    }
+
+    /// A Secret whose owner does not exist is collected at once, again and again. For a pod status that can be: people
+    /// delete it, and it comes back with another uid only when its volume is refreshed. Where a pod waits, it has just
+    /// been written.
+    fn check_pod_statuses(&self, owners: &[OwnerReference]) -> Result<(), SyncError> {
+        let is_status = |owner: &OwnerReference| owner.kind == SecretProviderClassPodStatus::KIND;
+        if self.waiting == Waiting::Pod || !owners.iter().all(is_status) {
+            return Ok(());
+        }
+        for owner in owners {
+            match self.keeper.client.pod_status(&self.key.namespace, &owner.name, self.budget) {
+                Ok(found) if found.metadata.uid == owner.uid => return Ok(()),
+                Ok(_of_later) => {}
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(SyncError::Api(error)),
+            }
+        }
+        Err(SyncError::NoOwner)
     }
 
     fn change<'a>(

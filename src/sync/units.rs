@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::kube::event::PodRef;
 use crate::kube::types::{ObjectKey, OwnerReference};
@@ -64,6 +64,8 @@ struct Unit {
     /// What its sources held when it was last looked at.
     seen: BTreeMap<String, u64>,
     is_failing: bool,
+    /// When it was last created, and how often without a long time in between.
+    created: Option<(Instant, u32)>,
 }
 
 /// Whether this node has something newer for a Secret than the Secret itself.
@@ -192,6 +194,22 @@ impl Units {
             .is_some_and(|unit| std::mem::replace(&mut unit.is_failing, is_failing) != is_failing)
     }
 
+    /// The Secret was created.
+    pub fn note_created(&mut self, key: &ObjectKey, now: Instant) {
+        if let Some(unit) = self.units.get_mut(key) {
+            let times =
+                unit.created.filter(|(last, _)| now.duration_since(*last) < QUARREL).map_or(0, |last| last.1);
+            unit.created = Some((now, times.saturating_add(1)));
+        }
+    }
+
+    /// How long to wait before a Secret that has gone is created again. Somebody who deletes it time and again is not
+    /// quarrelled with.
+    pub fn pause_before_recreation(&self, key: &ObjectKey) -> Duration {
+        let times = self.units.get(key).and_then(|unit| unit.created).map_or(0, |(_, times)| times);
+        RECREATE_AFTER.saturating_mul(1 << times.saturating_sub(1).min(16)).min(QUARREL / 2)
+    }
+
     /// The keys of all units that `is_it` picks by its volumes.
     pub fn keys(&self, is_it: impl Fn(&Source) -> bool) -> Vec<ObjectKey> {
         let picks =
@@ -246,10 +264,13 @@ impl News {
     }
 }
 
+/// A Secret often goes together with the pods that need it: their end is given time to arrive.
+const RECREATE_AFTER: Duration = Duration::from_secs(1);
+/// Creations with less than this in between are counted.
+const QUARREL: Duration = Duration::from_secs(600);
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::super::secret_object::DataItem;
     use super::*;
 
@@ -352,6 +373,22 @@ mod tests {
         assert_eq!(news(&units, "db"), News::Newer);
         settle(&mut units, "db");
         assert_eq!(news(&units, "db"), News::Nothing);
+    }
+
+    #[test]
+    fn a_secret_that_somebody_deletes_time_and_again_comes_back_ever_later() {
+        let (mut units, start) = (Units::default(), Instant::now());
+        units.put(source("web", &["db"], 5), Content::New);
+        let pauses: Vec<_> = (0..20)
+            .map(|turn| {
+                units.note_created(&key("db"), start + Duration::from_secs(turn));
+                units.pause_before_recreation(&key("db"))
+            })
+            .collect();
+        assert_eq!(pauses[..3], [RECREATE_AFTER, RECREATE_AFTER * 2, RECREATE_AFTER * 4]);
+        assert_eq!(pauses[19], QUARREL / 2);
+        units.note_created(&key("db"), start + QUARREL * 2);
+        assert_eq!(units.pause_before_recreation(&key("db")), RECREATE_AFTER);
     }
 
     #[test]
