@@ -16,6 +16,7 @@
 mod support;
 
 mod absent_provider;
+mod api_parity;
 mod arguments;
 mod cli;
 mod concurrency;

@@ -18,26 +18,56 @@
     reason = "a double that cannot go on should end its test, in examples as well"
 )]
 
+#[path = "api_server/access.rs"]
+mod access;
+#[path = "api_server/base64.rs"]
+mod base64;
+#[path = "api_server/clock.rs"]
+mod clock;
 #[path = "api_server/faults.rs"]
 mod faults;
+#[path = "api_server/garbage.rs"]
+mod garbage;
 #[path = "api_server/http.rs"]
 mod http;
+#[path = "api_server/kinds.rs"]
+mod kinds;
+#[path = "api_server/list.rs"]
+mod list;
+#[path = "api_server/managers.rs"]
+mod managers;
+#[path = "api_server/media.rs"]
+mod media;
+#[path = "api_server/merge.rs"]
+mod merge;
+#[path = "api_server/metadata.rs"]
+mod metadata;
+#[path = "api_server/request.rs"]
+mod request;
 #[path = "api_server/routes.rs"]
 mod routes;
+#[path = "api_server/secret.rs"]
+mod secret;
 #[path = "api_server/selector.rs"]
 mod selector;
 #[path = "api_server/status.rs"]
 mod status;
 #[path = "api_server/store.rs"]
 mod store;
+#[path = "api_server/switches.rs"]
+mod switches;
 #[cfg(test)]
 #[path = "api_server/tests.rs"]
 mod tests;
 #[path = "api_server/tls.rs"]
 mod tls;
+#[path = "api_server/watch.rs"]
+mod watch;
+#[path = "api_server/write.rs"]
+mod write;
 
 use std::collections::{HashMap, VecDeque};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -45,10 +75,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use access::Access;
+use faults::Faults;
 pub use faults::{Close, Matcher};
-use faults::{Fault, Faults};
+use request::Place;
 use store::Store;
 use tls::Authority;
+use watch::Signals;
 
 /// A running double; stopped when dropped.
 pub struct ApiServer {
@@ -69,7 +102,7 @@ pub struct Settings {
 /// One request, as recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// `get`, `list`, `watch`, `create`, `update`, `patch` or `delete`.
+    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete` or `deletecollection`.
     pub verb: &'static str,
     /// Path without the query.
     pub path: String,
@@ -79,6 +112,8 @@ pub struct Seen {
     pub code: u16,
     /// User-Agent header.
     pub user_agent: String,
+    /// Accept header.
+    pub accept: String,
 }
 
 /// What the connections share.
@@ -87,6 +122,8 @@ struct Shared {
     authority: Mutex<Option<Authority>>,
     store: Mutex<Store>,
     faults: Mutex<Faults>,
+    access: Mutex<Access>,
+    watch_signals: Mutex<Signals>,
     journal: Mutex<VecDeque<Seen>>,
     connections: Mutex<HashMap<u64, TcpStream>>,
     next_connection: AtomicU64,
@@ -110,6 +147,8 @@ impl ApiServer {
             authority: Mutex::new(authority),
             store: Mutex::default(),
             faults: Mutex::default(),
+            access: Mutex::default(),
+            watch_signals: Mutex::default(),
             journal: Mutex::default(),
             connections: Mutex::default(),
             next_connection: AtomicU64::new(0),
@@ -150,28 +189,34 @@ impl ApiServer {
     /// Stores an object as if applied: created or replaced whatever its version, and returned as stored. Kind
     /// and apiVersion say which resource it is.
     pub fn put(&self, object: Value) -> Value {
-        let stored = locked(&self.shared.store).put(object);
+        self.put_as("test", object)
+    }
+
+    /// The same, by a client of that name: the manager of the fields that this changes.
+    pub fn put_as(&self, manager: &str, object: Value) -> Value {
+        let stored = locked(&self.shared.store).put(object, manager);
         self.shared.ring();
         stored
     }
 
     /// The object at that path, such as `/api/v1/namespaces/default/pods/web`.
     pub fn get(&self, path: &str) -> Option<Value> {
-        let place = routes::place(path)?;
+        let place = Place::parse(path)?;
         locked(&self.shared.store).get(&place.key()?).cloned()
     }
 
     /// The objects of that collection, such as `/api/v1/namespaces/default/events`.
     pub fn list(&self, path: &str) -> Vec<Value> {
-        let Some(place) = routes::place(path) else {
+        let Some(place) = Place::parse(path) else {
             return Vec::new();
         };
-        locked(&self.shared.store).list(&place.group, &place.plural, &place.namespace).cloned().collect()
+        let store = locked(&self.shared.store);
+        store.list(&place.group, &place.plural, &place.namespace).map(|(_, object)| object.clone()).collect()
     }
 
     /// Removes the object at that path; true when there was one.
     pub fn delete(&self, path: &str) -> bool {
-        let key = routes::place(path).and_then(|place| place.key());
+        let key = Place::parse(path).and_then(|place| place.key());
         let is_removed = key.is_some_and(|key| locked(&self.shared.store).remove(&key).is_some());
         self.shared.ring();
         is_removed
@@ -187,9 +232,10 @@ impl ApiServer {
         events
     }
 
-    /// Removes what all owners of are gone, as the garbage collector would; the number of objects removed.
+    /// Removes what all owners of are gone, and the owners that are gone of what has others, as the garbage
+    /// collector would; the number of objects removed.
     pub fn collect_garbage(&self) -> usize {
-        let removed = locked(&self.shared.store).collect_garbage();
+        let removed = garbage::collect(&mut locked(&self.shared.store));
         self.shared.ring();
         removed
     }
@@ -197,6 +243,11 @@ impl ApiServer {
     /// Answers for that resource as if its CustomResourceDefinition were not installed.
     pub fn uninstall(&self, plural: &str) {
         locked(&self.shared.store).uninstall(plural);
+    }
+
+    /// Takes [`ApiServer::uninstall`] back.
+    pub fn install(&self, plural: &str) {
+        locked(&self.shared.store).install(plural);
     }
 
     // -- what was asked --
@@ -241,58 +292,6 @@ impl ApiServer {
         }
     }
 
-    // -- misbehaviour --
-
-    /// The next `n` matching requests get that status, with a Status body, and Retry-After in seconds if
-    /// given.
-    pub fn fail_next(&self, n: usize, matcher: Matcher, code: u16, retry_after: Option<u64>) {
-        self.add_fault(matcher, Some(n), Fault::Fail { code, retry_after });
-    }
-
-    /// Every matching request gets that status; 403 reads as missing permission.
-    pub fn fail_always(&self, matcher: Matcher, code: u16) {
-        self.add_fault(matcher, None, Fault::Fail { code, retry_after: None });
-    }
-
-    /// The next `n` matching requests get exactly these bytes as the body, and nothing else happens.
-    pub fn answer_next(&self, n: usize, matcher: Matcher, code: u16, body: impl Into<Vec<u8>>) {
-        self.add_fault(matcher, Some(n), Fault::Answer { code, body: body.into() });
-    }
-
-    /// The next `n` matching requests lose their connection, before or after they are carried out.
-    pub fn close_next(&self, n: usize, matcher: Matcher, close: Close) {
-        self.add_fault(matcher, Some(n), Fault::Close(close));
-    }
-
-    /// Matching requests get no answer until [`ApiServer::clear_faults`], and are carried out then.
-    pub fn hang(&self, matcher: Matcher) {
-        self.add_fault(matcher, None, Fault::Hang);
-    }
-
-    /// Matching requests get the head of an answer and then one byte of the body each `pause`.
-    pub fn drip(&self, matcher: Matcher, pause: Duration) {
-        self.add_fault(matcher, None, Fault::Drip(pause));
-    }
-
-    /// Every request waits this long first.
-    pub fn set_latency(&self, latency: Duration) {
-        locked(&self.shared.faults).latency = latency;
-    }
-
-    /// Back to good behaviour; what hangs goes on.
-    pub fn clear_faults(&self) {
-        locked(&self.shared.faults).clear();
-        self.shared.ring();
-    }
-
-    /// Closes every connection, idle or not.
-    pub fn close_connections(&self) {
-        for stream in locked(&self.shared.connections).values() {
-            // An error means that the peer was faster.
-            stream.shutdown(Shutdown::Both).ok();
-        }
-    }
-
     /// Closes port and connections; objects and records stay.
     pub fn stop(&self) {
         let Some(acceptor) = locked(&self.acceptor).take() else {
@@ -320,10 +319,6 @@ impl ApiServer {
         let named = std::thread::Builder::new().name("api-accept".to_owned());
         let acceptor = named.spawn(move || accept(&shared, &listener)).expect("a thread");
         *locked(&self.acceptor) = Some(acceptor);
-    }
-
-    fn add_fault(&self, matcher: Matcher, times: Option<usize>, fault: Fault) {
-        locked(&self.shared.faults).add(matcher, times, fault);
     }
 }
 

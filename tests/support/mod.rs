@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each of the programs that share this uses its own part")]
 
+pub mod api_cases;
 pub mod api_server;
 pub mod driver;
 pub mod gate;

@@ -1,20 +1,20 @@
 //! HTTP/1.1 on one connection: reads requests, applies faults, writes answers, streams watches.
 
 use std::io::{self, Read, Write};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use serde_json::{Value, json};
-
+use super::access;
 use super::faults::{Close, Fault};
-use super::routes::{self, Request};
+use super::request::{Place, Request};
+use super::routes;
 use super::status::{self, Answer};
+use super::watch::Watch;
 use super::{Seen, Shared, locked};
 
 /// The head of a request beyond what routing needs.
 struct Head {
     request: Request,
     token: Option<String>,
-    user_agent: String,
     keeps_alive: bool,
 }
 
@@ -27,7 +27,7 @@ enum Next {
     /// End the connection.
     Close,
     /// Stream changes.
-    Watch,
+    Watch(Watch),
 }
 
 /// Serves requests until the peer or the server ends the connection.
@@ -54,7 +54,7 @@ fn handle(shared: &Shared, stream: &mut impl Write, head: &Head) -> io::Result<b
             (Next::Drip(answer, pause), code)
         }
         Next::Close => (Next::Close, 0),
-        Next::Watch => (Next::Watch, 200),
+        Next::Watch(watch) => (Next::Watch(watch), 200),
     };
     let record = || shared.record(seen(head, code));
     match next {
@@ -83,9 +83,13 @@ fn handle(shared: &Shared, stream: &mut impl Write, head: &Head) -> io::Result<b
             record();
             Ok(false)
         }
-        Next::Watch => {
+        Next::Watch(watch) => {
             record();
-            watch(shared, stream, request)?;
+            let ok =
+                Answer { code: 200, content_type: "application/json", body: Vec::new(), retry_after: None };
+            stream.write_all(&head_of(&ok, "Transfer-Encoding: chunked"))?;
+            stream.flush()?;
+            watch.run(shared, stream)?;
             Ok(true)
         }
     }
@@ -121,16 +125,16 @@ fn decide(shared: &Shared, head: &Head) -> Next {
         Some(Fault::Drip(pause)) => return Next::Drip(carry_out(shared, head), pause),
         None => {}
     }
-    let is_watch = request.verb() == "watch";
-    if is_watch && is_allowed(shared, head) {
-        return Next::Watch;
+    let serves = || request.place.as_ref().is_some_and(|place| locked(&shared.store).serves(&place.plural));
+    if request.verb() == "watch" && refusal(shared, head).is_none() && serves() {
+        return Watch::of(request).map_or_else(Next::Write, Next::Watch);
     }
     Next::Write(carry_out(shared, head))
 }
 
 fn carry_out(shared: &Shared, head: &Head) -> Answer {
-    if !is_allowed(shared, head) {
-        return status::of_code(401, None);
+    if let Some(refusal) = refusal(shared, head) {
+        return refusal;
     }
     let answer = routes::answer(&mut locked(&shared.store), &head.request);
     shared.ring();
@@ -138,18 +142,16 @@ fn carry_out(shared: &Shared, head: &Head) -> Answer {
 }
 
 fn failure(request: &Request, code: u16, retry_after: Option<u64>) -> Answer {
-    match routes::place(&request.path) {
-        Some(place) if code == 403 => {
-            let about = status::About { group: &place.group, plural: &place.plural, name: &place.name };
-            about.forbidden(request.verb(), &place.namespace)
-        }
-        _ => status::of_code(code, retry_after),
-    }
+    if code == 403 { access::forbidden(request, access::USER) } else { status::of_code(code, retry_after) }
 }
 
-fn is_allowed(shared: &Shared, head: &Head) -> bool {
+/// 401 for a wrong token, 403 for what is not allowed.
+fn refusal(shared: &Shared, head: &Head) -> Option<Answer> {
     let settings = locked(&shared.settings);
-    settings.token.is_none() || settings.token == head.token
+    if settings.token.is_some() && settings.token != head.token {
+        return Some(status::of_code(401, None));
+    }
+    locked(&shared.access).refusal(&head.request)
 }
 
 /// Waits until the faults are cleared once more than `clearings`; false when the server stops first.
@@ -166,73 +168,15 @@ fn wait_for_release(shared: &Shared, clearings: u64) -> bool {
     }
 }
 
-/// Streams the changes after the version asked for, until the timeout asked for or the end of the server.
-fn watch(shared: &Shared, stream: &mut impl Write, request: &Request) -> io::Result<()> {
-    let Some(place) = routes::place(&request.path) else {
-        return Ok(());
-    };
-    let selector = request.selector();
-    let seconds = request.parameter("timeoutSeconds").parse().unwrap_or(300);
-    let end = Instant::now() + Duration::from_secs(seconds);
-    let ok = Answer { code: 200, content_type: "application/json", body: Vec::new(), retry_after: None };
-    stream.write_all(&head_of(&ok, "Transfer-Encoding: chunked"))?;
-    stream.flush()?;
-    let mut version = request.parameter("resourceVersion").parse().unwrap_or(0);
-    if version == 0 {
-        version = locked(&shared.store).version();
-    }
-    loop {
-        let news = *locked(&shared.change);
-        let mut lines = Vec::new();
-        let store = locked(&shared.store);
-        let latest = store.version();
-        match store.changes_after(version) {
-            Some(changes) => {
-                let is_meant = |key: &super::store::Key| {
-                    key.0 == place.group
-                        && key.1 == place.plural
-                        && (place.namespace.is_empty() || key.2 == place.namespace)
-                };
-                for change in
-                    changes.filter(|change| is_meant(&change.key) && selector.selects(&change.object))
-                {
-                    lines.push(json!({"type": change.kind, "object": change.object}));
-                }
-            }
-            None => {
-                let gone = status::expired(&format!("too old resource version: {version} ({latest})"));
-                let object: Value = serde_json::from_slice(&gone.body).unwrap_or_default();
-                lines.push(json!({"type": "ERROR", "object": object}));
-            }
-        }
-        drop(store);
-        version = latest;
-        let is_error = lines.iter().any(|line| line["type"] == "ERROR");
-        for line in lines {
-            write_chunk(stream, &format!("{line}\n"))?;
-        }
-        let left = end.saturating_duration_since(Instant::now());
-        if is_error || left.is_zero() || shared.is_stopped() {
-            break;
-        }
-        shared.wait_for_news(news, left);
-    }
-    write_chunk(stream, "")
-}
-
-fn write_chunk(stream: &mut impl Write, text: &str) -> io::Result<()> {
-    stream.write_all(format!("{:x}\r\n{text}\r\n", text.len()).as_bytes())?;
-    stream.flush()
-}
-
 fn seen(head: &Head, code: u16) -> Seen {
-    let Head { request, user_agent, .. } = head;
+    let request = &head.request;
     Seen {
         verb: request.verb(),
         path: request.path.clone(),
         query: request.query.clone(),
         code,
-        user_agent: user_agent.clone(),
+        user_agent: request.user_agent.clone(),
+        accept: request.accept.clone(),
     }
 }
 
@@ -271,10 +215,13 @@ fn read_head(stream: &mut (impl Read + Write), buffer: &mut Vec<u8>) -> io::Resu
                 path: path.to_owned(),
                 query: query.to_owned(),
                 content_type: header("content-type"),
+                accept: header("accept"),
+                user_agent: header("user-agent"),
+                impersonated: Some(header("impersonate-user")).filter(|user| !user.is_empty()),
                 body: Vec::new(),
+                place: Place::parse(path),
             },
             token: header("authorization").strip_prefix("Bearer ").map(str::to_owned),
-            user_agent: header("user-agent"),
             keeps_alive: !header("connection").eq_ignore_ascii_case("close"),
         };
         let body_length = header("content-length").parse().unwrap_or(0);

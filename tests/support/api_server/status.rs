@@ -18,6 +18,48 @@ pub struct About<'a> {
     pub name: &'a str,
 }
 
+/// One thing that is wrong with an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Path of the field.
+    pub field: String,
+    reason: &'static str,
+    message: String,
+}
+
+impl Problem {
+    /// The field has a value that it may not have; `shown` is that value as JSON.
+    pub fn invalid(field: &str, shown: &str, why: &str) -> Problem {
+        Problem::of(field, "FieldValueInvalid", format!("Invalid value: {shown}: {why}"))
+    }
+
+    /// The field must be there.
+    pub fn required(field: &str, why: &str) -> Problem {
+        let colon = if why.is_empty() { "" } else { ": " };
+        Problem::of(field, "FieldValueRequired", format!("Required value{colon}{why}"))
+    }
+
+    /// The field may not be set, or not changed.
+    pub fn forbidden(field: &str, why: &str) -> Problem {
+        Problem::of(field, "FieldValueForbidden", format!("Forbidden: {why}"))
+    }
+
+    /// The field has one of the values that it may not have; `supported` are those that it may.
+    pub fn unsupported(field: &str, value: &str, supported: &str) -> Problem {
+        let message = format!("Unsupported value: \"{value}\": supported values: {supported}");
+        Problem::of(field, "FieldValueNotSupported", message)
+    }
+
+    /// The field is larger than `limit` bytes.
+    pub fn too_long(field: &str, limit: usize) -> Problem {
+        Problem::of(field, "FieldValueTooLong", format!("Too long: may not be more than {limit} bytes"))
+    }
+
+    fn of(field: &str, reason: &'static str, message: String) -> Problem {
+        Problem { field: field.to_owned(), reason, message }
+    }
+}
+
 impl Answer {
     /// An object or list.
     pub fn json(code: u16, body: &Value) -> Answer {
@@ -27,6 +69,11 @@ impl Answer {
             body: body.to_string().into_bytes(),
             retry_after: None,
         }
+    }
+
+    /// The body taken apart again.
+    pub fn body_value(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
     /// Plain text, as for paths that the server does not know.
@@ -46,13 +93,13 @@ impl About<'_> {
     }
 
     fn failure(&self, code: u16, reason: &str, message: &str) -> Answer {
-        let mut details = Map::new();
-        for (field, value) in [("name", self.name), ("group", self.group), ("kind", self.plural)] {
-            if !value.is_empty() {
-                details.insert(field.to_owned(), json!(value));
-            }
-        }
-        failure(code, reason, message, Value::Object(details))
+        failure(code, reason, message, Value::Object(self.details()))
+    }
+
+    fn details(&self) -> Map<String, Value> {
+        let fields = [("name", self.name), ("group", self.group), ("kind", self.plural)];
+        let fields = fields.into_iter().filter(|(_, value)| !value.is_empty());
+        fields.map(|(field, value)| (field.to_owned(), json!(value))).collect()
     }
 
     /// 404 for an object.
@@ -72,42 +119,48 @@ impl About<'_> {
         self.conflict_because(why)
     }
 
-    /// 409 for a precondition on the uid that does not hold.
-    pub fn uid_conflict(&self, wanted: &str, stored: &str) -> Answer {
+    /// 409 for an update that names another uid; `key` is where the server stores the object.
+    pub fn uid_conflict(&self, key: &str, wanted: &str, stored: &str) -> Answer {
         self.conflict_because(&format!(
-            "Precondition failed: UID in precondition: {wanted}, UID in object meta: {stored}"
+            "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: \
+             Precondition failed: UID in precondition: {wanted}, UID in object meta: {stored}"
         ))
     }
 
-    fn conflict_because(&self, why: &str) -> Answer {
+    /// 409 for another reason.
+    pub fn conflict_because(&self, why: &str) -> Answer {
         let (what, name) = (self.qualified(), self.name);
         self.failure(409, "Conflict", &format!("Operation cannot be fulfilled on {what} \"{name}\": {why}"))
     }
 
-    /// 422; `problem` names the field and what is wrong with it.
-    pub fn invalid(&self, kind: &str, problem: &str) -> Answer {
-        let kind = if self.group.is_empty() { kind.to_owned() } else { format!("{kind}.{}", self.group) };
-        self.failure(422, "Invalid", &format!("{kind} \"{}\" is invalid: {problem}", self.name))
+    /// 422 for an object of that kind.
+    pub fn invalid(&self, kind: &str, problems: &[Problem]) -> Answer {
+        let text = |problem: &Problem| format!("{}: {}", problem.field, problem.message);
+        let texts: Vec<String> = problems.iter().map(text).collect();
+        let problem_text = match texts.as_slice() {
+            [one] => one.clone(),
+            several => format!("[{}]", several.join(", ")),
+        };
+        let causes: Vec<Value> = problems
+            .iter()
+            .map(|Problem { field, reason, message }| {
+                json!({"reason": reason, "message": message, "field": field})
+            })
+            .collect();
+        // The details name the kind, where other answers name the resource.
+        let about = About { plural: kind, ..*self };
+        let qualified =
+            if self.group.is_empty() { kind.to_owned() } else { format!("{kind}.{}", self.group) };
+        let message = format!("{qualified} \"{}\" is invalid: {problem_text}", self.name);
+        let mut details = about.details();
+        details.insert("causes".into(), json!(causes));
+        failure(422, "Invalid", &message, Value::Object(details))
     }
 
-    /// 403 for lack of permission.
-    pub fn forbidden(&self, verb: &str, namespace: &str) -> Answer {
-        let place = if namespace.is_empty() {
-            "at the cluster scope".to_owned()
-        } else {
-            format!("in the namespace \"{namespace}\"")
-        };
+    /// 403; `why` says who may not do what.
+    pub fn forbidden(&self, why: &str) -> Answer {
         let name = if self.name.is_empty() { String::new() } else { format!(" \"{}\"", self.name) };
-        let (plural, group) = (self.plural, self.group);
-        self.failure(
-            403,
-            "Forbidden",
-            &format!(
-                "{}{name} is forbidden: User \"{USER}\" cannot {verb} resource \"{plural}\" \
-                 in API group \"{group}\" {place}",
-                self.qualified()
-            ),
-        )
+        self.failure(403, "Forbidden", &format!("{}{name} is forbidden: {why}", self.qualified()))
     }
 }
 
@@ -119,6 +172,18 @@ pub fn bad_request(message: &str) -> Answer {
 /// 410 for a version that is no longer kept.
 pub fn expired(message: &str) -> Answer {
     failure(410, "Expired", message, Value::Null)
+}
+
+/// 410 for a continue token whose version is no longer kept; `token` goes on at the latest one.
+pub fn expired_token(token: &str) -> Answer {
+    let message = "The provided continue parameter is too old to display a consistent list result. You can \
+                   start a new list without the continue parameter, or use the continue token in this response \
+                   to retrieve the remainder of the results. Continuing with the provided token results in an \
+                   inconsistent list - objects that were created, modified, or deleted between the time the \
+                   first chunk was returned and now may show up in the list.";
+    let mut status = expired(message).body_value();
+    status["metadata"]["continue"] = json!(token);
+    Answer::json(410, &status)
 }
 
 /// 404 for a path that the server does not serve.
@@ -137,13 +202,34 @@ pub fn method_not_allowed() -> Answer {
     failure(405, "MethodNotAllowed", message, json!({}))
 }
 
-/// 415.
-pub fn unsupported_media_type(sent: &str) -> Answer {
-    let message = format!(
-        "the body of the request was in an unknown format - \
-         accepted media types include: {MERGE_PATCH}, not {sent}"
-    );
-    failure(415, "UnsupportedMediaType", &message, json!({}))
+/// 406 for an Accept header that names nothing which the server writes.
+pub fn not_acceptable(message: &str) -> Answer {
+    failure(406, "NotAcceptable", message, Value::Null)
+}
+
+/// 415 for a patch of that kind.
+pub fn unsupported_media_type() -> Answer {
+    let message = "the body of the request was in an unknown format - accepted media types include: \
+                   application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
+    failure(415, "UnsupportedMediaType", message, Value::Null)
+}
+
+/// 500 with that message, for what the server did not foresee.
+pub fn unforeseen(message: &str) -> Answer {
+    failure(500, "", message, Value::Null)
+}
+
+/// 504 for a version that lies in the future.
+pub fn too_large_version(asked: u64, current: u64) -> Answer {
+    let message = format!("Timeout: Too large resource version: {asked}, current: {current}");
+    let cause = json!({"reason": "ResourceVersionTooLarge", "message": "Too large resource version"});
+    let details = json!({"causes": [cause], "retryAfterSeconds": 1});
+    Answer { retry_after: Some(1), ..failure(504, "Timeout", &message, details) }
+}
+
+/// 422 for list or watch options.
+pub fn invalid_options(problems: &[Problem]) -> Answer {
+    About { group: "meta.k8s.io", plural: "", name: "" }.invalid("ListOptions", problems)
 }
 
 /// An error of that code which concerns no object, worded as the server words it.
@@ -163,13 +249,18 @@ pub fn of_code(code: u16, retry_after: Option<u64>) -> Answer {
         504 => ("Timeout", "Timeout: request did not complete within the allotted timeout"),
         _ => ("", "an error on the server has prevented the request from succeeding"),
     };
-    let details = retry_after.map_or(json!({}), |seconds| json!({"retryAfterSeconds": seconds}));
+    let details = match retry_after {
+        Some(seconds) => json!({"retryAfterSeconds": seconds}),
+        None if code == 401 => Value::Null,
+        None => json!({}),
+    };
     Answer { retry_after, ..failure(code, reason, message, details) }
 }
 
 /// The answer to a delete.
-pub fn deleted(about: About<'_>, uid: &Value) -> Answer {
-    let details = json!({"name": about.name, "group": about.group, "kind": about.plural, "uid": uid});
+pub fn deleted(about: About<'_>, uid: &str) -> Answer {
+    let mut details = about.details();
+    details.insert("uid".into(), json!(uid));
     let status = json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details,
     });
@@ -177,16 +268,15 @@ pub fn deleted(about: About<'_>, uid: &Value) -> Answer {
 }
 
 fn failure(code: u16, reason: &str, message: &str, details: Value) -> Answer {
-    Answer::json(
-        code,
-        &json!({
-            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": message, "reason": reason, "details": details, "code": code,
-        }),
-    )
+    let mut status = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": message, "code": code,
+    });
+    if !reason.is_empty() {
+        status["reason"] = json!(reason);
+    }
+    if !details.is_null() {
+        status["details"] = details;
+    }
+    Answer::json(code, &status)
 }
-
-/// Whom permissions are asked for.
-const USER: &str = "system:serviceaccount:kube-system:secrets-store-csi-driver";
-/// The one kind of patch that the double understands.
-pub const MERGE_PATCH: &str = "application/merge-patch+json";

@@ -1,6 +1,6 @@
 //! What the double promises and no client test looks at: watches, selectors, patches, deletion, odd requests.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -156,7 +156,12 @@ fn bad_objects_get_the_servers_own_words() {
             "does not match",
         ),
         ("not JSON", "{".to_owned(), 400, "unrecognized"),
-        ("another version", json!({"apiVersion": "v2", "metadata": {"name": "a"}}).to_string(), 400, "(v2)"),
+        (
+            "another version",
+            json!({"apiVersion": "v2", "metadata": {"name": "a"}}).to_string(),
+            400,
+            "cannot be handled as a Pod",
+        ),
     ];
     for (name, body, code, text) in table {
         let (answered, message) = ask(&server, "POST", pods, "", &body);
@@ -207,4 +212,97 @@ fn a_chunked_body_is_understood() {
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
     assert!(server.get("/api/v1/namespaces/team/pods/a").is_some());
+}
+
+#[test]
+fn what_is_denied_is_forbidden_until_it_is_allowed() {
+    let server = ApiServer::start();
+    server.deny("list", "secrets");
+    server.deny("*", "events");
+    let (code, body) = ask(&server, "GET", "/api/v1/secrets", "", "");
+    let user = "system:serviceaccount:kube-system:secrets-store-csi-driver";
+    let message = format!(
+        "secrets is forbidden: User \"{user}\" cannot list resource \"secrets\" in API group \"\" at the \
+         cluster scope"
+    );
+    assert_eq!((code, &status(&body)["message"]), (403, &json!(message)));
+    let events = "/api/v1/namespaces/team/events";
+    for (method, target, code) in [
+        ("GET", "/api/v1/secrets?watch=1&timeoutSeconds=0", 200),
+        ("GET", "/api/v1/pods", 200),
+        ("GET", events, 403),
+        ("POST", events, 403),
+        ("GET", "/api/v1/events?watch=1", 403),
+    ] {
+        assert_eq!(ask(&server, method, target, "", "{}").0, code, "{method} {target}");
+    }
+    server.allow("list", "secrets");
+    assert_eq!(ask(&server, "GET", "/api/v1/secrets", "", "").0, 200);
+}
+
+#[test]
+fn a_forgotten_history_expires_watches_versions_and_tokens() {
+    let server = ApiServer::start();
+    let old = server.put(pod("a", json!({})))["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
+    server.put(pod("b", json!({})));
+    server.put(pod("c", json!({})));
+    let (_, first) = ask(&server, "GET", "/api/v1/pods?limit=1", "", "");
+    let token = status(&first)["metadata"]["continue"].as_str().unwrap().to_owned();
+    server.delete("/api/v1/namespaces/team/pods/b");
+    server.forget_history();
+
+    let (_, body) = ask(&server, "GET", &format!("/api/v1/pods?watch=1&resourceVersion={old}"), "", "");
+    assert_eq!(status(&body)["object"]["reason"], "Expired");
+    let (code, body) = ask(&server, "GET", &format!("/api/v1/pods?limit=1&resourceVersion={old}"), "", "");
+    let message = "The resourceVersion for the provided list is too old.";
+    assert_eq!((code, &status(&body)["message"]), (410, &json!(message)));
+    let (code, body) = ask(&server, "GET", &format!("/api/v1/pods?limit=9&continue={token}"), "", "");
+    let message = status(&body)["message"].as_str().unwrap().to_owned();
+    assert!(code == 410 && message.starts_with("The provided continue parameter is too old"), "{body}");
+    // What the refusal offers goes on with the latest version.
+    let token = status(&body)["metadata"]["continue"].as_str().unwrap().to_owned();
+    let (code, body) = ask(&server, "GET", &format!("/api/v1/pods?limit=9&continue={token}"), "", "");
+    assert_eq!((code, names(&body)), (200, vec!["c".to_owned()]));
+    let latest = status(&body)["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
+    let target = format!("/api/v1/pods?watch=1&timeoutSeconds=0&resourceVersion={latest}");
+    assert_eq!(ask(&server, "GET", &target, "", ""), (200, String::new()));
+}
+
+#[test]
+fn a_watch_that_runs_survives_a_forgotten_history_gets_bookmarks_and_can_be_ended() {
+    let server = ApiServer::start();
+    let mut stream = TcpStream::connect(server.url().trim_start_matches("http://")).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let target = "/api/v1/pods?watch=1&allowWatchBookmarks=true&resourceVersion=1000";
+    write!(stream, "GET {target} HTTP/1.1\r\nConnection: close\r\n\r\n").unwrap();
+    let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
+    let mut event = || status(&lines.by_ref().find(|line| line.starts_with('{')).unwrap());
+    for name in ["a", "b"] {
+        server.put(pod(name, json!({})));
+        assert_eq!(event()["object"]["metadata"]["name"], name);
+        server.forget_history();
+    }
+    server.send_bookmarks();
+    let object = json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"resourceVersion": "1002"}});
+    assert_eq!(event(), json!({"type": "BOOKMARK", "object": object}));
+    server.end_watches();
+    assert_eq!(lines.find(|line| line.starts_with('{')), None);
+}
+
+#[test]
+fn what_a_test_puts_has_the_manager_that_it_names() {
+    let server = ApiServer::start();
+    server.put_as("kubectl", pod("a", json!({"app": "x"})));
+    let labelled = server.put(pod("a", json!({"app": "y"})));
+    let managers: Vec<&str> = labelled["metadata"]["managedFields"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["manager"].as_str().unwrap())
+        .collect();
+    assert_eq!(managers, ["kubectl", "test"]);
+}
+
+fn status(body: &str) -> Value {
+    serde_json::from_str(body).unwrap()
 }
