@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use secrets_store_csi_driver::rpc::status::{Code, Status};
 
+use crate::support::eventually;
 use crate::support::provider::{answer, versions_only};
 use crate::support::scene::{ALWAYS, HOURLY, Scene, Stage, new, old};
 use crate::support::shell;
@@ -289,7 +290,11 @@ fn a_change_of_the_class_counts_at_the_next_refresh() {
     let scene = Scene::published(&ALWAYS);
     let other = scene.world.provider("other", |_| Ok(new()));
     scene.world.class("db", "other", serde_json::json!({"objects": "others"}));
-    scene.publish();
+    // The driver hears of it by a watch, a moment later.
+    eventually("the other provider is asked", || {
+        scene.publish();
+        other.calls() > 0
+    });
     assert_eq!((scene.pod.read("password"), other.calls()), ("new".to_owned(), 1));
     assert!(other.last().attributes.contains("others"));
 }

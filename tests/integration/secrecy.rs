@@ -182,6 +182,8 @@ impl Stage {
             }
         }
         self.api.answer_next(100, Matcher::path("secretproviderclasses"), 200, "{\"spec\":[1");
+        // The watch of classes meets it as well.
+        self.api.close_connections();
         self.fail("garbage", &live);
         self.api.clear_faults();
         self.api.stop();

@@ -88,7 +88,17 @@ fn a_live_volume_keeps_its_content_whatever_the_api_server_answers() {
             let at = format!("{name} for {resource}");
             world.api.answer_next(1000, Matcher::path(&format!("/{resource}")), code, body);
             provider.script(|_| Ok(good()));
-            world.kubelet.publish(&pod).unwrap_or_else(|status| panic!("{at}: {status}"));
+            let refresh = || world.kubelet.publish(&pod).unwrap_or_else(|status| panic!("{at}: {status}"));
+            refresh();
+            if resource == "secretproviderclasses" {
+                // Once its watch is down, the driver has to read the class.
+                world.api.close_connections();
+                let reads = world.api.count("get", "/secretproviderclasses/");
+                eventually("the class is read", || {
+                    refresh();
+                    world.api.count("get", "/secretproviderclasses/") > reads
+                });
+            }
             assert_is_good(&pod, &at);
             world.api.clear_faults();
         }
