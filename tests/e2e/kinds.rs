@@ -26,12 +26,22 @@ pub fn deployment(namespace: &str, name: &str) -> String {
     format!("/apis/apps/v1/namespaces/{namespace}/deployments/{name}")
 }
 
+/// Path of a class.
+pub fn class(namespace: &str, name: &str) -> String {
+    format!("/apis/secrets-store.csi.x-k8s.io/v1/namespaces/{namespace}/secretproviderclasses/{name}")
+}
+
+/// Path of something of access rules that belongs to the whole cluster.
+pub fn access(plural: &str, name: &str) -> String {
+    format!("/apis/rbac.authorization.k8s.io/v1/{plural}/{name}")
+}
+
 /// Path of the pod statuses of a namespace.
 pub fn pod_statuses(namespace: &str) -> String {
     format!("/apis/secrets-store.csi.x-k8s.io/v1/namespaces/{namespace}/secretproviderclasspodstatuses")
 }
 
-const PLURALS: [(&str, &str); 14] = [
+const PLURALS: [(&str, &str); 15] = [
     ("CSIDriver", "csidrivers"),
     ("ClusterRole", "clusterroles"),
     ("ClusterRoleBinding", "clusterrolebindings"),
@@ -42,6 +52,7 @@ const PLURALS: [(&str, &str); 14] = [
     ("Node", "nodes"),
     ("Pod", "pods"),
     ("PriorityLevelConfiguration", "prioritylevelconfigurations"),
+    ("RoleBinding", "rolebindings"),
     ("Secret", "secrets"),
     ("SecretProviderClass", "secretproviderclasses"),
     ("SecretProviderClassPodStatus", "secretproviderclasspodstatuses"),

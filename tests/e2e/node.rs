@@ -91,6 +91,12 @@ impl Node {
         self.web.page(&format!("http://{address}{switch}"))
     }
 
+    /// From now on the provider has this content for the object.
+    pub fn set_content(&self, object: &str, content: &str) {
+        let encoded = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+        self.tell_provider(&format!("/contents?object={}&value={}", encoded(object), encoded(content)));
+    }
+
     /// The driver's metrics, as Prometheus scrapes them.
     pub fn metrics(&self) -> String {
         let driver = self.driver.as_ref().expect("the driver runs");

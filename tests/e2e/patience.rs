@@ -9,13 +9,22 @@ pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 /// Waits until there is something, and returns it, or panics with what was waited for.
-pub fn until_some<T>(what: &str, mut find: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + PATIENCE;
+pub fn until_some<T>(what: &str, find: impl FnMut() -> Option<T>) -> T {
+    within_some(PATIENCE, what, find)
+}
+
+/// Waits no longer than `time` until `condition` holds, or panics with what was waited for.
+pub fn within(time: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+    within_some(time, what, || condition().then_some(()));
+}
+
+fn within_some<T>(time: Duration, what: &str, mut find: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + time;
     loop {
         if let Some(found) = find() {
             return found;
         }
-        assert!(Instant::now() < end, "waited {} s in vain until {what}", PATIENCE.as_secs());
+        assert!(Instant::now() < end, "waited {} s in vain until {what}", time.as_secs());
         thread::sleep(STEP);
     }
 }

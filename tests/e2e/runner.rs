@@ -55,10 +55,14 @@ impl Runner {
         let begun = Instant::now();
         let played = self.attempt(|| (case.play)(stage));
         let took = seconds(begun.elapsed());
+        let remarks = stage.take_remarks();
         match played {
             Ok(()) => {
                 self.good += 1;
                 self.line(&format!("   {} {took}  {}", self.painted(GREEN, "ok  "), case.sentence));
+                for remark in remarks {
+                    self.line(&format!("                   {remark}"));
+                }
             }
             Err(why) => {
                 self.failed.push(case.sentence);
@@ -127,14 +131,16 @@ fn indented(text: &str) -> String {
 }
 
 fn tail(log: &str) -> String {
-    let lines: Vec<&str> = log.lines().collect();
+    let shortened = |line: &str| line.chars().take(LONGEST_LINE).collect::<String>();
+    let lines: Vec<String> = log.lines().map(shortened).collect();
     lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
 }
 
 /// What the main thread has panicked with.
 static MESSAGE: Mutex<Option<String>> = Mutex::new(None);
 
-const LAST_LINES: usize = 30;
+const LAST_LINES: usize = 12;
+const LONGEST_LINE: usize = 500;
 const BOLD: &str = "\x1b[1m";
 const RED: &str = "\x1b[1;31m";
 const GREEN: &str = "\x1b[32m";

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use secrets_store_csi_driver::rpc::Environment;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::access::{self, SERVICE_ACCOUNT};
 use crate::admin::Admin;
+use crate::base64;
 use crate::control_plane::{AUTHORITY, ControlPlane};
 use crate::kinds;
 use crate::kubelet::{KubeletPlayer, REPUBLISH_EVERY, Seen};
@@ -32,6 +33,7 @@ pub struct Stage {
     /// The driver's token.
     pub token: DriverToken,
     namespaces: Vec<String>,
+    remarks: Vec<String>,
     _environment: Environment,
 }
 
@@ -57,12 +59,32 @@ impl Stage {
         control_plane.start_controllers();
         let environment = Environment::start();
         let mut node = Node::start(&state.join("node"), flags);
-        node.tell_provider(&format!("/validate-token-requests?audience={}", AUDIENCES.join(",")));
         node.start_driver();
         let csi = node.kubelet(&environment);
         let kubelet = KubeletPlayer::start(admin.clone(), csi, node.pods_directory());
-        let namespaces = Vec::new();
-        Stage { kubelet, node, control_plane, admin, token, namespaces, _environment: environment }
+        let (namespaces, remarks) = (Vec::new(), Vec::new());
+        let mut stage = Stage {
+            kubelet,
+            node,
+            control_plane,
+            admin,
+            token,
+            namespaces,
+            remarks,
+            _environment: environment,
+        };
+        stage.tidy();
+        stage
+    }
+
+    /// Something worth knowing about the case, told with its sentence.
+    pub fn remark(&mut self, text: String) {
+        self.remarks.push(text);
+    }
+
+    /// The remarks since the last call.
+    pub fn take_remarks(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.remarks)
     }
 
     /// A namespace that no case has used before, removed after this one.
@@ -102,6 +124,53 @@ impl Stage {
         access::requests(&self.control_plane.api_server.audit_log)
     }
 
+    /// The Secret of that name, if there is one.
+    pub fn secret(&self, namespace: &str, name: &str) -> Option<Value> {
+        self.admin.get(&kinds::core(namespace, "secrets", name))
+    }
+
+    /// The content of a key of a Secret, if both are there.
+    pub fn secret_value(&self, namespace: &str, name: &str, key: &str) -> Option<String> {
+        self.secret(namespace, name)?["data"][key].as_str().map(base64::decode)
+    }
+
+    /// The owners of a Secret as `<kind>/<name>`, sorted; none where there is no Secret.
+    pub fn secret_owners(&self, namespace: &str, name: &str) -> Vec<String> {
+        let secret = self.secret(namespace, name).unwrap_or_default();
+        let owners = secret["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let mut owners: Vec<String> =
+            owners.map(|owner| format!("{}/{}", text(&owner["kind"]), text(&owner["name"]))).collect();
+        owners.sort();
+        owners
+    }
+
+    /// Waits until an event about the object contains each of the texts, in this order.
+    pub fn told(&self, namespace: &str, name: &str, texts: &[&str]) {
+        let follows =
+            |event: &str| texts.iter().try_fold(event, |rest, text| Some(rest.split_once(text)?.1)).is_some();
+        until(&format!("an event on {name} says {}", texts.join(" ... ")), || {
+            self.admin.events(namespace, name).iter().any(|event| follows(event))
+        });
+    }
+
+    /// Waits until every volume of the pods shows this content of an object.
+    pub fn all_read(&self, pods: &[Seen], object: &str, content: &str) {
+        let volumes = || pods.iter().flat_map(|pod| &pod.volumes);
+        until(&format!("every pod reads {content:?} in {object}"), || {
+            volumes().all(|(_, volume)| {
+                std::fs::read_to_string(volume.target.join(object)).is_ok_and(|found| found == content)
+            })
+        });
+    }
+
+    /// Lets the API server treat the driver as usual again.
+    pub fn lift_throttle(&self) {
+        for kind in ["flowschemas", "prioritylevelconfigurations"] {
+            self.admin.delete(&format!("/apis/flowcontrol.apiserver.k8s.io/v1/{kind}/{THROTTLE}"));
+        }
+    }
+
     /// Applies one of the shipped files again.
     pub fn apply_shipped(&self, file: &str) {
         for object in manifest::shipped_in(file) {
@@ -115,12 +184,16 @@ impl Stage {
         self.control_plane.expect_running();
         self.node.tell_provider("/rotation?rotated=false");
         self.node.tell_provider("/delay?ms=0");
+        self.node.tell_provider("/fail?code=UNKNOWN&times=0");
+        self.node.tell_provider(&format!("/validate-token-requests?audience={}", AUDIENCES.join(",")));
         for object in ["foo", "fookey"] {
             self.node.tell_provider(&format!("/contents?object={object}"));
         }
         self.kubelet.republish_every(REPUBLISH_EVERY);
-        for kind in ["flowschemas", "prioritylevelconfigurations"] {
-            self.admin.delete(&format!("/apis/flowcontrol.apiserver.k8s.io/v1/{kind}/{THROTTLE}"));
+        self.lift_throttle();
+        let is_refused = |token: &str| self.admin.with_token(token).ask("GET", "/version", None).is_err();
+        if self.token.current().is_none_or(|current| is_refused(&current.token)) {
+            self.token.renew(&self.admin);
         }
         for file in ROLES {
             self.apply_shipped(file);

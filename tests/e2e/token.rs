@@ -35,6 +35,11 @@ impl DriverToken {
         &self.file
     }
 
+    /// The token in the file.
+    pub fn current(&self) -> Option<&Issued> {
+        self.current.as_ref()
+    }
+
     /// Puts a new token into the file; returns the one that was there, which stays valid.
     pub fn renew(&mut self, admin: &Admin) -> Option<Issued> {
         let issued = self.issue(admin);

@@ -1,11 +1,43 @@
 //! Every case, in groups, in the order in which they are played. A case is a sentence about what a user gets.
+//!
+//! Each makes namespaces of its own and leaves the rest to [`Stage::tidy`](crate::stage::Stage::tidy).
 
+mod crowd;
+mod install;
 mod mount;
+mod outage;
+mod permission;
+mod pod_status;
+mod refusal;
+mod rotation;
+mod sync;
+mod sync_crowd;
+mod sync_outage;
+mod sync_owners;
+mod sync_permission;
+mod throttle;
+mod token;
 
 use crate::runner::Case;
 
 /// Name of a group, and its cases.
 pub type Group = (&'static str, &'static [Case]);
 
-/// All of them.
-pub const GROUPS: &[Group] = &[("Mounting", mount::CASES)];
+/// All of them. Those that need Secret sync are in the groups that say so.
+pub const GROUPS: &[Group] = &[
+    ("Installing", install::CASES),
+    ("Mounting", mount::CASES),
+    ("Pods that cannot start", refusal::CASES),
+    ("Pod statuses", pod_status::CASES),
+    ("Rotating", rotation::CASES),
+    ("The driver's token", token::CASES),
+    ("The driver's role", permission::CASES),
+    ("An API server that throttles", throttle::CASES),
+    ("An API server that is away", outage::CASES),
+    ("Many pods", crowd::CASES),
+    ("Secret sync", sync::CASES),
+    ("Secret sync: owners", sync_owners::CASES),
+    ("Secret sync: the role", sync_permission::CASES),
+    ("Secret sync: an API server that is away", sync_outage::CASES),
+    ("Secret sync: many pods", sync_crowd::CASES),
+];

@@ -1,0 +1,28 @@
+//! What happens when an administrator takes the driver's role away, and gives it back.
+
+use crate::kinds;
+use crate::patience::throughout;
+use crate::runner::Case;
+use crate::stage::{A_WHILE, ROLES, Stage};
+use crate::workloads::{Workload, class};
+
+/// See the sentences.
+pub const CASES: &[Case] = &[Case {
+    sentence: "without its role the driver keeps what is mounted, and goes on when it is given back",
+    play: taken_and_given,
+}];
+
+fn taken_and_given(stage: &mut Stage) {
+    let namespace = stage.namespace("role");
+    stage.admin.apply(&class(&namespace, "one", &["foo"]));
+    stage.admin.apply(&Workload::named(&namespace, "before").mounting("one").pod());
+    let before = stage.running(&namespace, "before");
+    stage.admin.delete(&kinds::access("clusterrolebindings", "secretproviderclasses-rolebinding"));
+    stage.node.set_content("foo", "new");
+    stage.admin.apply(&Workload::named(&namespace, "after").mounting("one").pod());
+    stage.told(&namespace, "after", &["FailedMount", "failed to get secretproviderclass", "forbidden"]);
+    throughout(A_WHILE / 2, "the pod has its secret", || before.volume("one").read("foo") == "secret");
+    stage.apply_shipped(ROLES[0]);
+    let after = stage.running(&namespace, "after");
+    stage.all_read(&[before, after], "foo", "new");
+}
