@@ -6,7 +6,6 @@
 //! update whose first attempt did succeed therefore ends as `AlreadyExists` or `Conflict`, never as a second
 //! object, and callers handle those two anyway. The client keeps no cache and decides nothing.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -34,7 +33,6 @@ struct Inner {
     token: Option<TokenFile>,
     request_timeout: Duration,
     gate: Gate,
-    seeds: RandomState,
     observer: RequestObserver,
 }
 
@@ -63,7 +61,6 @@ impl Client {
             token: config.token_file.as_ref().map(open).transpose()?,
             request_timeout: config.request_timeout,
             gate: Gate::new(MOST_REQUESTS_AT_ONCE),
-            seeds: RandomState::new(),
             observer,
         })))
     }
@@ -80,7 +77,7 @@ impl Client {
 
     /// Sends until it succeeds, fails for good, or the budget does not cover another attempt.
     pub(super) fn send(&self, outgoing: &Outgoing, budget: Budget) -> Result<Zeroizing<Vec<u8>>, ApiError> {
-        let mut retry = Retry::new(self.0.seeds.build_hasher().finish());
+        let mut retry = Retry::unlike_others();
         let mut may_replace_token = true;
         loop {
             let error = match self.attempt(outgoing, budget, &mut may_replace_token) {

@@ -1,9 +1,10 @@
-//! Decides whether a failed request is tried again, and after what pause. Pure: no clock, no sleep.
+//! Decides whether a failed request is tried again, and after what pause. No clock, no sleep.
 //!
 //! Pauses double from [`FIRST_PAUSE`] and carry jitter, so that a cluster's nodes do not come back in step
 //! after an outage. A server that names its own pause (Retry-After) is obeyed up to [`LONGEST_ASKED_PAUSE`];
 //! beyond that the failure is reported, because whoever waits above this module has a deadline of their own.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 /// The retries of one call.
@@ -13,6 +14,12 @@ pub struct Retry {
 }
 
 impl Retry {
+    /// No failure so far, and a jitter of its own: the calls of one node fail together, and must not return together.
+    pub fn unlike_others() -> Retry {
+        // Each state has other keys than the one before it.
+        Retry::new(RandomState::new().build_hasher().finish())
+    }
+
     /// No failure so far; `seed` feeds the jitter.
     pub fn new(seed: u64) -> Retry {
         // Zero is the one state that the generator below never leaves.
@@ -71,6 +78,13 @@ mod tests {
             assert!(pause <= Duration::from_millis(full_millis), "{pause:?} of {full_millis}");
         }
         assert_eq!(retry.pause(None, PLENTY), None);
+    }
+
+    #[test]
+    fn calls_that_fail_together_do_not_return_together() {
+        let pause = || Retry::unlike_others().pause(None, PLENTY).unwrap();
+        let pauses: std::collections::BTreeSet<_> = (0..64).map(|_| pause()).collect();
+        assert!(pauses.len() > 10, "{pauses:?}");
     }
 
     #[test]
