@@ -93,7 +93,14 @@ impl Node {
 
     /// From now on the provider has this content for the object.
     pub fn set_content(&self, object: &str, content: &str) {
-        let encoded = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+        let encoded = |text: &str| {
+            let letters = text.bytes().map(|byte| match byte {
+                // Plain where that is possible: the provider takes no long requests.
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
+                _ => format!("%{byte:02X}"),
+            });
+            letters.collect::<String>()
+        };
         self.tell_provider(&format!("/contents?object={}&value={}", encoded(object), encoded(content)));
     }
 

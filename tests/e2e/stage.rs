@@ -186,7 +186,7 @@ impl Stage {
         self.node.tell_provider("/delay?ms=0");
         self.node.tell_provider("/fail?code=UNKNOWN&times=0");
         self.node.tell_provider(&format!("/validate-token-requests?audience={}", AUDIENCES.join(",")));
-        for object in ["foo", "fookey"] {
+        for object in ["foo", "fookey", "db/password", "bundle.pem"] {
             self.node.tell_provider(&format!("/contents?object={object}"));
         }
         self.kubelet.republish_every(REPUBLISH_EVERY);
