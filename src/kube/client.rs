@@ -16,6 +16,7 @@ use super::budget::Budget;
 use super::config::{ClusterConfig, ConfigError};
 use super::error::{ApiError, Call, Trouble, json_problem};
 use super::gate::Gate;
+use super::jitter::Jitter;
 use super::retry::Retry;
 use super::token::TokenFile;
 use super::transport::{Answer, Form, Opened, Outbound, Stream, Transport, Verb};
@@ -77,7 +78,7 @@ impl Client {
 
     /// Sends until it succeeds, fails for good, or the budget does not cover another attempt.
     pub(super) fn send(&self, outgoing: &Outgoing, budget: Budget) -> Result<Zeroizing<Vec<u8>>, ApiError> {
-        let mut retry = Retry::unlike_others();
+        let mut retry = Retry::new(Jitter::unlike_others());
         let mut may_replace_token = true;
         loop {
             let error = match self.attempt(outgoing, budget, &mut may_replace_token) {

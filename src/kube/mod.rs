@@ -21,6 +21,7 @@ pub mod watch;
 mod calls;
 mod event_limit;
 mod gate;
+mod jitter;
 mod resource;
 mod retry;
 pub mod text;

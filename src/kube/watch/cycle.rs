@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use crate::kube::jitter::Jitter;
+
 /// Where in its cycle of list and watch a collection is.
 #[derive(Debug)]
 pub struct Cycle {
@@ -13,7 +15,7 @@ pub struct Cycle {
     page: u32,
     /// Failures without a healthy watch in between.
     failures: u32,
-    noise: u64,
+    jitter: Jitter,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -62,11 +64,10 @@ pub enum End {
 }
 
 impl Cycle {
-    /// At the beginning, with that many objects a page; `seed` feeds the jitter.
-    pub fn new(page: u32, seed: u64) -> Cycle {
+    /// At the beginning, with that many objects a page.
+    pub fn new(page: u32, jitter: Jitter) -> Cycle {
         let position = Position::Listing { token: None };
-        // Zero is the one state that the generator below never leaves.
-        Cycle { position, page: page.max(1), failures: 0, noise: seed | 1 }
+        Cycle { position, page: page.max(1), failures: 0, jitter }
     }
 
     /// What is asked next.
@@ -107,9 +108,9 @@ impl Cycle {
         }
         match how {
             End::Closed if is_watch && self.failures == 0 && lived >= HEALTHY => {
-                return self.jitter(RECONNECT_WITHIN);
+                return self.jitter.below(RECONNECT_WITHIN);
             }
-            End::Forbidden => return FORBIDDEN_PAUSE + self.jitter(FORBIDDEN_PAUSE / 10),
+            End::Forbidden => return FORBIDDEN_PAUSE + self.jitter.below(FORBIDDEN_PAUSE / 10),
             End::TooLarge if !is_watch && self.page > 1 => {
                 self.page /= 2;
                 return Duration::ZERO;
@@ -129,16 +130,7 @@ impl Cycle {
             1 if how == End::Expired => Duration::ZERO,
             failures => FIRST_PAUSE.saturating_mul(1 << (failures - 1).min(10)).min(LONGEST_PAUSE),
         };
-        asked + full / 2 + self.jitter(full / 2)
-    }
-
-    /// A time below `bound`, from a xorshift generator: spreading load needs no better one.
-    fn jitter(&mut self, bound: Duration) -> Duration {
-        self.noise ^= self.noise << 13;
-        self.noise ^= self.noise >> 7;
-        self.noise ^= self.noise << 17;
-        let steps = u32::try_from(self.noise % u64::from(JITTER_STEPS)).unwrap_or(0);
-        bound / JITTER_STEPS * steps
+        asked + full / 2 + self.jitter.below(full / 2)
     }
 }
 
@@ -151,7 +143,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A permission is given by people: asking more often would only load the server.
 pub const FORBIDDEN_PAUSE: Duration = Duration::from_secs(60);
-const JITTER_STEPS: u32 = 64;
 
 #[cfg(test)]
 mod tests {
@@ -162,7 +153,7 @@ mod tests {
     const FAILED: End = End::Failed { retry_after: None };
 
     fn watching(version: &str) -> Cycle {
-        let mut cycle = Cycle::new(100, 7);
+        let mut cycle = Cycle::new(100, Jitter::new(7));
         assert!(cycle.listed(version.to_owned(), None));
         cycle
     }
@@ -173,7 +164,7 @@ mod tests {
 
     #[test]
     fn pages_are_asked_for_one_by_one_and_then_the_changes() {
-        let mut cycle = Cycle::new(100, 7);
+        let mut cycle = Cycle::new(100, Jitter::new(7));
         assert_eq!(cycle.step(), list(None));
         assert!(!cycle.listed("5".into(), Some("next".into())));
         assert_eq!(cycle.step(), list(Some("next")));
@@ -208,7 +199,7 @@ mod tests {
             ("too large", End::TooLarge, Step::List { token: Some("t"), limit: 50 }),
         ];
         for (name, end, next) in rows {
-            let mut cycle = Cycle::new(100, 7);
+            let mut cycle = Cycle::new(100, Jitter::new(7));
             cycle.listed("5".into(), Some("t".into()));
             cycle.ended(end, SHORT);
             assert_eq!(cycle.step(), next, "of a list: {name}");
@@ -217,7 +208,7 @@ mod tests {
 
     #[test]
     fn pages_shrink_to_one_object_and_then_there_is_a_pause() {
-        let mut cycle = Cycle::new(5, 7);
+        let mut cycle = Cycle::new(5, Jitter::new(7));
         for limit in [2, 1] {
             assert_eq!(cycle.ended(End::TooLarge, SHORT), Duration::ZERO);
             assert_eq!(cycle.step(), Step::List { token: None, limit });
@@ -257,7 +248,7 @@ mod tests {
 
     #[test]
     fn a_missing_permission_is_asked_about_no_more_than_once_a_minute() {
-        let mut cycle = Cycle::new(100, 7);
+        let mut cycle = Cycle::new(100, Jitter::new(7));
         for _ in 0..5 {
             let pause = cycle.ended(End::Forbidden, SHORT);
             assert!(pause >= FORBIDDEN_PAUSE && pause <= FORBIDDEN_PAUSE * 11 / 10, "{pause:?}");
@@ -285,7 +276,7 @@ mod tests {
     #[test]
     fn two_seeds_pause_differently() {
         let pause = |seed| {
-            let mut cycle = Cycle::new(1, seed);
+            let mut cycle = Cycle::new(1, Jitter::new(seed));
             (0..4).map(|_| cycle.ended(FAILED, SHORT)).collect::<Vec<_>>()
         };
         assert_ne!(pause(123_456_789), pause(987_654_321));

@@ -1,6 +1,5 @@
 //! The thread that keeps a cache like the collection that it is of.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,6 +14,7 @@ use super::frame::Frame;
 use crate::kube::budget::Budget;
 use crate::kube::client::{Client, Outgoing};
 use crate::kube::error::{ApiError, Call, Trouble};
+use crate::kube::jitter::Jitter;
 use crate::kube::transport::Verb;
 use crate::kube::types::{Watched, null_as_empty};
 
@@ -55,7 +55,7 @@ impl<T: Watched> Reflector<T> {
     }
 
     fn run(self) {
-        let mut cycle = Cycle::new(T::PAGE, RandomState::new().build_hasher().finish());
+        let mut cycle = Cycle::new(T::PAGE, Jitter::unlike_others());
         let mut was_failing = false;
         loop {
             let begun = Instant::now();
