@@ -264,6 +264,9 @@ impl Watch {
     }
 }
 
+/// Names and values.
+type Headers = Vec<(String, String)>;
+
 fn trust(ca_pem: &str) -> Result<ClientConfig, String> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(ca_pem.as_bytes()) {
@@ -281,7 +284,7 @@ fn trust(ca_pem: &str) -> Result<ClientConfig, String> {
 }
 
 /// Status, headers and what follows the head; `None` when the head is not complete.
-fn split(bytes: &[u8]) -> Option<(u16, Vec<(String, String)>, &[u8])> {
+fn split(bytes: &[u8]) -> Option<(u16, Headers, &[u8])> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut parsed = httparse::Response::new(&mut headers);
     let httparse::Status::Complete(length) = parsed.parse(bytes).ok()? else { return None };

@@ -85,11 +85,12 @@ fn list(place: &Place, form: Form, metadata: &Value, items: Vec<Value>) -> Value
 /// The items of built-in resources do not say what they are.
 fn item(object: &Value, place: &Place, form: Form) -> Value {
     let mut item = form.object(object);
-    if form == Form::Full && !is_custom(&place.group) {
-        if let Some(fields) = item.as_object_mut() {
-            fields.remove("kind");
-            fields.remove("apiVersion");
-        }
+    if form == Form::Full
+        && !is_custom(&place.group)
+        && let Some(fields) = item.as_object_mut()
+    {
+        fields.remove("kind");
+        fields.remove("apiVersion");
     }
     item
 }

@@ -3,8 +3,8 @@
 use std::net::Shutdown;
 use std::time::Duration;
 
-use super::faults::{Close, Fault, Matcher};
-use super::{ApiServer, locked};
+use super::faults::Fault;
+use super::{ApiServer, Close, Matcher, locked};
 
 impl ApiServer {
     // -- rights --

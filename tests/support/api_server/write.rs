@@ -242,8 +242,8 @@ fn decode(place: &Place, object: &mut Value) -> Result<(), String> {
         return Err(unmarshal_into(metadata, "Go struct field .metadata of type v1.ObjectMeta"));
     }
     for field in ["labels", "annotations"] {
-        let values = metadata[field].as_object().into_iter().flatten().map(|(_, value)| value);
-        if let Some(wrong) = values.filter(|value| !value.is_string() && !value.is_null()).next() {
+        let mut values = metadata[field].as_object().into_iter().flatten().map(|(_, value)| value);
+        if let Some(wrong) = values.find(|value| !value.is_string() && !value.is_null()) {
             return Err(unmarshal_into(
                 wrong,
                 &format!("Go struct field ObjectMeta.metadata.{field} of type string"),
