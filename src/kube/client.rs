@@ -17,6 +17,7 @@ use super::config::{ClusterConfig, ConfigError};
 use super::error::{ApiError, Call, Trouble, json_problem};
 use super::gate::Gate;
 use super::jitter::Jitter;
+use super::resource::SECRETS;
 use super::retry::Retry;
 use super::token::TokenFile;
 use super::transport::{Answer, Form, Opened, Outbound, Stream, Transport, Verb};
@@ -169,6 +170,10 @@ impl Client {
 }
 
 impl Outgoing {
+    fn carries_secret(&self) -> bool {
+        self.body.is_some() && self.call.resource == SECRETS.qualified()
+    }
+
     fn outbound(&self) -> Outbound<'_> {
         let body = self.body.as_ref().map(|body| body.as_slice());
         Outbound { verb: self.verb, path: &self.path, form: self.form, body }
@@ -197,7 +202,12 @@ impl Coded for Opened {
 
 impl Answer {
     fn into_error(self, outgoing: &Outgoing) -> ApiError {
-        ApiError::from_answer(outgoing.call.clone(), self.code, self.retry_after, &self.body)
+        let from = if outgoing.carries_secret() {
+            ApiError::from_answer_about_secret
+        } else {
+            ApiError::from_answer
+        };
+        from(outgoing.call.clone(), self.code, self.retry_after, &self.body)
     }
 }
 

@@ -123,6 +123,31 @@ impl ApiError {
         ApiError::Status { call, code, reason, message, retry_after }
     }
 
+    /// The same for an answer to a request that carried a Secret: the server, or a policy that it asks, may repeat what
+    /// it was sent, so only those parts of its words are kept that cannot hold a value.
+    pub fn from_answer_about_secret(
+        call: Box<Call>,
+        code: u16,
+        retry_after: Option<Duration>,
+        body: &[u8],
+    ) -> ApiError {
+        let status = serde_json::from_slice::<Value>(body).unwrap_or_default();
+        let told = status.get("message").and_then(Value::as_str).unwrap_or_default();
+        let causes = status.pointer("/details/causes").and_then(Value::as_array);
+        let causes: Vec<String> = causes.into_iter().flatten().filter_map(cause).take(MOST_CAUSES).collect();
+        let shown = match code {
+            403 if HARMLESS_REFUSALS.iter().any(|words| told.contains(words)) => told.to_owned(),
+            403 => REFUSED_BY_POLICY.to_owned(),
+            _ if !causes.is_empty() => causes.join(", "),
+            _ => default_message(code).to_owned(),
+        };
+        let mut error = ApiError::from_answer(call, code, retry_after, body);
+        if let ApiError::Status { message, .. } = &mut error {
+            *message = printable(&shown, LONGEST_MESSAGE_BYTES);
+        }
+        error
+    }
+
     /// The HTTP status code, where the server gave one.
     pub fn code(&self) -> Option<u16> {
         match self {
@@ -165,6 +190,12 @@ impl ApiError {
     /// The service account may not do this.
     pub fn is_forbidden(&self) -> bool {
         self.code() == Some(403)
+    }
+
+    /// The service account may do this in general, but not with this object: a quota, or a policy.
+    pub fn is_refused_by_policy(&self) -> bool {
+        let is_about_roles = |message: &str| message.contains(ABOUT_ROLES);
+        matches!(self, ApiError::Status { code: 403, message, .. } if !is_about_roles(message))
     }
 
     /// The server does not accept the token.
@@ -213,6 +244,19 @@ impl Call {
     }
 }
 
+/// One of the reasons that the server gives: the field, and what is wrong with it unless that quotes the value.
+fn cause(cause: &Value) -> Option<String> {
+    let text = |name: &str| cause.get(name).and_then(Value::as_str);
+    let field = text("field").filter(|field| !field.is_empty())?;
+    let words = match text("reason")? {
+        "FieldValueRequired" | "FieldValueForbidden" | "FieldValueTooLong" => text("message")?,
+        "FieldValueTypeInvalid" => "wrong type",
+        "FieldValueNotSupported" => "not supported",
+        _ => "invalid value",
+    };
+    Some(format!("{field}: {words}"))
+}
+
 /// The place of a JSON error, without the value that serde would quote.
 pub fn json_problem(error: &serde_json::Error) -> String {
     let kind = match error.classify() {
@@ -255,6 +299,14 @@ fn default_message(code: u16) -> &'static str {
 
 /// The server's messages list every wrong field of an object; kubelet cuts at 1 KiB.
 const LONGEST_MESSAGE_BYTES: usize = 1024;
+/// How the server words that a role is missing, whatever the verb and the resource.
+const ABOUT_ROLES: &str = " in API group \"";
+/// Refusals in the server's own words, which repeat nothing of what was sent.
+const HARMLESS_REFUSALS: [&str; 3] = [ABOUT_ROLES, "exceeded quota: ", "because it is being terminated"];
+const REFUSED_BY_POLICY: &str = "refused by a policy, whose words are left out since they could repeat the content; \
+                                 apply such an object by hand to see them";
+/// Of one object; the first ones tell enough.
+const MOST_CAUSES: usize = 8;
 /// Reasons are single words.
 const LONGEST_REASON_BYTES: usize = 64;
 
@@ -335,6 +387,36 @@ mod tests {
                 "{text}"
             );
             assert!(text.contains("CustomResourceDefinition"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_the_server_repeats_of_a_secret_is_not_passed_on() {
+        let about = |code: u16, body: Value| {
+            let call = Call::on("patch", &super::super::resource::SECRETS, "default", "x");
+            ApiError::from_answer_about_secret(call, code, None, body.to_string().as_bytes())
+        };
+        let cause = |reason: &str, message: &str| {
+            serde_json::json!({"kind": "Status", "reason": "Invalid", "message": "hunter2",
+                "details": {"causes": [{"reason": reason, "message": message, "field": "data[tls.crt]"}]}})
+        };
+        let roles = "secrets is forbidden: User \"a\" cannot create resource \"secrets\" in API group \"\"";
+        let rows = [
+            (422, cause("FieldValueRequired", "Required value"), "data[tls.crt]: Required value"),
+            (422, cause("FieldValueInvalid", "Invalid value: hunter2"), "data[tls.crt]: invalid value"),
+            (
+                422,
+                serde_json::json!({"message": "cannot restore {\"data\": \"hunter2\"}"}),
+                "no further explanation",
+            ),
+            (400, serde_json::json!({"message": "hunter2"}), "no further explanation"),
+            (403, serde_json::json!({"message": "webhook denied hunter2"}), "refused by a policy"),
+            (403, serde_json::json!({"message": roles}), "cannot create resource"),
+            (500, serde_json::json!("hunter2"), "no further explanation"),
+        ];
+        for (code, body, expected) in rows {
+            let text = about(code, body).to_string();
+            assert!(text.contains(expected) && !text.contains("hunter2"), "{text}");
         }
     }
 

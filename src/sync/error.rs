@@ -54,8 +54,9 @@ impl SyncError {
     /// What a failed call means.
     pub fn of_call(error: ApiError) -> SyncError {
         match error.code() {
-            Some(403) if error.is_forbidden() => SyncError::Forbidden(Some(error)),
-            Some(400 | 422 | 413) => SyncError::Rejected(error),
+            Some(400 | 413 | 422) => SyncError::Rejected(error),
+            Some(403) if error.is_refused_by_policy() => SyncError::Rejected(error),
+            Some(403) => SyncError::Forbidden(Some(error)),
             _ => SyncError::Api(error),
         }
     }

@@ -1,6 +1,6 @@
 //! Secret sync when the API server is away, or has forgotten what the driver has seen.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::sync::reading;
 use crate::kinds;
@@ -62,7 +62,7 @@ fn is_forgotten(stage: &Stage, version: &str) -> bool {
     let watch = format!("/api/v1/secrets?watch=1&timeoutSeconds=1&resourceVersion={version}");
     match stage.admin.ask("GET", &watch, None) {
         // One event, which is an error.
-        Ok(event) => event["object"]["code"] == Value::from(410),
+        Ok(event) => event["object"]["code"] == 410,
         Err(refusal) => refusal.code == 410,
     }
 }

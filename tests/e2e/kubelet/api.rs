@@ -12,6 +12,9 @@ use crate::workloads::{DRIVER, NODE};
 /// The API server, as a node sees it. Nothing here waits or panics: kubelet tries again.
 pub struct NodeApi(Admin);
 
+/// What goes into the volume's context, and what into its secrets.
+type Tokens = (HashMap<String, String>, HashMap<String, String>);
+
 impl NodeApi {
     /// Asks with the administrator's rights; what a node may do is not what is tested.
     pub fn new(admin: Admin) -> NodeApi {
@@ -30,7 +33,7 @@ impl NodeApi {
 
     /// What the CSIDriver object asks kubelet to hand to the driver: a token of the pod's service account for each
     /// audience, by the attribute's name. In the second place, where the object says that secrets are the place for it.
-    pub fn tokens(&self, pod: &Value) -> Result<(HashMap<String, String>, HashMap<String, String>), Refusal> {
+    pub fn tokens(&self, pod: &Value) -> Result<Tokens, Refusal> {
         let driver = self.0.ask("GET", &format!("/apis/storage.k8s.io/v1/csidrivers/{DRIVER}"), None)?;
         let metadata = &pod["metadata"];
         let (namespace, account) = (text(&metadata["namespace"]), text(&pod["spec"]["serviceAccountName"]));
