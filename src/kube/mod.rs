@@ -1,7 +1,8 @@
 //! The API server, as a blocking REST client: the few requests that a node plugin needs, and no more.
 //!
-//! It is written by hand over an HTTP library because the whole need is five calls; a general Kubernetes
-//! client would bring an async runtime and more code than the rest of the driver together. The module knows
+//! It is written by hand over an HTTP library because the whole need is a dozen calls and one way to follow a
+//! collection; a general Kubernetes client would bring an async runtime and more code than the rest of the driver
+//! together. `calls` says what is asked, `client` how it gets there, `watch` how changes arrive. The module knows
 //! nothing of CSI, providers or volumes.
 //!
 //! The threat is a bearer token that may read and write in every namespace. It is sent only to the configured
