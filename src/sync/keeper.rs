@@ -60,17 +60,21 @@ impl Keeper {
     ) -> Arc<Keeper> {
         Arc::new_cyclic(|inner: &Weak<Keeper>| {
             let (pods, secrets) = (Weak::clone(inner), Weak::clone(inner));
+            let driver = settings.driver.clone();
             Keeper {
                 settings,
                 client,
                 events,
                 metrics,
                 pause,
-                pods: Arc::new(Cache::of_all(move |news| {
-                    if let Some(inner) = pods.upgrade() {
-                        inner.pod_news(&news);
-                    }
-                })),
+                pods: Arc::new(Cache::of_picked(
+                    move |pod: &Pod| pod.volumes.iter().any(|volume| volume.driver == driver),
+                    move |news| {
+                        if let Some(inner) = pods.upgrade() {
+                            inner.pod_news(&news);
+                        }
+                    },
+                )),
                 secrets: Arc::new(Cache::of_wanted(move |news| {
                     if let Some(inner) = secrets.upgrade() {
                         inner.secret_news(&news);

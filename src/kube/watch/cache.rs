@@ -10,6 +10,7 @@ use crate::kube::types::{ObjectKey, Watched, is_older};
 pub struct Cache<T> {
     state: Mutex<State<T>>,
     settled: Condvar,
+    keeps: Filter<T>,
     listener: Listener<T>,
 }
 
@@ -36,6 +37,7 @@ pub enum Standing {
     Forbidden,
 }
 
+type Filter<T> = Box<dyn Fn(&T) -> bool + Send + Sync>;
 type Listener<T> = Box<dyn Fn(News<'_, T>) + Send + Sync>;
 
 /// What a listener is told, without any lock held.
@@ -54,21 +56,24 @@ pub enum News<'a, T> {
 }
 
 impl<T: Watched> Cache<T> {
-    /// A cache of every object of the collection.
-    pub fn of_all(listener: impl Fn(News<'_, T>) + Send + Sync + 'static) -> Cache<T> {
-        Cache::new(None, Box::new(listener))
+    /// A cache of those objects of the collection that `keeps` picks.
+    pub fn of_picked(
+        keeps: impl Fn(&T) -> bool + Send + Sync + 'static,
+        listener: impl Fn(News<'_, T>) + Send + Sync + 'static,
+    ) -> Cache<T> {
+        Cache::new(None, Box::new(keeps), Box::new(listener))
     }
 
     /// A cache of those objects alone that are wanted: see [`Cache::want`].
     pub fn of_wanted(listener: impl Fn(News<'_, T>) + Send + Sync + 'static) -> Cache<T> {
-        Cache::new(Some(HashSet::new()), Box::new(listener))
+        Cache::new(Some(HashSet::new()), Box::new(|_| true), Box::new(listener))
     }
 
-    fn new(wanted: Option<HashSet<ObjectKey>>, listener: Listener<T>) -> Cache<T> {
+    fn new(wanted: Option<HashSet<ObjectKey>>, keeps: Filter<T>, listener: Listener<T>) -> Cache<T> {
         let objects = HashMap::new();
         let standing = Standing::Unknown;
         let state = State { objects, wanted, listed: None, has_listed: false, standing };
-        Cache { state: Mutex::new(state), settled: Condvar::new(), listener }
+        Cache { state: Mutex::new(state), settled: Condvar::new(), keeps, listener }
     }
 
     /// The object as last seen.
@@ -150,6 +155,9 @@ impl<T: Watched> Cache<T> {
     }
 
     pub(super) fn present(&self, object: T) {
+        if !(self.keeps)(&object) {
+            return;
+        }
         let mut state = self.lock();
         if !state.wants(object.key()) {
             return;
@@ -260,9 +268,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_picked_is_not_kept() {
+        let told = Told::default();
+        let cache = Cache::of_picked(|object: &SecretMeta| object.key.name != "b", noting(&told));
+        cache.present(secret("a", "1"));
+        cache.present(secret("b", "2"));
+        assert_eq!(taken(&told), ["a - 1"]);
+    }
+
+    #[test]
     fn a_list_replaces_what_was_known() {
         let told = Told::default();
-        let cache = Cache::of_all(noting(&told));
+        let cache = Cache::of_picked(|_| true, noting(&told));
         for name in ["a", "b"] {
             cache.present(secret(name, "1"));
         }
@@ -280,7 +297,7 @@ mod tests {
     #[test]
     fn a_late_echo_does_not_undo_what_was_read_meanwhile() {
         let told = Told::default();
-        let cache = Cache::of_all(noting(&told));
+        let cache = Cache::of_picked(|_| true, noting(&told));
         let version = |cache: &Cache<SecretMeta>| {
             cache.get(&ObjectKey::new("team", "a")).map(|object| object.resource_version.clone())
         };
@@ -300,7 +317,7 @@ mod tests {
     #[test]
     fn only_a_change_of_standing_is_told_and_only_an_open_watch_is_current() {
         let told = Told::default();
-        let cache = Cache::of_all(noting(&told));
+        let cache = Cache::of_picked(|_| true, noting(&told));
         let key = ObjectKey::new("team", "a");
         cache.learn(secret("a", "1"));
         assert!(cache.get_current(&key).is_none());
