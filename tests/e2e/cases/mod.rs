@@ -6,6 +6,7 @@ mod crowd;
 mod install;
 mod mount;
 mod outage;
+mod parity;
 mod permission;
 mod pod_status;
 mod refusal;
@@ -40,4 +41,5 @@ pub const GROUPS: &[Group] = &[
     ("Secret sync: the role", sync_permission::CASES),
     ("Secret sync: an API server that is away", sync_outage::CASES),
     ("Secret sync: many pods", sync_crowd::CASES),
+    ("The API server double", parity::CASES),
 ];
