@@ -156,6 +156,9 @@ impl Keeper {
         for key in dropped {
             self.queue.forget(key);
             self.secrets.unwant(key);
+            if self.units().keys(|source| source.pod.namespace == key.namespace).is_empty() {
+                lock(&self.permission).grant(&key.namespace);
+            }
         }
     }
 
@@ -222,10 +225,17 @@ impl Keeper {
 
     /// The API server did what it was asked to in that namespace.
     pub(super) fn granted(&self, namespace: &str) {
-        if lock(&self.permission).grant(namespace) {
+        let (is_news, is_whole) = {
+            let mut permission = lock(&self.permission);
+            (permission.grant(namespace), permission.is_whole())
+        };
+        if is_news {
             self.look_at_all(|source| source.pod.namespace == namespace);
         }
-        self.no_longer_denied();
+        // One namespace says nothing about another.
+        if is_whole && !self.is_list_denied.load(Ordering::SeqCst) {
+            self.no_longer_denied();
+        }
     }
 
     fn no_longer_denied(&self) {
@@ -264,6 +274,7 @@ impl Keeper {
             }
             News::Standing(Standing::Current) => {
                 if self.is_list_denied.swap(false, Ordering::SeqCst) {
+                    lock(&self.permission).forget();
                     self.no_longer_denied();
                 }
                 self.look_at_all(|_| true);

@@ -32,9 +32,19 @@ impl Permission {
         self.refused.insert(namespace.to_owned(), now + ASK_EVERY).is_none()
     }
 
-    /// The API server did as it was asked. True when this is news.
+    /// The API server did as it was asked, or nobody asks there any longer. True when this is news.
     pub fn grant(&mut self, namespace: &str) -> bool {
         self.refused.remove(namespace).is_some()
+    }
+
+    /// The permission is known to be another: everything may be asked at once.
+    pub fn forget(&mut self) {
+        self.refused.clear();
+    }
+
+    /// True where nothing was refused of late.
+    pub fn is_whole(&self) -> bool {
+        self.refused.is_empty()
     }
 }
 
@@ -56,8 +66,20 @@ mod tests {
         assert_eq!(permission.ask("team", at(60)), Ok(()));
         assert_eq!(permission.ask("team", at(61)), Err(Duration::from_secs(59)), "one asks for all");
         assert!(!permission.refuse("team", at(62)));
+        assert!(!permission.is_whole());
         assert!(permission.grant("team"));
         assert!(!permission.grant("team"));
+        assert!(permission.is_whole());
         assert_eq!(permission.ask("team", at(63)), Ok(()));
+    }
+    #[test]
+    fn a_change_of_the_role_lets_everybody_ask_at_once() {
+        let (mut permission, start) = (Permission::default(), Instant::now());
+        for namespace in ["one", "other"] {
+            permission.refuse(namespace, start);
+        }
+        permission.forget();
+        assert!(permission.is_whole());
+        assert_eq!((permission.ask("one", start), permission.ask("one", start)), (Ok(()), Ok(())));
     }
 }
