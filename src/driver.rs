@@ -139,11 +139,7 @@ fn publisher(
     let counted = Arc::clone(metrics);
     let client = Client::new(&cluster, Arc::new(move |verb, code| counted.api_request(verb, code)))
         .map_err(StartError::Cluster)?;
-    let settings = EventSettings {
-        component: "secrets-store-csi-driver".to_owned(),
-        node: config.node_id.clone(),
-        wall: SystemTime::now,
-    };
+    let settings = EventSettings { node: config.node_id.clone(), wall: SystemTime::now };
     let counted = Arc::clone(metrics);
     let events = EventSink::start(client.clone(), settings, move |_| counted.event_dropped());
     let events = Arc::new(events.map_err(StartError::Thread)?);

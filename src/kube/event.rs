@@ -40,11 +40,18 @@ pub struct PodRef {
     pub uid: String,
 }
 
-/// Who posts, and by which clock.
+/// Why an event is posted, and in whose name: both are what people and their tooling select by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// Short, stable, in CamelCase.
+    pub name: &'static str,
+    /// The part of the driver, shown as the event's source.
+    pub component: &'static str,
+}
+
+/// Where it is posted from, and by which clock.
 #[derive(Clone, Debug)]
 pub struct EventSettings {
-    /// The program, shown as the event's source.
-    pub component: String,
     /// The node.
     pub node: String,
     /// The wall clock, for the event's timestamps.
@@ -76,7 +83,7 @@ struct Shared {
 
 struct Pending {
     pod: PodRef,
-    reason: &'static str,
+    reason: Reason,
     message: String,
     at: SystemTime,
 }
@@ -108,8 +115,8 @@ impl EventSink {
     }
 
     /// Queues a Warning about `pod`. Never blocks; what is dropped is told to the observer.
-    pub fn warn(&self, pod: &PodRef, reason: &'static str, message: String) {
-        let verdict = locked(&self.limit).judge(&pod.uid, reason, &message, Instant::now());
+    pub fn warn(&self, pod: &PodRef, reason: Reason, message: String) {
+        let verdict = locked(&self.limit).judge(&pod.uid, reason.name, &message, Instant::now());
         match verdict {
             Verdict::Pass => {}
             Verdict::Repeated => return (self.shared.on_drop)(Dropped::Repeated),
@@ -163,7 +170,7 @@ impl Shared {
     fn event(&self, pending: Pending) -> Event {
         let Pending { pod, reason, message, at } = pending;
         let seen = rfc3339_seconds(at);
-        let EventSettings { component, node, .. } = &self.settings;
+        let (Reason { name: reason, component }, node) = (reason, &self.settings.node);
         Event {
             api_version: "v1",
             kind: "Event",
@@ -178,8 +185,8 @@ impl Shared {
             reason: reason.to_owned(),
             message: printable(&message, LONGEST_MESSAGE_BYTES),
             kind_of_event: "Warning",
-            source: Source { component: component.clone(), host: node.clone() },
-            reporting_component: component.clone(),
+            source: Source { component: component.to_owned(), host: node.clone() },
+            reporting_component: component.to_owned(),
             reporting_instance: node.clone(),
             first_timestamp: seen.clone(),
             last_timestamp: seen,

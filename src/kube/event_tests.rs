@@ -8,6 +8,8 @@ use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
+const REASON: Reason = Reason { name: "RefreshFailed", component: "secrets-store-csi-driver" };
+
 fn sink(server: &ApiServer) -> (EventSink, Arc<Mutex<Vec<Dropped>>>) {
     let config = ClusterConfig {
         server: server.url(),
@@ -20,7 +22,6 @@ fn sink(server: &ApiServer) -> (EventSink, Arc<Mutex<Vec<Dropped>>>) {
     let dropped = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&dropped);
     let settings = EventSettings {
-        component: "secrets-store-csi-driver".into(),
         node: "n1".into(),
         wall: || SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000),
     };
@@ -35,7 +36,7 @@ fn pod(name: &str) -> PodRef {
 fn a_warning_appears_on_the_pod() {
     let server = ApiServer::start();
     let (sink, dropped) = sink(&server);
-    sink.warn(&pod("web"), "RefreshFailed", format!("could not\nrefresh {}", "x".repeat(5000)));
+    sink.warn(&pod("web"), REASON, format!("could not\nrefresh {}", "x".repeat(5000)));
     assert!(server.wait(PATIENCE, |server| !server.events_for("web").is_empty()));
     let event = server.events_for("web").remove(0);
     let expected = serde_json::json!({
@@ -59,7 +60,7 @@ fn repetitions_are_dropped_and_counted() {
     let server = ApiServer::start();
     let (sink, dropped) = sink(&server);
     for _ in 0..10 {
-        sink.warn(&pod("web"), "RefreshFailed", "the same".into());
+        sink.warn(&pod("web"), REASON, "the same".into());
     }
     sink.stop();
     assert_eq!(server.events_for("web").len(), 1);
@@ -71,11 +72,11 @@ fn what_is_queued_is_posted_at_the_end_and_later_events_are_dropped() {
     let server = ApiServer::start();
     let (sink, dropped) = sink(&server);
     for name in ["a", "b", "c"] {
-        sink.warn(&pod(name), "R", "m".into());
+        sink.warn(&pod(name), REASON, "m".into());
     }
     sink.stop();
     assert_eq!(server.list("/api/v1/namespaces/team/events").len(), 3);
-    sink.warn(&pod("d"), "R", "m".into());
+    sink.warn(&pod("d"), REASON, "m".into());
     sink.stop();
     assert_eq!(*dropped.lock().unwrap(), [Dropped::Stopped]);
 }
@@ -87,7 +88,7 @@ fn a_silent_server_delays_neither_the_caller_nor_the_end() {
     let (sink, dropped) = sink(&server);
     let started = Instant::now();
     for pod_number in 0..20 {
-        sink.warn(&pod(&format!("p{pod_number}")), "R", "m".into());
+        sink.warn(&pod(&format!("p{pod_number}")), REASON, "m".into());
     }
     assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
     let started = Instant::now();
@@ -100,8 +101,8 @@ fn a_silent_server_delays_neither_the_caller_nor_the_end() {
 fn a_hostile_pod_name_is_dropped_without_a_request() {
     let server = ApiServer::start();
     let (sink, dropped) = sink(&server);
-    sink.warn(&PodRef { namespace: "../secrets".into(), ..pod("web") }, "R", "m".into());
-    sink.warn(&PodRef { name: "a/../b".into(), ..pod("other") }, "R", "m".into());
+    sink.warn(&PodRef { namespace: "../secrets".into(), ..pod("web") }, REASON, "m".into());
+    sink.warn(&PodRef { name: "a/../b".into(), ..pod("other") }, REASON, "m".into());
     sink.stop();
     assert!(server.requests().is_empty());
     assert_eq!(*dropped.lock().unwrap(), [Dropped::Refused; 2]);

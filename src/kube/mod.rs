@@ -41,7 +41,7 @@ pub use budget::Budget;
 pub use client::{Client, RequestObserver};
 pub use config::{ClusterConfig, ConfigError};
 pub use error::ApiError;
-pub use event::{Dropped, EventSettings, EventSink, PodRef};
+pub use event::{Dropped, EventSettings, EventSink, PodRef, Reason};
 pub use types::{
     Event, ObjectVersion, OwnerReference, PodStatusMeta, SecretProviderClass, SecretProviderClassPodStatus,
 };

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use crate::kube::event::Reason;
 use crate::metrics::PublishKind;
 use crate::volume::writer::Written;
 
@@ -91,8 +92,9 @@ impl Publisher {
 }
 
 /// Reason of the event when a pod cannot start because of us.
-const PUBLISH_FAILED: &str = "SecretsStorePublishFailed";
+const PUBLISH_FAILED: Reason = Reason { name: "SecretsStorePublishFailed", component: COMPONENT };
 /// Reason of the event when a running pod's secrets cannot be refreshed.
-const REFRESH_FAILED: &str = "SecretsStoreRefreshFailed";
+const REFRESH_FAILED: Reason = Reason { name: "SecretsStoreRefreshFailed", component: COMPONENT };
 /// Reason of the event when a pod and its class contradict each other.
-const ATTRIBUTE_CONFLICT: &str = "SecretsStoreAttributeConflict";
+const ATTRIBUTE_CONFLICT: Reason = Reason { name: "SecretsStoreAttributeConflict", component: COMPONENT };
+const COMPONENT: &str = "secrets-store-csi-driver";

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use crate::kube::event::Reason;
 use crate::kube::types::ObjectKey;
 
 use super::MirroredVolume;
@@ -59,5 +60,6 @@ impl Keeper {
     }
 }
 
-/// Reason of every event about a Secret, as the upstream driver gives it.
-const FAILED_TO_CREATE: &str = "FailedToCreateSecret";
+/// Of every event about a Secret, as the upstream driver gives it.
+const FAILED_TO_CREATE: Reason =
+    Reason { name: "FailedToCreateSecret", component: "csi-secrets-store-controller" };
