@@ -311,7 +311,12 @@ impl Reconciliation<'_> {
 
     fn learn(&mut self, meta: SecretMeta) -> Present {
         self.calls += 1;
-        self.keeper.secrets.learn(meta.clone());
+        if meta.is_managed() {
+            self.keeper.secrets.learn(meta.clone());
+        } else {
+            // The watch never tells when this one goes.
+            self.keeper.secrets.forget(self.key);
+        }
         Present::Secret(Arc::new(meta))
     }
 
