@@ -360,7 +360,7 @@ fn file_with(text: &str) -> tempfile::NamedTempFile {
 }
 
 /// The forms in which a text may be written without being noticed.
-fn forms(canary: &str) -> Vec<(&'static str, String)> {
+pub fn forms(canary: &str) -> Vec<(&'static str, String)> {
     let bytes = canary.as_bytes();
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let list = format!("{bytes:?}");

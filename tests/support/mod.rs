@@ -8,6 +8,7 @@ pub mod api_server;
 pub mod driver;
 pub mod gate;
 pub mod kubelet;
+pub mod mirror;
 pub mod objects;
 pub mod provider;
 pub mod scene;

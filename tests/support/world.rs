@@ -154,14 +154,18 @@ impl World {
 
     /// A pod of the namespace `default`; kubelet has made the directory above its volume.
     pub fn pod(&self, name: &str, class: &str) -> Pod {
-        let uid = format!("uid-{name}");
+        self.pod_of_uid(name, class, &format!("uid-{name}"))
+    }
+
+    /// The same, of the uid that the API server gave it.
+    pub fn pod_of_uid(&self, name: &str, class: &str, uid: &str) -> Pod {
         let above = self.path(&format!("pods/{uid}/volumes/kubernetes.io~csi/secrets"));
         std::fs::create_dir_all(&above).expect("kubelet can make directories");
         Pod {
             name: name.to_owned(),
             namespace: "default".to_owned(),
             volume_id: format!("csi-{name}"),
-            uid,
+            uid: uid.to_owned(),
             class: class.to_owned(),
             target: above.join("mount"),
             group: None,
