@@ -244,11 +244,13 @@ impl Call {
     }
 }
 
-/// One of the reasons that the server gives: the field, and what is wrong with it unless that quotes the value.
+/// One of the reasons that the server gives: the field, and what is wrong with it unless that quotes content.
 fn cause(cause: &Value) -> Option<String> {
     let text = |name: &str| cause.get(name).and_then(Value::as_str);
     let field = text("field").filter(|field| !field.is_empty())?;
     let words = match text("reason")? {
+        // Names, labels and annotations are the class's author's, who has to see what is wrong with them.
+        _ if field.starts_with("metadata.") => text("message")?,
         "FieldValueRequired" | "FieldValueForbidden" | "FieldValueTooLong" => text("message")?,
         "FieldValueTypeInvalid" => "wrong type",
         "FieldValueNotSupported" => "not supported",

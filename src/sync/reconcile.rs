@@ -102,15 +102,12 @@ impl Keeper {
     /// pod is ending or gone.
     fn owners(&self, source: &Source, budget: Budget) -> Result<Option<Vec<OwnerReference>>, SyncError> {
         let key = ObjectKey::new(&source.pod.namespace, &source.pod.name);
-        let is_it = |pod: &Pod| pod.uid == source.pod.uid;
-        let pod = match self.pods.get(&key).filter(|pod| is_it(pod)) {
+        // The watch may lag behind kubelet, and a pod of a moment ago may have the name still.
+        let pod = match self.pods.get(&key).filter(|pod| pod.uid == source.pod.uid) {
             Some(pod) => pod,
-            // The watch may lag behind kubelet, and a pod of a moment ago may have the name still.
-            None => match self.client.pod(&key.namespace, &key.name, budget) {
-                Ok(pod) if is_it(&pod) => Arc::new(pod),
-                Ok(_another) => return Ok(None),
-                Err(error) if error.is_not_found() => return Ok(None),
-                Err(error) => return Err(SyncError::Api(error)),
+            None => match self.ask_for_pod(source, budget)? {
+                Some(pod) => Arc::new(pod),
+                None => return Ok(None),
             },
         };
         if pod.is_ending {
@@ -118,6 +115,26 @@ impl Keeper {
         }
         let owners = owners::of_pod(&pod.owners);
         Ok(Some(if owners.is_empty() { vec![source.pod_status.clone()] } else { owners }))
+    }
+
+    /// True when a pod of these volumes lives, as the API server has it now. A Secret that is gone may have gone with
+    /// its pods, and the watch may tell of its end before theirs.
+    fn any_lives(&self, sources: &[Arc<Source>], budget: Budget) -> Result<bool, SyncError> {
+        for source in sources {
+            if self.ask_for_pod(source, budget)?.is_some_and(|pod| !pod.is_ending) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The pod of that volume, unless it is gone.
+    fn ask_for_pod(&self, source: &Source, budget: Budget) -> Result<Option<Pod>, SyncError> {
+        match self.client.pod(&source.pod.namespace, &source.pod.name, budget) {
+            Ok(pod) => Ok(Some(pod).filter(|pod| pod.uid == source.pod.uid)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(SyncError::Api(error)),
+        }
     }
 
     /// What that volume makes of the Secret; none when it is no longer there.
@@ -173,6 +190,9 @@ impl Reconciliation<'_> {
         };
         for _ in 0..ATTEMPTS {
             let Present::Secret(meta) = &present else {
+                if self.waiting == Waiting::Nobody && !self.keeper.any_lives(&view.sources, self.budget)? {
+                    return Ok(Progress::Settled);
+                }
                 present = self.create(desired, wanted_owners)?;
                 continue;
             };

@@ -206,7 +206,7 @@ fn files_that_do_not_make_the_secret_are_named_with_what_is_wrong_with_them() {
 }
 
 #[test]
-fn what_the_api_server_does_not_accept_is_repeated_in_its_own_words() {
+fn what_the_api_server_does_not_accept_is_told_by_its_field_and_reason() {
     let mirror = Mirror::start(&[]);
     let entry = |field: &str, value: Value| {
         let mut entry = object("bad", &[("password", "pass")]);
