@@ -139,6 +139,8 @@ impl<'a> Publishing<'a> {
     }
 
     fn refresh(&mut self, volume: &LiveVolume, record: Record) -> Result<Written, PublishError> {
+        // What failed before may have written, and then nobody has told the Secrets.
+        let has_failed = record.failing.is_some();
         let class = match (self.class(Classes::followed), record.class) {
             (Err(PublishError::Class { source, .. }), Some(last_known)) if source.is_retryable() => {
                 log::debug!(error:% = source; "could not read the class, refreshing with its last known form");
@@ -152,7 +154,7 @@ impl<'a> Publishing<'a> {
         volume.stamp(refreshed).map_err(PublishError::Mount)?;
         let content = match filled.written {
             Written::Changed => Content::New,
-            Written::Unchanged if filled.by_provider => Content::Unsure,
+            Written::Unchanged if filled.by_provider || has_failed => Content::Unsure,
             Written::Unchanged => Content::Same,
         };
         let mirrored = self.mirrored(&class, &pod_status, content);

@@ -4,6 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
+use crate::support::api_server::Matcher;
 use crate::support::eventually;
 use crate::support::mirror::{DRIVER, Mirror, USER, encoded, object, value};
 use crate::support::provider::versions_only;
@@ -162,4 +163,17 @@ fn a_refresh_that_fails_leaves_the_secret_as_it_is() {
     mirror.publish(&pod);
     mirror.pass_fence();
     assert_eq!(mirror.secret("db-secret"), secret);
+}
+
+#[test]
+fn a_secret_follows_though_the_pod_status_of_its_new_content_was_refused_at_first() {
+    let (mirror, pod) = Mirror::published(&ALWAYS);
+    let pod_statuses = Matcher::verb("update").and_path("/secretproviderclasspodstatuses/");
+    mirror.world.api.fail_next(1, pod_statuses, 403, None);
+    mirror.answer_with("v2", &[("password", b"new"), ("user", b"root")]);
+    // Writes the volume, and is refused afterwards; the next one finds it written.
+    mirror.publish(&pod);
+    assert_eq!(pod.read("password"), "new");
+    mirror.publish(&pod);
+    mirror.wait_for("db-secret", "pass", "new");
 }
