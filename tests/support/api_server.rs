@@ -21,7 +21,7 @@
 #[path = "api_server/access.rs"]
 mod access;
 #[path = "api_server/base64.rs"]
-mod base64;
+pub mod base64;
 #[path = "api_server/clock.rs"]
 mod clock;
 #[path = "api_server/faults.rs"]

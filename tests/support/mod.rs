@@ -1,7 +1,7 @@
 //! What the tests, the demonstration and the benchmark stand on: the real driver as a process, the API server
 //! double, scripted and reference providers on real sockets, and a client that calls as kubelet does.
 
-#![allow(dead_code, reason = "each of the programs that share this uses its own part")]
+#![allow(dead_code, unused_imports, reason = "each of the programs that share this uses its own part")]
 
 pub mod api_cases;
 pub mod api_server;
