@@ -32,9 +32,14 @@ impl Admin {
         Admin { web, server: server.to_owned(), token: token.to_owned() }
     }
 
-    /// Anybody else at the same server.
-    pub fn with_token(&self, token: &str) -> Admin {
-        Admin { token: token.to_owned(), ..self.clone() }
+    /// Whether the API server takes this token.
+    pub fn accepts(&self, token: &str) -> bool {
+        let review = json!({
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenReview",
+            "spec": {"token": token},
+        });
+        self.post("/apis/authentication.k8s.io/v1/tokenreviews", &review)["status"]["authenticated"] == true
     }
 
     /// One request, once.

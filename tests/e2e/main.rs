@@ -16,7 +16,6 @@
 
 mod access;
 mod admin;
-mod base64;
 mod cases;
 mod control_plane;
 mod kinds;

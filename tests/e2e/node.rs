@@ -14,6 +14,8 @@ use crate::workloads::{NODE, PROVIDER};
 pub struct Node {
     driver: Option<DriverProcess>,
     provider: DriverProcess,
+    /// The same program, whose secrets are files.
+    _files: DriverProcess,
     directory: PathBuf,
     flags: Vec<String>,
     web: Web,
@@ -24,16 +26,27 @@ pub struct Node {
 impl Node {
     /// A node in `directory` whose provider runs and whose driver will run with further flags.
     pub fn start(directory: &Path, flags: Vec<String>) -> Node {
-        for name in ["pods", "providers"] {
+        for name in ["pods", "providers", FILES] {
             std::fs::create_dir_all(directory.join(name)).expect("a directory takes another");
         }
-        let socket = directory.join(format!("providers/{PROVIDER}.sock"));
-        let arguments =
-            vec![format!("--endpoint=unix://{}", socket.display()), "--control-addr=127.0.0.1:0".to_owned()];
-        let provider = spawn(PROVIDER, arguments);
-        provider.wait_for_log("serving secrets for tests");
+        let start_provider = |name: &str, flags: &[String]| {
+            let socket = directory.join(format!("providers/{name}.sock"));
+            let endpoint = format!("--endpoint=unix://{}", socket.display());
+            let provider = spawn(PROVIDER, [&[endpoint], flags].concat());
+            provider.wait_for_log("serving secrets for tests");
+            provider
+        };
+        let provider = start_provider(PROVIDER, &["--control-addr=127.0.0.1:0".to_owned()]);
+        let secrets = format!("--secrets-dir={}", directory.join(FILES).display());
+        let files = start_provider(FILES, &["--control-addr=0".to_owned(), secrets]);
         let (directory, web) = (directory.to_owned(), Web::plain());
-        Node { driver: None, provider, directory, flags, web, past_log: String::new() }
+        Node { driver: None, provider, _files: files, directory, flags, web, past_log: String::new() }
+    }
+
+    /// Makes a file a secret of the provider [`FILES`].
+    pub fn write_file(&self, name: &str, content: &str) {
+        let file = self.directory.join(FILES).join(name);
+        std::fs::write(&file, content).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     }
 
     /// A client of the driver's socket, whichever driver listens there.
@@ -93,14 +106,7 @@ impl Node {
 
     /// From now on the provider has this content for the object.
     pub fn set_content(&self, object: &str, content: &str) {
-        let encoded = |text: &str| {
-            let letters = text.bytes().map(|byte| match byte {
-                // Plain where that is possible: the provider takes no long requests.
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
-                _ => format!("%{byte:02X}"),
-            });
-            letters.collect::<String>()
-        };
+        let encoded = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
         self.tell_provider(&format!("/contents?object={}&value={}", encoded(object), encoded(content)));
     }
 
@@ -123,6 +129,9 @@ impl Node {
             .fold(0.0, |sum, value| sum + value)
     }
 }
+
+/// Name of the provider whose secrets are files: for contents of more than one line.
+pub const FILES: &str = "files";
 
 /// A program of this package that ends with this one.
 fn spawn(name: &str, arguments: Vec<String>) -> DriverProcess {

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 
 use crate::access::{self, SERVICE_ACCOUNT};
 use crate::admin::Admin;
-use crate::base64;
 use crate::control_plane::{AUTHORITY, ControlPlane};
 use crate::kinds;
 use crate::kubelet::{KubeletPlayer, REPUBLISH_EVERY, Seen};
@@ -18,7 +17,7 @@ use crate::node::Node;
 use crate::patience::{until, until_some};
 use crate::token::DriverToken;
 use crate::web::Web;
-use crate::workloads::{DRIVER, NODE};
+use crate::workloads::{DRIVER, NODE, content};
 
 /// The stage. What is declared first ends first.
 pub struct Stage {
@@ -131,7 +130,7 @@ impl Stage {
 
     /// The content of a key of a Secret, if both are there.
     pub fn secret_value(&self, namespace: &str, name: &str, key: &str) -> Option<String> {
-        self.secret(namespace, name)?["data"][key].as_str().map(base64::decode)
+        content(&self.secret(namespace, name)?, key)
     }
 
     /// The owners of a Secret as `<kind>/<name>`, sorted; none where there is no Secret.
@@ -186,13 +185,12 @@ impl Stage {
         self.node.tell_provider("/delay?ms=0");
         self.node.tell_provider("/fail?code=UNKNOWN&times=0");
         self.node.tell_provider(&format!("/validate-token-requests?audience={}", AUDIENCES.join(",")));
-        for object in ["foo", "fookey", "db/password", "bundle.pem"] {
+        for object in ["foo", "fookey", "db/password"] {
             self.node.tell_provider(&format!("/contents?object={object}"));
         }
         self.kubelet.republish_every(REPUBLISH_EVERY);
         self.lift_throttle();
-        let is_refused = |token: &str| self.admin.with_token(token).ask("GET", "/version", None).is_err();
-        if self.token.current().is_none_or(|current| is_refused(&current.token)) {
+        if !self.token.current().is_some_and(|current| self.admin.accepts(&current.token)) {
             self.token.renew(&self.admin);
         }
         for file in ROLES {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::support::api_server::base64;
 use crate::support::objects;
 
 /// A pod to be made, by itself or by a Deployment.
@@ -109,6 +110,12 @@ pub fn with_secret(mut class: Value, secret: &str, keys: &[(&str, &str)]) -> Val
         None => class["spec"]["secretObjects"] = json!([secret]),
     }
     class
+}
+
+/// The content of a key of a Secret, if it has that key; every secret here is text.
+pub fn content(secret: &Value, key: &str) -> Option<String> {
+    let bytes = base64::decode(secret["data"][key].as_str()?).expect("the API server knows base64");
+    Some(String::from_utf8(bytes).expect("secrets of this test are text"))
 }
 
 /// Name of the CSI driver.

@@ -5,9 +5,11 @@ use std::thread;
 use serde_json::json;
 
 use crate::kinds;
+use crate::node::FILES;
 use crate::patience::{throughout, until};
 use crate::runner::Case;
 use crate::stage::{A_WHILE, Stage};
+use crate::support::objects;
 use crate::workloads::{Workload, class, with_secret};
 
 /// See the sentences.
@@ -118,9 +120,10 @@ fn tls(stage: &mut Stage) {
     let namespace = stage.namespace("tls");
     let made = rcgen::generate_simple_self_signed(vec!["shop.example".to_owned()]).expect("a certificate");
     let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
-    stage.node.set_content("bundle.pem", &format!("{key}{certificate}"));
+    stage.node.write_file("bundle.pem", &format!("{key}{certificate}"));
     let keys = [("tls.crt", "bundle.pem"), ("tls.key", "bundle.pem")];
-    let mut class = with_secret(class(&namespace, "one", &["bundle.pem"]), "certificate", &keys);
+    let class = objects::class(&namespace, "one", FILES, objects::objects(&["bundle.pem"]));
+    let mut class = with_secret(class, "certificate", &keys);
     class["spec"]["secretObjects"][0]["type"] = json!("kubernetes.io/tls");
     stage.admin.apply(&class);
     stage.admin.apply(&Workload::named(&namespace, "web").mounting("one").pod());

@@ -1,10 +1,13 @@
 //! Secret sync when the API server is away, or has forgotten what the driver has seen.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use super::sync::reading;
+use super::token::until_refused;
 use crate::kinds;
-use crate::patience::until;
+use crate::patience::{until, within};
 use crate::runner::Case;
 use crate::stage::Stage;
 use crate::workloads::{class, with_secret};
@@ -27,7 +30,14 @@ fn away(stage: &mut Stage) {
     let pods = stage.kubelet.pods(&namespace, "web-");
     stage.all_read(&pods, "foo", "new");
     stage.control_plane.api_server.start_again();
+    // The driver's watches are not back yet.
+    let class = with_secret(class(&namespace, "late", &["foo"]), "late-secret", &[("username", "foo")]);
+    stage.admin.apply(&class);
+    stage.admin.apply(&reading(&namespace, "late", "late", "late-secret").pod());
+    assert_eq!(stage.running(&namespace, "late").variables["SECRET_USERNAME"], "new");
+    let begun = Instant::now();
     all_say(stage, &namespace, "new");
+    stage.remark(format!("all are new {:.1} s after that", begun.elapsed().as_secs_f64()));
 }
 
 fn compacted(stage: &mut Stage) {
@@ -49,12 +59,20 @@ fn compacted(stage: &mut Stage) {
 
     // Known only to who lists or watches anew.
     stage.admin.delete(&kinds::core(&namespace, "secrets", "secret-0"));
-    until("the deleted Secret is there again", || stage.secret(&namespace, "secret-0").is_some());
     let class = with_secret(class(&namespace, "class-1", &["foo"]), "secret-1", &[("username", "foo")]);
     stage.admin.apply(&with_secret(class, "further", &[("username", "foo")]));
-    until("the Secret that was added to a class is there", || stage.secret(&namespace, "further").is_some());
     stage.node.set_content("foo", "new");
+    let begun = Instant::now();
+    for (what, secret) in [("deleted", "secret-0"), ("added to a class", "further")] {
+        within(PATIENCE_WITH_REFUSALS, &format!("the Secret that was {what} is there"), || {
+            stage.secret(&namespace, secret).is_some()
+        });
+    }
     all_say(stage, &namespace, "new");
+    stage.remark(format!(
+        "all is right {:.1} s after the API server was ready",
+        begun.elapsed().as_secs_f64()
+    ));
 }
 
 /// True when the API server does not know any more what happened after that version.
@@ -71,8 +89,7 @@ fn token(stage: &mut Stage) {
     let namespace = some_secrets(stage, "sync-token");
     let old = stage.token.renew(&stage.admin).expect("there was a token before");
     old.revoke(&stage.admin);
-    let holder = stage.admin.with_token(&old.token);
-    until("the API server refuses the old token", || holder.ask("GET", "/version", None).is_err());
+    until_refused(stage, &old.token);
     stage.admin.delete(&kinds::core(&namespace, "secrets", "secret-0"));
     until("the deleted Secret is there again", || stage.secret(&namespace, "secret-0").is_some());
     stage.node.set_content("foo", "new");
@@ -105,7 +122,7 @@ fn some_secrets(stage: &mut Stage, purpose: &str) -> String {
 }
 
 fn all_say(stage: &Stage, namespace: &str, content: &str) {
-    until(&format!("every Secret says {content:?}"), || {
+    within(PATIENCE_WITH_REFUSALS, &format!("every Secret says {content:?}"), || {
         (0..SECRETS).all(|number| {
             let value = stage.secret_value(namespace, &format!("secret-{number}"), "username");
             value.as_deref() == Some(content)
@@ -114,3 +131,5 @@ fn all_say(stage: &Stage, namespace: &str, content: &str) {
 }
 
 const SECRETS: usize = 5;
+/// An API server that starts may refuse what it will permit in a moment, and the driver asks again after a minute.
+const PATIENCE_WITH_REFUSALS: Duration = Duration::from_secs(100);

@@ -22,9 +22,8 @@ fn throttled(stage: &mut Stage) {
     }
     let before = stage.all_running(&namespace, "before-", PODS);
     throttle(stage);
-    until("the driver is throttled", || stage.node.metric(REQUESTS, "code=\"429\"") > 0.0);
-
     stage.node.set_content("foo", "new");
+    until("the driver is throttled", || stage.node.metric(REQUESTS, "code=\"429\"") > 0.0);
     let asked = stage.node.metric(REQUESTS, "code=\"429\"");
     stage.admin.apply(&Workload::named(&namespace, "after").mounting("one").pod());
     std::thread::sleep(A_WHILE);

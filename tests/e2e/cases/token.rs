@@ -45,16 +45,16 @@ fn revoked(stage: &mut Stage) {
     stage.node.set_content("foo", "new");
     stage.admin.apply(&Workload::named(&namespace, "after").mounting("one").pod());
     stage.told(&namespace, "after", &["FailedMount", "401"]);
-    throughout(A_WHILE / 2, "the pod has its secret", || before.volume("one").read("foo") == "secret");
+    throughout(A_WHILE / 2, "the pod has its secret", || {
+        // The new one where the driver knows the class already.
+        ["secret", "new"].contains(&before.volume("one").read("foo").as_str())
+    });
     stage.token.renew(&stage.admin);
     let after = stage.running(&namespace, "after");
     stage.all_read(&[before, after], "foo", "new");
 }
 
 /// The API server remembers for some seconds that a token was good.
-fn until_refused(stage: &Stage, token: &str) {
-    let holder = stage.admin.with_token(token);
-    until("the API server refuses the old token", || {
-        holder.ask("GET", "/version", None).is_err_and(|refusal| refusal.code == 401)
-    });
+pub fn until_refused(stage: &Stage, token: &str) {
+    until("the API server refuses the old token", || !stage.admin.accepts(token));
 }

@@ -5,15 +5,11 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 
 use crate::admin::{Admin, Refusal};
-use crate::base64;
 use crate::kinds;
-use crate::workloads::{DRIVER, NODE};
+use crate::workloads::{DRIVER, NODE, content};
 
 /// The API server, as a node sees it. Nothing here waits or panics: kubelet tries again.
 pub struct NodeApi(Admin);
-
-/// What goes into the volume's context, and what into its secrets.
-type Tokens = (HashMap<String, String>, HashMap<String, String>);
 
 impl NodeApi {
     /// Asks with the administrator's rights; what a node may do is not what is tested.
@@ -33,7 +29,7 @@ impl NodeApi {
 
     /// What the CSIDriver object asks kubelet to hand to the driver: a token of the pod's service account for each
     /// audience, by the attribute's name. In the second place, where the object says that secrets are the place for it.
-    pub fn tokens(&self, pod: &Value) -> Result<Tokens, Refusal> {
+    pub fn tokens(&self, pod: &Value) -> Result<[HashMap<String, String>; 2], Refusal> {
         let driver = self.0.ask("GET", &format!("/apis/storage.k8s.io/v1/csidrivers/{DRIVER}"), None)?;
         let metadata = &pod["metadata"];
         let (namespace, account) = (text(&metadata["namespace"]), text(&pod["spec"]["serviceAccountName"]));
@@ -55,17 +51,17 @@ impl NodeApi {
             tokens.insert(text(&request["audience"]), token);
         }
         if tokens.is_empty() {
-            return Ok(Default::default());
+            return Ok([HashMap::new(), HashMap::new()]);
         }
         let entry = HashMap::from([(TOKENS.to_owned(), Value::Object(tokens).to_string())]);
         let in_secret = driver["spec"]["serviceAccountTokenInSecrets"] == json!(true);
-        Ok(if in_secret { (HashMap::new(), entry) } else { (entry, HashMap::new()) })
+        Ok(if in_secret { [HashMap::new(), entry] } else { [entry, HashMap::new()] })
     }
 
     /// The value of a key of a Secret, if both are there.
     pub fn secret_value(&self, namespace: &str, secret: &str, key: &str) -> Option<String> {
         let secret = self.0.ask("GET", &kinds::core(namespace, "secrets", secret), None).ok()?;
-        secret["data"][key].as_str().map(base64::decode)
+        content(&secret, key)
     }
 
     /// Reports that the pod's container runs.

@@ -121,7 +121,7 @@ impl PodWorker {
         let mut pause = FIRST_RETRY;
         loop {
             match shared.api.tokens(pod) {
-                Ok((attributes, secrets)) => {
+                Ok([attributes, secrets]) => {
                     for (_, volume) in &mut self.edit().volumes {
                         volume.attributes.extend(attributes.clone());
                         volume.secrets.extend(secrets.clone());
