@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::kube::budget::Budget;
 use crate::kube::event::PodRef;
 use crate::kube::types::ObjectKey;
-use crate::sync::{Content, MirroredVolume};
+use crate::sync::{Freshness, MirroredVolume};
 use crate::volume::target::TargetPath;
 
 use super::pod_status::{self, KnownPodStatus};
@@ -89,7 +89,7 @@ impl Publisher {
             pod: pod.clone(),
             class,
             pod_status: pod_status.as_owner(),
-            content: Content::Inherited,
+            freshness: Freshness::Inherited,
             changed,
         }))
     }

@@ -14,7 +14,7 @@ use crate::provider::client::{
 use crate::provider::name::ProviderName;
 use crate::rpc::deadline::Deadline;
 use crate::rpc::status::Code;
-use crate::sync::{Content, MirroredVolume};
+use crate::sync::{Freshness, MirroredVolume};
 use crate::volume::live::LiveVolume;
 use crate::volume::payload::{File, FileMode, Payload};
 use crate::volume::place::{Found, Place};
@@ -102,7 +102,7 @@ impl<'a> Publishing<'a> {
         }
         let pod_status = self.ensure_pod_status(&filled.objects, None)?;
         attempt.keep();
-        let mirrored = self.mirrored(&class, &pod_status, Content::New);
+        let mirrored = self.mirrored(&class, &pod_status, Freshness::New);
         self.remember(class, filled.objects, pod_status, refreshed);
         // Nothing that fails here fails the publish. A pod whose variables come from a Secret waits for it anyway.
         self.publisher.secrets.published(mirrored, self.budget().at_most(SYNC_PATIENCE));
@@ -152,12 +152,12 @@ impl<'a> Publishing<'a> {
         let pod_status = self.ensure_pod_status(&filled.objects, record.pod_status.as_ref())?;
         let refreshed = SystemTime::now();
         volume.stamp(refreshed).map_err(PublishError::Mount)?;
-        let content = match filled.written {
-            Written::Changed => Content::New,
-            Written::Unchanged if filled.by_provider || has_failed => Content::Unsure,
-            Written::Unchanged => Content::Same,
+        let freshness = match filled.written {
+            Written::Changed => Freshness::New,
+            Written::Unchanged if filled.by_provider || has_failed => Freshness::Unsure,
+            Written::Unchanged => Freshness::Same,
         };
-        let mirrored = self.mirrored(&class, &pod_status, content);
+        let mirrored = self.mirrored(&class, &pod_status, freshness);
         self.remember(class, filled.objects, pod_status, refreshed);
         self.publisher.secrets.refreshed(mirrored);
         Ok(filled.written)
@@ -337,14 +337,14 @@ impl<'a> Publishing<'a> {
         &self,
         class: &Arc<SecretProviderClass>,
         pod_status: &KnownPodStatus,
-        content: Content,
+        freshness: Freshness,
     ) -> MirroredVolume {
         MirroredVolume {
             target: self.request.target.clone(),
             pod: self.request.pod.clone(),
             class: Arc::clone(class),
             pod_status: pod_status.as_owner(),
-            content,
+            freshness,
             changed: SystemTime::now(),
         }
     }

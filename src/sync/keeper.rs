@@ -114,7 +114,7 @@ impl Keeper {
             if !is_first && !units.has(source.target.as_str()) {
                 return Vec::new();
             }
-            units.put(source, volume.content)
+            units.put(source, volume.freshness)
         };
         self.release(&moved.dropped);
         for key in &moved.due {

@@ -39,7 +39,7 @@ use crate::volume::target::TargetPath;
 use keeper::Keeper;
 use reconcile::Waiting;
 
-pub use units::Content;
+pub use units::Freshness;
 
 /// Keeps the Secrets of one node's volumes.
 pub struct SecretSync(Arc<Keeper>);
@@ -65,7 +65,7 @@ pub struct MirroredVolume {
     /// Its pod status.
     pub pod_status: OwnerReference,
     /// What is known about its content.
-    pub content: Content,
+    pub freshness: Freshness,
     /// When its content last changed.
     pub changed: SystemTime,
 }

@@ -19,7 +19,7 @@ use super::error::SyncError;
 use super::keeper::Keeper;
 use super::owners;
 use super::plan::{Changes, Desired, Held, Plan, Presence, plan};
-use super::units::{News, Source, View};
+use super::units::{Newer, Source, View};
 
 /// Who waits for a Secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -352,12 +352,12 @@ impl Reconciliation<'_> {
 
 /// True when this node has something newer than the Secret.
 fn is_newer(view: &View, desired: &Desired, meta: &SecretMeta) -> bool {
-    match view.news {
-        News::Nothing => false,
-        News::Newer => true,
-        News::IfDifferent => view.seen != desired.digests,
+    match view.newer {
+        Newer::No => false,
+        Newer::Yes => true,
+        Newer::IfDifferent => view.seen != desired.digests,
         // Both in seconds, of the same form, so that their texts compare as the times do.
-        News::IfOlder(changed) => timestamp::rfc3339_seconds(changed) > meta.writers.at,
+        Newer::IfOlder(changed) => timestamp::rfc3339_seconds(changed) > meta.writers.at,
     }
 }
 

@@ -35,7 +35,7 @@ pub struct Source {
 
 /// What is known about the content of a volume that is put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Content {
+pub enum Freshness {
     /// It has just been written.
     New,
     /// It is as it was.
@@ -57,7 +57,7 @@ pub struct Units {
 struct Unit {
     /// Targets of its sources.
     targets: BTreeSet<String>,
-    news: News,
+    newer: Newer,
     /// Counts what happened to it, so that work which began before does not settle it.
     generation: u64,
     held: Option<Held>,
@@ -70,16 +70,16 @@ struct Unit {
 
 /// Whether this node has something newer for a Secret than the Secret itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum News {
+pub enum Newer {
     /// It has nothing.
     #[default]
-    Nothing,
+    No,
     /// It has, if its content differs from what was last seen of it.
     IfDifferent,
     /// It has, if the Secret was last written before.
     IfOlder(SystemTime),
     /// It has.
-    Newer,
+    Yes,
 }
 
 /// A unit as a worker needs it.
@@ -88,7 +88,7 @@ pub struct View {
     /// Its volumes, the one whose content changed last first.
     pub sources: Vec<Arc<Source>>,
     /// Whether there is something newer here.
-    pub news: News,
+    pub newer: Newer,
     /// What is known of the Secret.
     pub held: Option<Held>,
     /// What the volumes held when they were last looked at.
@@ -108,10 +108,10 @@ pub struct Moved {
 
 impl Units {
     /// Puts a volume, new or again.
-    pub fn put(&mut self, mut source: Source, content: Content) -> Moved {
+    pub fn put(&mut self, mut source: Source, freshness: Freshness) -> Moved {
         let target = source.target.as_str().to_owned();
         let before = self.sources.get(&target).cloned();
-        if let Some(before) = before.as_ref().filter(|_| content == Content::Same) {
+        if let Some(before) = before.as_ref().filter(|_| freshness == Freshness::Same) {
             source.changed = before.changed;
         }
         let source = Arc::new(source);
@@ -119,21 +119,21 @@ impl Units {
         let mut moved = Moved::default();
         for object in &source.objects {
             let former = before.as_ref().and_then(|before| before.object(&object.name));
-            let news = match content {
-                _ if former.is_some_and(|former| former != object) => News::Newer,
-                Content::New => News::Newer,
-                Content::Unsure => News::IfDifferent,
-                Content::Inherited => News::IfOlder(source.changed),
-                Content::Same if former.is_none() => News::Newer,
-                Content::Same => News::Nothing,
+            let newer = match freshness {
+                _ if former.is_some_and(|former| former != object) => Newer::Yes,
+                Freshness::New => Newer::Yes,
+                Freshness::Unsure => Newer::IfDifferent,
+                Freshness::Inherited => Newer::IfOlder(source.changed),
+                Freshness::Same if former.is_none() => Newer::Yes,
+                Freshness::Same => Newer::No,
             };
             let is_other_owner = before.as_ref().is_none_or(|before| before.pod_status != source.pod_status);
             let key = source.key(object);
             let unit = self.units.entry(key.clone()).or_default();
             unit.targets.insert(target.clone());
-            if news != News::Nothing || is_other_owner {
+            if newer != Newer::No || is_other_owner {
                 unit.generation += 1;
-                unit.news = unit.news.or(news);
+                unit.newer = unit.newer.or(newer);
                 moved.due.push(key);
             }
         }
@@ -161,7 +161,7 @@ impl Units {
             other.changed.cmp(&one.changed).then(one.target.as_str().cmp(other.target.as_str()))
         });
         let (held, seen) = (unit.held.clone(), unit.seen.clone());
-        Some(View { sources, news: unit.news, held, seen, generation: unit.generation })
+        Some(View { sources, newer: unit.newer, held, seen, generation: unit.generation })
     }
 
     /// The Secret was compared with what its volumes held, and is as it should be; `held` is what it holds now.
@@ -176,7 +176,7 @@ impl Units {
             unit.held = held;
             unit.seen = seen;
             if unit.generation == generation {
-                unit.news = News::Nothing;
+                unit.newer = Newer::No;
             }
         }
     }
@@ -249,17 +249,17 @@ impl Source {
     }
 }
 
-impl News {
+impl Newer {
     /// The stronger of both.
-    fn or(self, other: News) -> News {
+    fn or(self, other: Newer) -> Newer {
         match (self, other) {
-            (News::Newer, _) | (_, News::Newer) => News::Newer,
-            (News::IfOlder(one), News::IfOlder(other)) => News::IfOlder(one.max(other)),
-            (News::Nothing, other) => other,
-            (one, News::Nothing) => one,
+            (Newer::Yes, _) | (_, Newer::Yes) => Newer::Yes,
+            (Newer::IfOlder(one), Newer::IfOlder(other)) => Newer::IfOlder(one.max(other)),
+            (Newer::No, other) => other,
+            (one, Newer::No) => one,
             // Somebody wrote it in this process' time: then the clocks need not be asked.
-            (News::IfDifferent, News::IfOlder(_)) | (News::IfOlder(_), News::IfDifferent) => News::Newer,
-            (News::IfDifferent, News::IfDifferent) => News::IfDifferent,
+            (Newer::IfDifferent, Newer::IfOlder(_)) | (Newer::IfOlder(_), Newer::IfDifferent) => Newer::Yes,
+            (Newer::IfDifferent, Newer::IfDifferent) => Newer::IfDifferent,
         }
     }
 }
@@ -309,25 +309,25 @@ mod tests {
         units.settle(&key(name), generation, Some(Held::default()), BTreeMap::new());
     }
 
-    fn news(units: &Units, name: &str) -> News {
-        units.view(&key(name)).unwrap().news
+    fn newer(units: &Units, name: &str) -> Newer {
+        units.view(&key(name)).unwrap().newer
     }
 
     #[test]
     fn what_kind_of_put_makes_a_secret_due() {
         let rows = [
-            ("new content", Content::New, 1, News::Newer),
-            ("the same content", Content::Same, 0, News::Nothing),
-            ("perhaps other content", Content::Unsure, 1, News::IfDifferent),
-            ("an earlier process' content", Content::Inherited, 1, News::IfOlder(at(9))),
+            ("new content", Freshness::New, 1, Newer::Yes),
+            ("the same content", Freshness::Same, 0, Newer::No),
+            ("perhaps other content", Freshness::Unsure, 1, Newer::IfDifferent),
+            ("an earlier process' content", Freshness::Inherited, 1, Newer::IfOlder(at(9))),
         ];
         for (name, content, due, expected) in rows {
             let mut units = Units::default();
-            assert_eq!(units.put(source("web", &["db"], 5), Content::New).due, [key("db")]);
+            assert_eq!(units.put(source("web", &["db"], 5), Freshness::New).due, [key("db")]);
             settle(&mut units, "db");
             let moved = units.put(source("web", &["db"], 9), content);
             assert_eq!(moved.due.len(), due, "{name}");
-            assert_eq!(news(&units, "db"), expected, "{name}");
+            assert_eq!(newer(&units, "db"), expected, "{name}");
             assert!(moved.dropped.is_empty(), "{name}");
         }
     }
@@ -335,13 +335,13 @@ mod tests {
     #[test]
     fn a_class_that_asks_for_something_else_makes_only_that_due() {
         let mut units = Units::default();
-        units.put(source("web", &["kept", "dropped", "altered"], 5), Content::New);
+        units.put(source("web", &["kept", "dropped", "altered"], 5), Freshness::New);
         for name in ["kept", "dropped", "altered"] {
             settle(&mut units, name);
         }
         let mut changed = source("web", &["kept", "altered", "added"], 5);
         changed.objects[1].labels.insert("env".into(), "test".into());
-        let moved = units.put(changed, Content::Same);
+        let moved = units.put(changed, Freshness::Same);
         assert_eq!(moved, Moved { due: vec![key("altered"), key("added")], dropped: vec![key("dropped")] });
         assert!(units.view(&key("dropped")).is_none());
     }
@@ -349,13 +349,13 @@ mod tests {
     #[test]
     fn the_volume_that_changed_last_speaks_first() {
         let mut units = Units::default();
-        units.put(source("old", &["db"], 5), Content::New);
-        units.put(source("new", &["db"], 7), Content::New);
+        units.put(source("old", &["db"], 5), Freshness::New);
+        units.put(source("new", &["db"], 7), Freshness::New);
         let first = |units: &Units| units.view(&key("db")).unwrap().sources[0].pod.name.clone();
         assert_eq!(first(&units), "new");
-        units.put(source("old", &["db"], 9), Content::Same);
+        units.put(source("old", &["db"], 9), Freshness::Same);
         assert_eq!(first(&units), "new", "a refresh that changes nothing makes no news");
-        units.put(source("old", &["db"], 9), Content::New);
+        units.put(source("old", &["db"], 9), Freshness::New);
         assert_eq!(first(&units), "old");
         assert_eq!(units.remove("/pods/old/mount"), []);
         assert_eq!(first(&units), "new");
@@ -366,19 +366,19 @@ mod tests {
     #[test]
     fn what_happens_during_the_work_is_not_settled_by_it() {
         let mut units = Units::default();
-        units.put(source("web", &["db"], 5), Content::New);
+        units.put(source("web", &["db"], 5), Freshness::New);
         let view = units.view(&key("db")).unwrap();
-        units.put(source("web", &["db"], 6), Content::New);
+        units.put(source("web", &["db"], 6), Freshness::New);
         units.settle(&key("db"), view.generation, None, BTreeMap::new());
-        assert_eq!(news(&units, "db"), News::Newer);
+        assert_eq!(newer(&units, "db"), Newer::Yes);
         settle(&mut units, "db");
-        assert_eq!(news(&units, "db"), News::Nothing);
+        assert_eq!(newer(&units, "db"), Newer::No);
     }
 
     #[test]
     fn a_secret_that_somebody_deletes_time_and_again_comes_back_ever_later() {
         let (mut units, start) = (Units::default(), Instant::now());
-        units.put(source("web", &["db"], 5), Content::New);
+        units.put(source("web", &["db"], 5), Freshness::New);
         let pauses: Vec<_> = (0..20)
             .map(|turn| {
                 units.note_created(&key("db"), start + Duration::from_secs(turn));
@@ -392,13 +392,13 @@ mod tests {
     }
 
     #[test]
-    fn the_stronger_news_win() {
+    fn the_stronger_claim_wins() {
         let rows = [
-            (News::Nothing, News::IfDifferent, News::IfDifferent),
-            (News::Newer, News::Nothing, News::Newer),
-            (News::IfOlder(at(1)), News::IfOlder(at(2)), News::IfOlder(at(2))),
-            (News::IfOlder(at(1)), News::Newer, News::Newer),
-            (News::IfDifferent, News::IfOlder(at(1)), News::Newer),
+            (Newer::No, Newer::IfDifferent, Newer::IfDifferent),
+            (Newer::Yes, Newer::No, Newer::Yes),
+            (Newer::IfOlder(at(1)), Newer::IfOlder(at(2)), Newer::IfOlder(at(2))),
+            (Newer::IfOlder(at(1)), Newer::Yes, Newer::Yes),
+            (Newer::IfDifferent, Newer::IfOlder(at(1)), Newer::Yes),
         ];
         for (one, other, both) in rows {
             assert_eq!(one.or(other), both, "{one:?} {other:?}");
@@ -409,11 +409,11 @@ mod tests {
     #[test]
     fn a_recreated_pod_status_makes_its_secrets_due_without_new_content() {
         let mut units = Units::default();
-        units.put(source("web", &["db"], 5), Content::New);
+        units.put(source("web", &["db"], 5), Freshness::New);
         settle(&mut units, "db");
         let mut other = source("web", &["db"], 5);
         other.pod_status.uid = "again".into();
-        assert_eq!(units.put(other, Content::Same).due, [key("db")]);
-        assert_eq!(news(&units, "db"), News::Nothing);
+        assert_eq!(units.put(other, Freshness::Same).due, [key("db")]);
+        assert_eq!(newer(&units, "db"), Newer::No);
     }
 }

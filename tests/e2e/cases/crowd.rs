@@ -60,7 +60,8 @@ pub fn create(stage: &Stage, namespace: &str, finish: fn(Workload, usize) -> Wor
     });
 }
 
-fn mounting_times(pods: &[Seen]) -> String {
+/// How long kubelet waited for the volumes of these pods.
+pub fn mounting_times(pods: &[Seen]) -> String {
     let mut times: Vec<Duration> = pods.iter().filter_map(|pod| pod.mounting).collect();
     times.sort();
     let at = |percent: usize| times[(times.len() * percent / 100).min(times.len() - 1)].as_millis();

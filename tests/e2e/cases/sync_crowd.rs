@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::crowd::{CLASSES, PODS, create};
+use super::crowd::{CLASSES, PODS, create, mounting_times};
 use crate::patience::until;
 use crate::runner::Case;
 use crate::stage::Stage;
@@ -30,6 +30,7 @@ fn crowd(stage: &mut Stage) {
     let pods = stage.all_running(&namespace, "pod-", PODS);
     stage.remark(format!("all run {:.1} s after the first was created", begun.elapsed().as_secs_f64()));
     let late = pods.iter().filter(|pod| !pod.late_secrets.is_empty()).count();
+    stage.remark(format!("{}, and {late} of {PODS} then lacked their Secret", mounting_times(&pods)));
     assert_eq!(late, 0, "pods whose Secret was not there when their volume was");
     until("every Secret has ten owners", || {
         (0..CLASSES).all(|number| {
