@@ -17,12 +17,15 @@ pub struct Cache<T> {
 struct State<T> {
     objects: HashMap<ObjectKey, Arc<T>>,
     /// The keys that are kept; `None` for all.
-    wanted: Option<HashSet<ObjectKey>>,
+    wanted: Option<Wanted>,
     /// What the list that is under way has shown so far.
     listed: Option<HashSet<ObjectKey>>,
     has_listed: bool,
     standing: Standing,
 }
+
+/// Keys, each with the version at which its object was last seen to go.
+type Wanted = HashMap<ObjectKey, Option<String>>;
 
 /// How well the cache knows the collection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,10 +69,10 @@ impl<T: Watched> Cache<T> {
 
     /// A cache of those objects alone that are wanted: see [`Cache::want`].
     pub fn of_wanted(listener: impl Fn(News<'_, T>) + Send + Sync + 'static) -> Cache<T> {
-        Cache::new(Some(HashSet::new()), Box::new(|_| true), Box::new(listener))
+        Cache::new(Some(HashMap::new()), Box::new(|_| true), Box::new(listener))
     }
 
-    fn new(wanted: Option<HashSet<ObjectKey>>, keeps: Filter<T>, listener: Listener<T>) -> Cache<T> {
+    fn new(wanted: Option<Wanted>, keeps: Filter<T>, listener: Listener<T>) -> Cache<T> {
         let objects = HashMap::new();
         let standing = Standing::Unknown;
         let state = State { objects, wanted, listed: None, has_listed: false, standing };
@@ -108,9 +111,9 @@ impl<T: Watched> Cache<T> {
     /// changes, so whoever wants it reads it once and hands it over with [`Cache::learn`].
     pub fn want(&self, key: &ObjectKey) {
         if let Some(wanted) = &mut self.lock().wanted
-            && !wanted.contains(key)
+            && !wanted.contains_key(key)
         {
-            wanted.insert(key.clone());
+            wanted.insert(key.clone(), None);
         }
     }
 
@@ -123,11 +126,11 @@ impl<T: Watched> Cache<T> {
         }
     }
 
-    /// Takes over an object that was read or written; a newer one that the watch has brought meanwhile stays. Tells
-    /// nobody: whoever hands it over knows.
+    /// Takes over an object that was read or written, unless the watch has brought a newer one meanwhile, or its end.
+    /// Tells nobody: whoever hands it over knows.
     pub fn learn(&self, object: T) {
         let state = &mut *self.lock();
-        if state.wants(object.key()) && !state.is_outdated(&object) {
+        if state.wants(object.key()) && !state.is_outdated(&object) && !state.has_gone_since(&object) {
             state.objects.insert(object.key().clone(), Arc::new(object));
         }
     }
@@ -182,11 +185,14 @@ impl<T: Watched> Cache<T> {
         if state.is_outdated(object) {
             return;
         }
-        let Some(before) = state.objects.remove(object.key()) else {
+        if let Some(gone) = state.wanted.as_mut().and_then(|wanted| wanted.get_mut(object.key())) {
+            *gone = Some(object.version().to_owned());
+        } else if !state.objects.contains_key(object.key()) {
             return;
-        };
+        }
+        let before = state.objects.remove(object.key());
         drop(state);
-        (self.listener)(News::Changed { key: object.key(), before: Some(&before), now: None });
+        (self.listener)(News::Changed { key: object.key(), before: before.as_deref(), now: None });
     }
 
     pub(super) fn stand(&self, standing: Standing) {
@@ -206,7 +212,13 @@ impl<T: Watched> Cache<T> {
 
 impl<T: Watched> State<T> {
     fn wants(&self, key: &ObjectKey) -> bool {
-        self.wanted.as_ref().is_none_or(|wanted| wanted.contains(key))
+        self.wanted.as_ref().is_none_or(|wanted| wanted.contains_key(key))
+    }
+
+    /// True when the watch has told that the object went after it was as it is given here.
+    fn has_gone_since(&self, object: &T) -> bool {
+        let gone = self.wanted.as_ref().and_then(|wanted| wanted.get(object.key())?.as_deref());
+        gone.is_some_and(|gone| is_older(object.version(), gone))
     }
 
     /// True when the cache has a later state of the object: a watch may lag behind what was read or written.
@@ -312,6 +324,21 @@ mod tests {
         cache.gone(&secret("a", "11"));
         assert_eq!(version(&cache), None);
         assert_eq!(taken(&told), ["a 10 -"]);
+    }
+
+    #[test]
+    fn what_was_read_before_its_end_does_not_come_back_and_its_end_is_told_although_it_was_not_known() {
+        let told = Told::default();
+        let cache = Cache::of_wanted(noting(&told));
+        let key = ObjectKey::new("team", "a");
+        cache.want(&key);
+        cache.gone(&secret("a", "11"));
+        cache.learn(secret("a", "10"));
+        assert!(cache.get(&key).is_none());
+        cache.learn(secret("a", "12"));
+        assert!(cache.get(&key).is_some(), "it was made again");
+        cache.gone(&secret("b", "13"));
+        assert_eq!(taken(&told), ["a - -"]);
     }
 
     #[test]
