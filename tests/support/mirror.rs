@@ -178,7 +178,8 @@ impl Mirror {
     /// Waits until all is done that was due before: the Secret of [`Mirror::settle`] is deleted and comes back.
     pub fn pass_fence(&self) {
         self.delete("fence");
-        eventually("the fence comes back", || self.find("fence").is_some());
+        let is_back = self.world.api.wait(super::PATIENCE, |_| self.find("fence").is_some());
+        assert!(is_back, "the fence does not come back, log:\n{}", self.world.driver().log());
     }
 
     /// Waits for the first event about a pod, and returns its message.
