@@ -67,6 +67,7 @@ mod watch;
 mod write;
 
 use std::collections::{HashMap, VecDeque};
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -310,7 +311,17 @@ impl ApiServer {
         if locked(&self.acceptor).is_some() {
             return;
         }
-        self.accept_from(TcpListener::bind(self.address).expect("the port that was just closed"));
+        // Somebody's connection may have been given the port meanwhile; it does not last.
+        let end = Instant::now() + Duration::from_secs(30);
+        let listener = loop {
+            match TcpListener::bind(self.address) {
+                Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < end => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                bound => break bound.expect("the port that was closed"),
+            }
+        };
+        self.accept_from(listener);
     }
 
     fn accept_from(&self, listener: TcpListener) {

@@ -144,13 +144,9 @@ impl Mirror {
         assert!(self.world.api.delete(&secret_path("default", name)), "there was no secret {name}");
     }
 
-    /// What the driver asked about Secrets since the journal was last emptied, but for lists and watches.
+    /// What the driver asked about Secrets of the namespace `default` since the journal was last emptied.
     pub fn asked(&self) -> Vec<String> {
-        let requests = self.world.api.requests().into_iter();
-        let requests = requests.filter(|seen| {
-            let is_about_one = !matches!(seen.verb, "list" | "watch");
-            is_about_one && seen.path.starts_with("/api/v1/") && seen.path.contains("/secrets")
-        });
+        let requests = self.world.api.requests().into_iter().filter(|seen| seen.path.contains(SECRETS));
         requests.map(|seen| format!("{} {}", seen.verb, seen.path.rsplit('/').next().unwrap_or(""))).collect()
     }
 
@@ -162,12 +158,12 @@ impl Mirror {
     }
 
     /// Waits until the driver follows pods, classes and Secrets, and has looked at what it knows: a Secret that this
-    /// makes and deletes comes back.
+    /// makes and deletes in another namespace comes back.
     pub fn settle(&self) {
-        let mut class = objects::class("default", "fence", "fence", json!({"objects": "some"}));
+        let mut class = objects::class("fence", "fence", "fence", json!({"objects": "some"}));
         class["spec"]["secretObjects"] = json!([object("fence", &[("password", "key")])]);
         self.world.api.put(class);
-        let pod = self.pod("fence", "fence");
+        let pod = self.pod_with("fence", "fence", "fence", json!([]));
         self.publish(&pod);
         for resource in ["v1/secrets", "v1/pods", "v1/secretproviderclasses"] {
             eventually("a watch is open", || self.world.api.count("watch", resource) > 0);
@@ -175,10 +171,13 @@ impl Mirror {
         self.pass_fence();
     }
 
-    /// Waits until all is done that was due before: the Secret of [`Mirror::settle`] is deleted and comes back.
+    /// Waits until all is done and noted that was due before: the Secret of [`Mirror::settle`] is deleted and comes
+    /// back.
     pub fn pass_fence(&self) {
-        self.delete("fence");
-        let is_back = self.world.api.wait(super::PATIENCE, |_| self.find("fence").is_some());
+        let created = || self.world.api.count("create", "/namespaces/fence/secrets");
+        let before = created();
+        assert!(self.world.api.delete(&secret_path("fence", "fence")), "the fence is there");
+        let is_back = self.world.api.wait(super::PATIENCE, |_| created() > before);
         assert!(is_back, "the fence does not come back, log:\n{}", self.world.driver().log());
     }
 

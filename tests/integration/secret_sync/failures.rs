@@ -308,7 +308,7 @@ fn a_server_that_asks_for_patience_gets_it_and_the_secret_is_there_all_the_same(
     mirror.publish(&mirror.pod("web", "db"));
     assert_eq!(mirror.value("db-secret", "pass").as_deref(), Some("old"));
     assert!(begun.elapsed() >= Duration::from_secs(2), "{:?}", begun.elapsed());
-    assert_eq!(mirror.asked(), ["get db-secret", "create secrets", "create secrets", "create secrets"]);
+    mirror.wait_until_asked(&["get db-secret", "create secrets", "create secrets", "create secrets"]);
     assert_eq!(mirror.world.count("secrets_store_csi_sync_errors_total", &[]), 0.0);
 }
 

@@ -50,6 +50,7 @@ fn of_pods_that_share_a_secret_the_one_that_was_refreshed_last_speaks_for_it() {
     // The other's volume is older, whatever happens to the Secret.
     mirror.edit(USER, "db-secret", |secret| secret["data"]["pass"] = encoded("guessed"));
     mirror.wait_for("db-secret", "pass", "new");
+    mirror.pass_fence();
     mirror.world.api.forget_requests();
     mirror.publish(&other);
     assert_eq!(other.read("password"), "new");
