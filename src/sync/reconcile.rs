@@ -346,7 +346,9 @@ impl Reconciliation<'_> {
             annotations: desired.annotations.keys().cloned().collect(),
             ..held
         });
-        self.keeper.units().settle(self.key, view.generation, held, desired.digests.clone());
+        // What was not to be written yet has to look different when its volume is said to have changed.
+        let seen = if view.newer == Newer::No { view.seen.clone() } else { desired.digests.clone() };
+        self.keeper.units().settle(self.key, view.generation, held, seen);
     }
 }
 

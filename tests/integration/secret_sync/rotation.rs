@@ -70,7 +70,7 @@ fn a_refresh_that_changes_nothing_asks_nothing_about_secrets_pods_or_classes() {
     mirror.wait_until_asked(&[]);
     let others = ["/secretproviderclasses", "/pods", "/secretproviderclasspodstatuses"];
     for seen in mirror.world.api.requests() {
-        let is_for_fence = seen.path == "/api/v1/namespaces/fence/pods/fence";
+        let is_for_fence = seen.path.contains("/namespaces/fence/");
         assert!(is_for_fence || !others.iter().any(|resource| seen.path.contains(resource)), "{seen:?}");
     }
 }
@@ -161,6 +161,22 @@ fn a_refresh_that_fails_leaves_the_secret_as_it_is() {
     mirror.publish(&pod);
     mirror.pass_fence();
     assert_eq!(mirror.secret("db-secret"), secret);
+}
+
+#[test]
+fn a_secret_follows_though_it_was_looked_at_while_the_pod_status_of_its_new_content_was_refused() {
+    let (mirror, pod) = Mirror::published(&ALWAYS);
+    mirror.settle();
+    let pod_statuses = Matcher::verb("update").and_path("/secretproviderclasspodstatuses/");
+    mirror.world.api.fail_next(1, pod_statuses, 403, None);
+    mirror.answer_with("v2", &[("password", b"new"), ("user", b"root")]);
+    mirror.publish(&pod);
+    assert_eq!(pod.read("password"), "new");
+    // Somebody touches the Secret, so the driver compares it with the volume, which nobody has said to be newer.
+    mirror.edit("somebody", "db-secret", |secret| secret["metadata"]["labels"]["of"] = json!("somebody"));
+    mirror.pass_fence();
+    mirror.publish(&pod);
+    mirror.wait_for("db-secret", "pass", "new");
 }
 
 #[test]
