@@ -339,8 +339,8 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Workers: enough that one slow answer does not hold up every Secret of the node.
 const WORKERS: usize = 2;
-/// The longest that one Secret keeps a worker.
-const WORK_TIME: Duration = Duration::from_secs(30);
+/// The longest that one Secret keeps a worker: one request that hangs, and a second try.
+const WORK_TIME: Duration = Duration::from_secs(15);
 /// Pods of one class often start together: their owners are then added in one request.
 const OWNERS_AFTER: Duration = Duration::from_millis(250);
 /// Changes by others come in groups as well.
