@@ -198,6 +198,12 @@ impl ApiError {
         matches!(self, ApiError::Status { code: 403, message, .. } if !is_about_roles(message))
     }
 
+    /// The service account may not do this as far as the server can tell at the moment: it knows of a role that is given
+    /// to the account, but not what is in the role. So does a server that is starting, for a second or two.
+    pub fn is_undecided(&self) -> bool {
+        matches!(self, ApiError::Status { code: 403, message, .. } if message.contains(UNKNOWN_ROLE))
+    }
+
     /// The server does not accept the token.
     pub fn is_unauthorized(&self) -> bool {
         self.code() == Some(401)
@@ -216,7 +222,9 @@ impl ApiError {
     /// The same call may succeed later without anybody changing anything.
     pub fn is_retryable(&self) -> bool {
         match self {
-            ApiError::Status { code, .. } => matches!(code, 429 | 500 | 502 | 503 | 504),
+            ApiError::Status { code, .. } => {
+                matches!(code, 429 | 500 | 502 | 503 | 504) || self.is_undecided()
+            }
             ApiError::Transport { trouble, .. } => {
                 matches!(trouble, Trouble::Connect { .. } | Trouble::Lost { .. } | Trouble::Timeout)
             }
@@ -303,6 +311,8 @@ fn default_message(code: u16) -> &'static str {
 const LONGEST_MESSAGE_BYTES: usize = 1024;
 /// How the server words that a role is missing, whatever the verb and the resource.
 const ABOUT_ROLES: &str = " in API group \"";
+/// How the server words that a role is given which it does not know.
+const UNKNOWN_ROLE: &str = ": RBAC: ";
 /// Refusals in the server's own words, which repeat nothing of what was sent.
 const HARMLESS_REFUSALS: [&str; 3] = [ABOUT_ROLES, "exceeded quota: ", "because it is being terminated"];
 const REFUSED_BY_POLICY: &str = "refused by a policy, whose words are left out since they could repeat the content; \
@@ -420,6 +430,17 @@ mod tests {
             let text = about(code, body).to_string();
             assert!(text.contains(expected) && !text.contains("hunter2"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_refusal_for_want_of_the_role_itself_may_pass() {
+        let about = |message: &str| {
+            answer(403, &serde_json::json!({"kind": "Status", "message": message}).to_string())
+        };
+        let plain = "User \"a\" cannot list resource \"secrets\" in API group \"\" at the cluster scope";
+        let starting = format!("{plain}: RBAC: clusterrole.rbac.authorization.k8s.io \"r\" not found");
+        assert!(about(&starting).is_undecided() && about(&starting).is_retryable());
+        assert!(!about(plain).is_undecided() && !about(plain).is_retryable());
     }
 
     #[test]

@@ -55,6 +55,7 @@ impl SyncError {
     pub fn of_call(error: ApiError) -> SyncError {
         match error.code() {
             Some(400 | 413 | 422) => SyncError::Rejected(error),
+            Some(403) if error.is_undecided() => SyncError::Api(error),
             Some(403) if error.is_refused_by_policy() => SyncError::Rejected(error),
             Some(403) => SyncError::Forbidden(Some(error)),
             _ => SyncError::Api(error),

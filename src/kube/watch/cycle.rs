@@ -15,6 +15,8 @@ pub struct Cycle {
     page: u32,
     /// Failures without a healthy watch in between.
     failures: u32,
+    /// Undecided answers in a row.
+    doubts: u32,
     jitter: Jitter,
 }
 
@@ -52,6 +54,8 @@ pub enum End {
     Expired,
     /// The service account may not do this.
     Forbidden,
+    /// The service account may not do this, if the server is to be believed, which may just have started.
+    Undecided,
     /// The answer is larger than the client reads.
     TooLarge,
     /// The answer could not be understood: what it meant to say is lost.
@@ -67,7 +71,7 @@ impl Cycle {
     /// At the beginning, with that many objects a page.
     pub fn new(page: u32, jitter: Jitter) -> Cycle {
         let position = Position::Listing { token: None };
-        Cycle { position, page: page.max(1), failures: 0, jitter }
+        Cycle { position, page: page.max(1), failures: 0, doubts: 0, jitter }
     }
 
     /// What is asked next.
@@ -98,6 +102,16 @@ impl Cycle {
         }
     }
 
+    /// What an end is to be taken for: a server that cannot decide is not believed at first, and then it is.
+    pub fn judged(&mut self, how: End) -> End {
+        if how != End::Undecided {
+            self.doubts = 0;
+            return how;
+        }
+        self.doubts = self.doubts.saturating_add(1);
+        if self.doubts > MOST_DOUBTS { End::Forbidden } else { End::Failed { retry_after: None } }
+    }
+
     /// A request or stream ended after having lived that long. The pause before the next step.
     pub fn ended(&mut self, how: End, lived: Duration) -> Duration {
         let is_watch = matches!(self.position, Position::Watching { .. });
@@ -110,7 +124,9 @@ impl Cycle {
             End::Closed if is_watch && self.failures == 0 && lived >= HEALTHY => {
                 return self.jitter.below(RECONNECT_WITHIN);
             }
-            End::Forbidden => return FORBIDDEN_PAUSE + self.jitter.below(FORBIDDEN_PAUSE / 10),
+            End::Forbidden | End::Undecided => {
+                return FORBIDDEN_PAUSE + self.jitter.below(FORBIDDEN_PAUSE / 10);
+            }
             End::TooLarge if !is_watch && self.page > 1 => {
                 self.page /= 2;
                 return Duration::ZERO;
@@ -141,6 +157,8 @@ const RECONNECT_WITHIN: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// As long as kubelet waits at most, so that nobody is away longer than an administrator would expect.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// With their pauses, longer than a server needs to start.
+const MOST_DOUBTS: u32 = 4;
 /// A permission is given by people: asking more often would only load the server.
 pub const FORBIDDEN_PAUSE: Duration = Duration::from_secs(60);
 
@@ -253,6 +271,17 @@ mod tests {
             let pause = cycle.ended(End::Forbidden, SHORT);
             assert!(pause >= FORBIDDEN_PAUSE && pause <= FORBIDDEN_PAUSE * 11 / 10, "{pause:?}");
         }
+    }
+
+    #[test]
+    fn a_server_that_cannot_decide_is_believed_only_when_it_stays_so() {
+        let mut cycle = watching("5");
+        for _ in 0..MOST_DOUBTS {
+            assert_eq!(cycle.judged(End::Undecided), FAILED);
+        }
+        assert_eq!(cycle.judged(End::Undecided), End::Forbidden);
+        assert_eq!(cycle.judged(End::Closed), End::Closed);
+        assert_eq!(cycle.judged(End::Undecided), FAILED, "in between it had decided");
     }
 
     #[test]

@@ -72,6 +72,7 @@ impl<T: Watched> Reflector<T> {
             let Err((end, error)) = ended else {
                 continue;
             };
+            let end = cycle.judged(end);
             let pause = cycle.ended(end, begun.elapsed());
             self.tell(end, error.as_ref(), &mut was_failing);
             if (self.pause)(pause) {
@@ -164,6 +165,7 @@ type Ended = (End, Option<ApiError>);
 fn failed(error: ApiError) -> Ended {
     let end = match &error {
         error if error.is_gone() => End::Expired,
+        error if error.is_undecided() => End::Undecided,
         error if error.is_forbidden() => End::Forbidden,
         ApiError::Transport { trouble: Trouble::TooLarge { .. }, .. } => End::TooLarge,
         ApiError::Shape { .. } => End::Garbled,
