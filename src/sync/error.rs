@@ -36,7 +36,10 @@ pub enum SyncError {
     /// What should own the Secret does not exist, so that it would be collected at once.
     NoOwner,
     /// Two entries of the class name one Secret.
-    NamedTwice,
+    NamedTwice {
+        /// The Secret.
+        secret: String,
+    },
 }
 
 /// What can be done about an error.
@@ -76,7 +79,7 @@ impl SyncError {
             | SyncError::Refused(_)
             | SyncError::Data(_)
             | SyncError::Object(_)
-            | SyncError::NamedTwice => Remedy::Owner,
+            | SyncError::NamedTwice { .. } => Remedy::Owner,
         }
     }
 
@@ -92,7 +95,7 @@ impl SyncError {
             SyncError::Refused(Refusal::OtherType { .. }) => "SecretOfOtherType",
             SyncError::Data(_) => "SecretDataError",
             SyncError::Volume(_) | SyncError::Content(_) => "VolumeError",
-            SyncError::Object(_) | SyncError::NamedTwice => "InvalidSecretObject",
+            SyncError::Object(_) | SyncError::NamedTwice { .. } => "InvalidSecretObject",
         }
     }
 
@@ -101,10 +104,6 @@ impl SyncError {
         match self {
             SyncError::Data(error) => {
                 format!("failed to get data in spc {class} for secret {secret}, err: {error}")
-            }
-            SyncError::Object(error) => format!("secretObjects of class {class}: {error}"),
-            SyncError::NamedTwice => {
-                format!("secretObjects of class {class} names secret {secret} twice: the first entry is used")
             }
             other => format!("secret {secret} of class {class} is not up to date: {other}"),
         }
@@ -131,7 +130,9 @@ impl fmt::Display for SyncError {
             SyncError::Volume(error) => error.fmt(f),
             SyncError::Content(error) => write!(f, "could not read the volume: {error}"),
             SyncError::Object(error) => error.fmt(f),
-            SyncError::NamedTwice => f.write_str("it is named twice"),
+            SyncError::NamedTwice { secret } => {
+                write!(f, "secret {secret} is named twice, the first entry is used")
+            }
         }
     }
 }

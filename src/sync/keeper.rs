@@ -130,18 +130,15 @@ impl Keeper {
     /// The Secrets that the class asks for; what is wrong with the others is told.
     fn objects(&self, volume: &MirroredVolume) -> Vec<SecretObject> {
         let mut objects: Vec<SecretObject> = Vec::new();
+        let mut problems = Vec::new();
         for parsed in secret_object::parse(&volume.class.secret_objects) {
-            let problem = match parsed {
-                Ok(object) if objects.iter().all(|other| other.name != object.name) => {
-                    objects.push(object);
-                    continue;
-                }
-                Ok(object) => (SyncError::NamedTwice, object.name),
-                Err(error) => (SyncError::Object(error), String::new()),
-            };
-            let (error, secret) = problem;
-            self.report_object(volume, &error, &secret);
+            match parsed {
+                Ok(object) if objects.iter().all(|other| other.name != object.name) => objects.push(object),
+                Ok(object) => problems.push(SyncError::NamedTwice { secret: object.name }),
+                Err(error) => problems.push(SyncError::Object(error)),
+            }
         }
+        self.report_class(volume, &problems);
         objects
     }
 

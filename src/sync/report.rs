@@ -18,10 +18,16 @@ impl Keeper {
         }
     }
 
-    /// An entry of a class is wrong.
-    pub(super) fn report_object(&self, volume: &MirroredVolume, error: &SyncError, secret: &str) {
-        self.metrics.sync_failed(&volume.class.provider, error.reason());
-        self.events.warn(&volume.pod, FAILED_TO_CREATE, error.message(&volume.class.key, secret));
+    /// Entries of a class are wrong: all in one event, since a pod is not told again and again.
+    pub(super) fn report_class(&self, volume: &MirroredVolume, problems: &[SyncError]) {
+        for problem in problems {
+            self.metrics.sync_failed(&volume.class.provider, problem.reason());
+        }
+        if !problems.is_empty() {
+            let problems: Vec<String> = problems.iter().map(SyncError::to_string).collect();
+            let message = format!("secretObjects of class {}: {}", volume.class.key, problems.join("; "));
+            self.events.warn(&volume.pod, FAILED_TO_CREATE, message);
+        }
     }
 
     /// A Secret could not be brought up to date; `speaker` is the volume that spoke for it.

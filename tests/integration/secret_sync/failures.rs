@@ -123,7 +123,7 @@ fn of_two_entries_with_one_name_the_first_counts_and_the_pod_is_told() {
     assert_eq!(mirror.value("db-secret", "b"), None);
     assert_eq!(
         mirror.event_for("web"),
-        "secretObjects of class default/db names secret db-secret twice: the first entry is used"
+        "secretObjects of class default/db: secret db-secret is named twice, the first entry is used"
     );
     assert_eq!(mirror.errors("InvalidSecretObject"), 1.0);
 }
