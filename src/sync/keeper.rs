@@ -99,7 +99,7 @@ impl Keeper {
     pub(super) fn put(self: &Arc<Self>, volume: MirroredVolume) -> Vec<ObjectKey> {
         let class = volume.class.key.clone();
         let objects = self.objects(&volume);
-        let is_first = !objects.is_empty();
+        let asks_for_secrets = !objects.is_empty();
         let source = Source {
             target: volume.target,
             pod: volume.pod,
@@ -111,7 +111,7 @@ impl Keeper {
         };
         let moved = {
             let mut units = self.units();
-            if !is_first && !units.has(source.target.as_str()) {
+            if !asks_for_secrets && !units.has(source.target.as_str()) {
                 return Vec::new();
             }
             units.put(source, volume.freshness)
