@@ -10,7 +10,7 @@ use super::error::{ApiError, Call};
 use super::resource::{CLASSES, EVENTS, POD_STATUSES, PODS, Resource, SECRETS};
 use super::transport::{Form, Verb};
 use super::types::{
-    Event, NewSecret, ObjectKey, Pod, Secret, SecretMeta, SecretPatch, SecretProviderClass,
+    Event, FIELD_MANAGER, NewSecret, ObjectKey, Pod, Secret, SecretMeta, SecretPatch, SecretProviderClass,
     SecretProviderClassPodStatus,
 };
 
@@ -118,7 +118,7 @@ impl Client {
         let ObjectKey { namespace, name } = secret.key;
         let call = Call::on("create", &SECRETS, namespace, name);
         SECRETS.object(namespace, name)?;
-        let path = format!("{}?{AS_MANAGER}", SECRETS.collection(namespace)?);
+        let path = format!("{}?fieldManager={FIELD_MANAGER}", SECRETS.collection(namespace)?);
         let body = Some(encoded_within(secret, secret.size_hint(), &call)?);
         self.fetch(&Outgoing { call, verb: Verb::Create, path, form: Form::Metadata, body }, budget)
     }
@@ -131,7 +131,7 @@ impl Client {
     pub fn patch_secret(&self, patch: &SecretPatch<'_>, budget: Budget) -> Result<SecretMeta, ApiError> {
         let ObjectKey { namespace, name } = patch.key;
         let call = Call::on("patch", &SECRETS, namespace, name);
-        let path = format!("{}?{AS_MANAGER}", SECRETS.object(namespace, name)?);
+        let path = format!("{}?fieldManager={FIELD_MANAGER}", SECRETS.object(namespace, name)?);
         let body = Some(encoded_within(patch, patch.size_hint(), &call)?);
         self.fetch(&Outgoing { call, verb: Verb::Patch, path, form: Form::Metadata, body }, budget)
     }
@@ -166,6 +166,3 @@ fn encoded_within(object: &impl Serialize, size: usize, call: &Call) -> Result<Z
         Err(_) => Err(ApiError::Encode { call: Box::new(call.clone()) }),
     }
 }
-
-/// The server notes under this name which fields are ours; see [`super::types::FIELD_MANAGER`].
-const AS_MANAGER: &str = "fieldManager=csi-secrets-store";

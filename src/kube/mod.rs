@@ -16,13 +16,13 @@ pub mod client;
 pub mod config;
 pub mod error;
 pub mod event;
+pub mod jitter;
 pub mod types;
 pub mod watch;
 
 mod calls;
 mod event_limit;
 mod gate;
-mod jitter;
 mod resource;
 mod retry;
 pub mod text;

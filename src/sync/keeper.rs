@@ -2,9 +2,9 @@
 //! in the queue, and the work is done one Secret at a time.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::RandomState;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -37,8 +37,6 @@ pub struct Keeper {
     permission: Mutex<Permission>,
     pub(super) queue: Queue,
     pub(super) hashing: RandomState,
-    /// Feeds the jitter of the queue.
-    seeds: AtomicU64,
     follows_pods: Mutex<bool>,
     follows_secrets: Mutex<bool>,
     workers: [Mutex<bool>; WORKERS],
@@ -84,7 +82,6 @@ impl Keeper {
                 permission: Mutex::default(),
                 queue: Queue::default(),
                 hashing: RandomState::new(),
-                seeds: AtomicU64::new(0),
                 follows_pods: Mutex::new(false),
                 follows_secrets: Mutex::new(false),
                 workers: Default::default(),
@@ -173,8 +170,7 @@ impl Keeper {
             log::error!(secret:% = key; "bringing a secret up to date has panicked");
             Done::Failed
         });
-        let seed = self.hashing.hash_one(self.seeds.fetch_add(1, Ordering::Relaxed));
-        self.queue.done(key, done, seed);
+        self.queue.done(key, done);
     }
 
     /// Brings one Secret up to date, and tells everybody concerned what came of it.

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::kube::jitter::Jitter;
 use crate::kube::types::ObjectKey;
 
 /// The work that waits.
@@ -61,8 +62,9 @@ impl Queue {
     }
 
     /// Gives a key back.
-    pub fn done(&self, key: &ObjectKey, how: Done, seed: u64) {
-        self.lock().done(key, how, Instant::now(), seed);
+    pub fn done(&self, key: &ObjectKey, how: Done) {
+        let mut jitter = Jitter::unlike_others();
+        self.lock().done(key, how, Instant::now(), |bound| jitter.below(bound));
         self.news.notify_all();
     }
 
@@ -132,7 +134,7 @@ impl State {
         true
     }
 
-    fn done(&mut self, key: &ObjectKey, how: Done, now: Instant, seed: u64) {
+    fn done(&mut self, key: &ObjectKey, how: Done, now: Instant, below: impl FnOnce(Duration) -> Duration) {
         let Some(entry) = self.entries.get_mut(key) else {
             return;
         };
@@ -140,7 +142,7 @@ impl State {
         let pause = match how {
             Done::Settled => None,
             Done::Later(time) => Some(time),
-            Done::Failed => Some(backoff(entry.failures, seed)),
+            Done::Failed => Some(backoff(entry.failures, below)),
         };
         entry.failures = if how == Done::Failed { entry.failures.saturating_add(1) } else { 0 };
         if let Some(pause) = pause {
@@ -152,17 +154,15 @@ impl State {
 }
 
 /// The pause after that many failures before this one: doubling, with jitter in its second half.
-fn backoff(failures: u32, seed: u64) -> Duration {
+fn backoff(failures: u32, below: impl FnOnce(Duration) -> Duration) -> Duration {
     let full = FIRST_PAUSE.saturating_mul(1 << failures.min(16)).min(LONGEST_PAUSE);
-    let steps = u32::try_from(seed % u64::from(JITTER_STEPS)).unwrap_or(0);
-    full / 2 + full / 2 / JITTER_STEPS * steps
+    full / 2 + below(full / 2)
 }
 
 /// The client itself has bridged a few seconds before anything counts as failed.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// As often as the upstream driver looks again in any case.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
-const JITTER_STEPS: u32 = 64;
 
 #[cfg(test)]
 mod tests {
@@ -170,6 +170,15 @@ mod tests {
 
     fn key(name: &str) -> ObjectKey {
         ObjectKey::new("team", name)
+    }
+
+    /// The least and the most that chance adds.
+    fn none(_bound: Duration) -> Duration {
+        Duration::ZERO
+    }
+
+    fn most(bound: Duration) -> Duration {
+        bound / 64 * 63
     }
 
     fn seconds(number: u64) -> Duration {
@@ -184,7 +193,7 @@ mod tests {
         assert_eq!(state.next(now), Next::Due(key("a")));
         assert_eq!(state.next(now), Next::Wait(None));
         assert!(!state.take(&key("a")), "somebody works on it");
-        state.done(&key("a"), Done::Settled, now, 0);
+        state.done(&key("a"), Done::Settled, now, none);
         assert_eq!(state.next(now + seconds(9)), Next::Wait(None), "the earlier date covered both");
         assert!(state.entries.is_empty());
     }
@@ -195,7 +204,7 @@ mod tests {
         assert!(state.take(&key("a")));
         state.add(&key("a"), now);
         assert_eq!(state.next(now), Next::Wait(None));
-        state.done(&key("a"), Done::Settled, now, 0);
+        state.done(&key("a"), Done::Settled, now, none);
         assert_eq!(state.next(now), Next::Due(key("a")));
     }
 
@@ -214,21 +223,21 @@ mod tests {
     #[test]
     fn pauses_grow_with_failures_up_to_a_bound_and_success_forgets_them() {
         let (mut state, now) = (State::default(), Instant::now());
-        let fail = |state: &mut State, seed| {
+        let fail = |state: &mut State, below: fn(Duration) -> Duration| {
             state.take(&key("a"));
-            state.done(&key("a"), Done::Failed, now, seed);
+            state.done(&key("a"), Done::Failed, now, below);
             state.entries[&key("a")].due.unwrap() - now
         };
-        assert_eq!(fail(&mut state, 0), FIRST_PAUSE / 2);
-        assert_eq!(fail(&mut state, 0), FIRST_PAUSE);
-        assert!(fail(&mut state, 63) > FIRST_PAUSE * 3);
+        assert_eq!(fail(&mut state, none), FIRST_PAUSE / 2);
+        assert_eq!(fail(&mut state, none), FIRST_PAUSE);
+        assert!(fail(&mut state, most) > FIRST_PAUSE * 3);
         for _ in 0..40 {
-            assert!(fail(&mut state, 63) <= LONGEST_PAUSE);
+            assert!(fail(&mut state, most) <= LONGEST_PAUSE);
         }
-        assert!(fail(&mut state, 0) >= LONGEST_PAUSE / 2);
+        assert!(fail(&mut state, none) >= LONGEST_PAUSE / 2);
         state.take(&key("a"));
-        state.done(&key("a"), Done::Later(seconds(1)), now, 0);
-        assert_eq!(fail(&mut state, 0), FIRST_PAUSE / 2, "later is no failure");
+        state.done(&key("a"), Done::Later(seconds(1)), now, none);
+        assert_eq!(fail(&mut state, none), FIRST_PAUSE / 2, "later is no failure");
     }
 
     #[test]
@@ -240,9 +249,9 @@ mod tests {
         state.take(&key("b"));
         state.add(&key("b"), now);
         state.forget(&key("b"));
-        state.done(&key("b"), Done::Settled, now, 0);
+        state.done(&key("b"), Done::Settled, now, none);
         assert!(state.entries.is_empty());
-        state.done(&key("c"), Done::Failed, now, 0);
+        state.done(&key("c"), Done::Failed, now, none);
         assert!(state.entries.is_empty(), "nobody asked for it");
     }
 
@@ -255,7 +264,7 @@ mod tests {
             assert_eq!(worker.join().unwrap(), key("a"));
             assert!(!queue.take(&key("a"), Duration::from_millis(5)));
             let publish = scope.spawn(|| queue.take(&key("a"), seconds(60)));
-            queue.done(&key("a"), Done::Settled, 0);
+            queue.done(&key("a"), Done::Settled);
             assert!(publish.join().unwrap());
         });
     }
