@@ -21,6 +21,7 @@ use crate::kube::budget::Budget;
 use crate::kube::client::Client;
 use crate::kube::config::ClusterConfig;
 use crate::kube::event::{EventSettings, EventSink};
+use crate::kube::watch::Pause;
 use crate::metrics::{Metrics, MetricsError, VolumeSummary};
 use crate::provider::registry::{CallLimits, Registry};
 use crate::publish::Publisher;
@@ -35,7 +36,7 @@ use crate::rpc::pool::Pool;
 use crate::rpc::server::{Server, ServerError};
 use crate::rpc::status::Code;
 use crate::shutdown::{Shutdown, ShutdownError};
-use crate::sync::{self, SecretSync, SyncSettings};
+use crate::sync::{SecretSync, SyncSettings};
 use crate::sys::mount::{self, Limits, Mounter};
 use crate::sys::{mountinfo, process};
 use crate::volume::target::TargetPath;
@@ -144,7 +145,7 @@ fn publisher(
     let events = EventSink::start(client.clone(), settings, move |_| counted.event_dropped());
     let events = Arc::new(events.map_err(StartError::Thread)?);
     let ending = shutdown.clone();
-    let pause: sync::Pause = Arc::new(move |time| ending.wait_timeout(time));
+    let pause: Pause = Arc::new(move |time| ending.wait_timeout(time));
     let settings = SyncSettings { node: config.node_id.clone(), driver: config.driver_name.clone() };
     let limits = CallLimits {
         answer_bytes: i32::try_from(config.max_call_recv_msg_size).unwrap_or(i32::MAX),

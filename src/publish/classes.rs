@@ -3,35 +3,35 @@
 //! A first publish reads its class: what was applied a moment ago counts. Refreshes come every minute or two for every
 //! volume, so they take it from a watch, which costs no request; where the watch is down, they read as well.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crate::kube::budget::Budget;
 use crate::kube::client::Client;
 use crate::kube::error::ApiError;
 use crate::kube::types::{ObjectKey, SecretProviderClass};
-use crate::kube::watch::{Cache, Reflector, Selection};
-use crate::sync::Pause;
+use crate::kube::watch::{Cache, Follower, Pause, Selection};
 
 /// Reads classes, and follows those that are in use.
 pub struct Classes {
     client: Client,
-    pause: Pause,
     cache: Arc<Cache<SecretProviderClass>>,
-    is_following: Mutex<bool>,
+    follower: Follower<SecretProviderClass>,
 }
 
 impl Classes {
     /// Follows nothing yet: that begins with the first class that is read.
     pub fn new(client: Client, pause: Pause) -> Classes {
         let cache = Arc::new(Cache::of_wanted(|_| {}));
-        Classes { client, pause, cache, is_following: Mutex::new(false) }
+        let (followed, selection) = (Arc::clone(&cache), Selection::default());
+        let follower = Follower::new("watch-classes", client.clone(), selection, followed, pause);
+        Classes { client, cache, follower }
     }
 
     /// The class as the API server has it now.
     pub fn read(&self, key: &ObjectKey, budget: Budget) -> Result<Arc<SecretProviderClass>, ApiError> {
         // Wanted before it is read, so that no change in between is missed.
         self.cache.want(key);
-        self.follow();
+        self.follower.follow();
         match self.client.class(&key.namespace, &key.name, budget) {
             Ok(class) => {
                 self.cache.learn(class.clone());
@@ -57,21 +57,5 @@ impl Classes {
     /// No volume uses the class any longer.
     pub fn release(&self, key: &ObjectKey) {
         self.cache.unwant(key);
-    }
-
-    fn follow(&self) {
-        let mut is_following = self.is_following.lock().unwrap_or_else(PoisonError::into_inner);
-        if *is_following {
-            return;
-        }
-        let pause = Arc::clone(&self.pause);
-        let wait = move |time| pause(time);
-        let (client, cache) = (self.client.clone(), Arc::clone(&self.cache));
-        match Reflector::start("watch-classes", client, Selection::default(), cache, wait) {
-            Ok(()) => *is_following = true,
-            Err(error) => {
-                log::error!(error:% = error; "could not start a thread, classes are read each time")
-            }
-        }
     }
 }

@@ -13,7 +13,7 @@ use crate::kube::budget::Budget;
 use crate::kube::client::Client;
 use crate::kube::event::EventSink;
 use crate::kube::types::{MANAGED, MANAGED_LABEL, ObjectKey, Pod, SecretMeta};
-use crate::kube::watch::{Cache, News, Reflector, Selection, Standing};
+use crate::kube::watch::{Cache, Follower, News, Pause, Selection, Standing};
 use crate::metrics::Metrics;
 
 use super::error::{Remedy, SyncError};
@@ -22,7 +22,7 @@ use super::queue::{Done, Queue};
 use super::reconcile::{Progress, Waiting};
 use super::secret_object::{self, SecretObject};
 use super::units::{Source, Units};
-use super::{MirroredVolume, Pause, SyncSettings};
+use super::{MirroredVolume, SyncSettings};
 
 /// All that is shared between those who publish, the workers and the watches.
 pub struct Keeper {
@@ -30,15 +30,14 @@ pub struct Keeper {
     pub(super) client: Client,
     pub(super) events: Arc<EventSink>,
     pub(super) metrics: Arc<Metrics>,
-    pause: Pause,
     pub(super) pods: Arc<Cache<Pod>>,
     pub(super) secrets: Arc<Cache<SecretMeta>>,
+    pub(super) pods_follower: Follower<Pod>,
+    secrets_follower: Follower<SecretMeta>,
     units: Mutex<Units>,
     permission: Mutex<Permission>,
     pub(super) queue: Queue,
     pub(super) hashing: RandomState,
-    follows_pods: Mutex<bool>,
-    follows_secrets: Mutex<bool>,
     workers: [Mutex<bool>; WORKERS],
     /// Set while the log has the warning that the permission is missing.
     pub(super) is_denied: AtomicBool,
@@ -56,34 +55,42 @@ impl Keeper {
         metrics: Arc<Metrics>,
         pause: Pause,
     ) -> Arc<Keeper> {
+        let on_node =
+            Selection { fields: format!("spec.nodeName={}", settings.node), ..Selection::default() };
+        let managed = Selection { labels: format!("{MANAGED_LABEL}={MANAGED}"), ..Selection::default() };
         Arc::new_cyclic(|inner: &Weak<Keeper>| {
-            let (pods, secrets) = (Weak::clone(inner), Weak::clone(inner));
+            let (of_pods, of_secrets) = (Weak::clone(inner), Weak::clone(inner));
             let driver = settings.driver.clone();
+            let pods = Arc::new(Cache::of_picked(
+                move |pod: &Pod| pod.volumes.iter().any(|volume| volume.driver == driver),
+                move |news| {
+                    if let Some(inner) = of_pods.upgrade() {
+                        inner.pod_news(&news);
+                    }
+                },
+            ));
+            let secrets = Arc::new(Cache::of_wanted(move |news| {
+                if let Some(inner) = of_secrets.upgrade() {
+                    inner.secret_news(&news);
+                }
+            }));
+            let (followed, wait) = (Arc::clone(&pods), Arc::clone(&pause));
+            let pods_follower = Follower::new("watch-pods", client.clone(), on_node, followed, wait);
+            let followed = Arc::clone(&secrets);
+            let secrets_follower = Follower::new("watch-secrets", client.clone(), managed, followed, pause);
             Keeper {
                 settings,
                 client,
                 events,
                 metrics,
-                pause,
-                pods: Arc::new(Cache::of_picked(
-                    move |pod: &Pod| pod.volumes.iter().any(|volume| volume.driver == driver),
-                    move |news| {
-                        if let Some(inner) = pods.upgrade() {
-                            inner.pod_news(&news);
-                        }
-                    },
-                )),
-                secrets: Arc::new(Cache::of_wanted(move |news| {
-                    if let Some(inner) = secrets.upgrade() {
-                        inner.secret_news(&news);
-                    }
-                })),
+                pods,
+                secrets,
+                pods_follower,
+                secrets_follower,
                 units: Mutex::default(),
                 permission: Mutex::default(),
                 queue: Queue::default(),
                 hashing: RandomState::new(),
-                follows_pods: Mutex::new(false),
-                follows_secrets: Mutex::new(false),
                 workers: Default::default(),
                 is_denied: AtomicBool::new(false),
                 is_list_denied: AtomicBool::new(false),
@@ -118,8 +125,9 @@ impl Keeper {
             self.secrets.want(key);
         }
         if !moved.due.is_empty() {
-            self.follow_pods();
-            self.follow_secrets();
+            self.pods_follower.follow();
+            self.secrets_follower.follow();
+            self.start_workers();
         }
         moved.due
     }
@@ -282,23 +290,7 @@ impl Keeper {
         }
     }
 
-    pub(super) fn follow_pods(&self) {
-        let selection =
-            Selection { fields: format!("spec.nodeName={}", self.settings.node), ..Selection::default() };
-        start_once(&self.follows_pods, "watch-pods", || {
-            let pause = Arc::clone(&self.pause);
-            let wait = move |time| pause(time);
-            Reflector::start("watch-pods", self.client.clone(), selection, Arc::clone(&self.pods), wait)
-        });
-    }
-
-    fn follow_secrets(self: &Arc<Self>) {
-        let selection = Selection { labels: format!("{MANAGED_LABEL}={MANAGED}"), ..Selection::default() };
-        start_once(&self.follows_secrets, "watch-secrets", || {
-            let pause = Arc::clone(&self.pause);
-            let wait = move |time| pause(time);
-            Reflector::start("watch-secrets", self.client.clone(), selection, Arc::clone(&self.secrets), wait)
-        });
+    fn start_workers(self: &Arc<Self>) {
         for (number, is_started) in self.workers.iter().enumerate() {
             let name = format!("sync-{number}");
             start_once(is_started, &name, || {

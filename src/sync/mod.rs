@@ -33,6 +33,7 @@ use crate::kube::budget::Budget;
 use crate::kube::client::Client;
 use crate::kube::event::{EventSink, PodRef};
 use crate::kube::types::{OwnerReference, PodVolume, SecretProviderClass};
+use crate::kube::watch::Pause;
 use crate::metrics::Metrics;
 use crate::volume::target::TargetPath;
 
@@ -69,9 +70,6 @@ pub struct MirroredVolume {
     /// When its content last changed.
     pub changed: SystemTime,
 }
-
-/// Waits, and answers whether the process is about to end.
-pub type Pause = Arc<dyn Fn(Duration) -> bool + Send + Sync>;
 
 impl SecretSync {
     /// Starts nothing yet: that is done when a class first asks for a Secret.
@@ -119,7 +117,7 @@ impl SecretSync {
         volume: &str,
         budget: Budget,
     ) -> Result<Option<(PodRef, String)>, NotListed> {
-        self.0.follow_pods();
+        self.0.pods_follower.follow();
         if !self.0.pods.wait_until_listed(budget) {
             return Err(NotListed);
         }

@@ -2,13 +2,14 @@
 //!
 //! `cycle` decides what is asked next and after what pause, and knows neither clock nor socket. `frame` reads one
 //! line of a stream. `cache` holds what is wanted of the collection and tells its listener what changed.
-//! [`Reflector`] turns the wheel. Nothing here knows what the objects are for.
+//! [`Reflector`] turns the wheel, [`Follower`] starts it when it is first needed. Nothing here knows what the objects are for.
 //!
 //! The threat is a server that answers wrongly or not at all: every line is bounded, every wait has an end, no request
 //! comes back without a pause, and what the cache holds is bounded by what its user wants.
 
 pub mod cache;
 mod cycle;
+mod follower;
 mod frame;
 mod reflector;
 
@@ -16,4 +17,5 @@ mod reflector;
 mod reflector_tests;
 
 pub use cache::{Cache, News, Standing};
+pub use follower::{Follower, Pause};
 pub use reflector::{Reflector, Selection};
