@@ -1,11 +1,14 @@
 #!/bin/sh
 # ensure-tools.sh NEED...: makes sure that a command of the Makefile finds the tools that it needs.
 #
-#   build   Rust, a C++ compiler and cmake, for the C++ core of gRPC
-#   mount   the right to mount, in a namespace of its own
-#   kill    setpriv, so that what a test has started ends with it
-#   go      Go, for the conformance suite and for the control plane of the end-to-end tests
-#   lint    rustfmt and clippy; shellcheck where it can be had
+#   build       Rust, a C++ compiler and cmake, for the C++ core of gRPC
+#   mount       the right to mount, in a namespace of its own
+#   kill        setpriv, so that what a test has started ends with it
+#   go          Go, for the conformance suite and for the control plane of the end-to-end tests
+#   static      Python with pip, which brings the C++ compiler of the static build
+#   emulator    QEMU, to run the static programs of the other architecture
+#   containers  containerd, runc and buildah, for what is done with the image
+#   lint        rustfmt and clippy; shellcheck where it can be had
 #
 # Says nothing when all is there. Otherwise it installs what it can, which is Debian packages when run as root, and
 # says in one line what is still missing and what to do.
@@ -111,6 +114,18 @@ need_go() {
     fi
 }
 
+need_static() {
+    need python3=python3
+    python3 -m pip --version >/dev/null 2>&1 || { can_install && install python3-pip; } || fail 'pip for Python 3'
+}
+
+need_emulator() {
+    case $(uname -m) in
+    x86_64) need qemu-aarch64-static=qemu-user-static ;;
+    *) need qemu-x86_64-static=qemu-user-static ;;
+    esac
+}
+
 need_lint() {
     for component in fmt clippy; do
         cargo "$component" --version >/dev/null 2>&1 ||
@@ -130,6 +145,9 @@ for what in "$@"; do
     mount) need_mount ;;
     kill) need setpriv=util-linux ;;
     go) need_go ;;
+    static) need_static ;;
+    emulator) need_emulator ;;
+    containers) need containerd=containerd runc=runc buildah=buildah ;;
     lint) need_lint ;;
     *)
         say "ensure-tools.sh: unknown need: $what"

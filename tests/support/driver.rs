@@ -105,8 +105,11 @@ impl Drop for DriverProcess {
     }
 }
 
-/// A program of this package, built beside the running test.
+/// A program of this package: built beside the running test, or of another build, in the directory TEST_PROGRAMS.
 pub fn program(name: &str) -> PathBuf {
+    if let Some(directory) = std::env::var_os("TEST_PROGRAMS") {
+        return Path::new(&directory).join(name);
+    }
     let this = std::env::current_exe().expect("a running program has a path");
     // target/<profile>/{deps,examples}/<this> -> target/<profile>/<name>
     let directory = this.parent().and_then(Path::parent).expect("tests run from the target directory");

@@ -29,6 +29,11 @@ pub fn bind(directory: &Path, target: &Path) {
     run("mount", [OsStr::new("--bind"), directory.as_ref(), target.as_ref()]);
 }
 
+/// Has what is mounted in a directory appear wherever else that directory is bound, and the other way round.
+pub fn share(directory: &Path) {
+    run("mount", [OsStr::new("--make-shared"), directory.as_ref()]);
+}
+
 /// Takes the topmost mount away, also from under who uses it.
 pub fn unmount(target: &Path) {
     run("umount", [OsStr::new("-l"), target.as_ref()]);

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use secrets_store_csi_driver::rpc::Environment;
+use secrets_store_csi_driver::rpc::pb::csi;
 use secrets_store_csi_driver::rpc::pb::provider as pb;
 use secrets_store_csi_driver::rpc::status::{Code, Status};
 use serde_json::Value;
@@ -77,8 +78,14 @@ impl World {
 
     /// Starts the driver, or starts it again, and waits until it serves.
     pub fn start_driver(&mut self) {
+        // First, so that two of them never work on the same volumes.
         self.driver = None;
         let driver = DriverProcess::spawn(&program("secrets-store-csi-driver"), &self.arguments());
+        self.start_driver_as(driver);
+    }
+
+    /// Takes a driver that was started in a way of the test's own, and waits until it serves.
+    pub fn start_driver_as(&mut self, driver: DriverProcess) {
         self.driver = Some(driver);
         let mut ready = self.kubelet.probe();
         // A connection to the driver before this one may break under the call.
@@ -172,6 +179,15 @@ impl World {
             attributes: HashMap::new(),
             secrets: HashMap::new(),
         }
+    }
+
+    /// What the driver calls itself.
+    pub fn plugin_name(&self) -> String {
+        let request = csi::GetPluginInfoRequest::default();
+        let answer = self.kubelet.call("/csi.v1.Identity/GetPluginInfo", &request);
+        let answer: csi::GetPluginInfoResponse =
+            answer.unwrap_or_else(|status| panic!("who are you: {status}"));
+        answer.name
     }
 
     /// A page of the driver's HTTP server: status code and body.

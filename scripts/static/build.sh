@@ -1,0 +1,132 @@
+#!/bin/sh
+# build.sh ARCH CACHE [CARGO-ARGUMENT...]: builds the static programs for x86_64 or aarch64 into
+# CARGO_TARGET_DIR/static/ARCH: the driver and the reference provider, stripped, and the symbols of each beside it
+# (PROGRAM.debug). CACHE is a directory for the C++ compiler.
+#
+# Rust's standard library for musl is rustup's. Where rustup is not there, or may not have it, the library is built from
+# the sources that the distribution has for its own compiler (Debian's rustc-web, cargo-web and rust-web-src).
+set -eu
+
+arch=$1
+cache=$2
+shift 2
+here=$(cd -- "$(dirname -- "$0")" && pwd)
+root=$(cd -- "$here/../.." && pwd)
+rust_target=$arch-unknown-linux-musl
+programs='secrets-store-csi-driver e2e-provider'
+
+fail() {
+    printf '%s\n' "build.sh: $*" >&2
+    exit 1
+}
+
+case $arch in
+x86_64 | aarch64) ;;
+*) fail "no static build for $arch: only for x86_64 and aarch64" ;;
+esac
+
+# stamp FILE...: a name for what these files say. It is in the paths that cargo compares: with other tools the C++ core
+# is built again, and with the same ones it is not, wherever the checkout is.
+stamp() {
+    cat -- "$@" | sha256sum | cut -c 1-12
+}
+
+zig=$cache/zig-$(stamp "$here/zig-requirements.txt")
+tools=$cache/static-$(stamp "$here/zig-requirements.txt" "$here/tool.sh")
+
+install_zig() {
+    [ ! -e "$zig/complete" ] || return 0
+    echo "installing the C++ compiler of the static build" >&2
+    python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --no-compile \
+        --require-hashes --only-binary :all: --upgrade --target "$zig" --requirement "$here/zig-requirements.txt"
+    touch "$zig/complete"
+}
+
+install_tools() {
+    mkdir -p "$tools/stubs"
+    cp -- "$here/tool.sh" "$tools/tool.sh"
+    for machine in x86_64 aarch64; do
+        for tool in cc c++ ar ranlib; do
+            ln -sf tool.sh "$tools/$machine-linux-musl-$tool"
+        done
+    done
+    ln -sf tool.sh "$tools/rustc"
+    # The standard library asks for these two by name; what they would hold is in what Zig links anyway. This is what an
+    # archive without members looks like.
+    printf '!<arch>\n' >"$tools/stubs/libunwind.a"
+    printf '!<arch>\n' >"$tools/stubs/libc.a"
+}
+
+rustup_has_target() {
+    command -v rustup >/dev/null 2>&1 || return 1
+    rustup target list --installed 2>/dev/null | grep -qx "$rust_target" && return 0
+    rustup target add "$rust_target" >&2
+}
+
+distribution=/usr/bin/cargo
+has_distribution() {
+    [ -x "$distribution" ] && [ -x /usr/bin/rustc ] && [ -f "$(/usr/bin/rustc --print sysroot)/lib/rustlib/src/rust/library/std/Cargo.toml" ]
+}
+
+install_zig
+install_tools
+if rustup_has_target; then
+    cargo=cargo
+elif has_distribution; then
+    echo "no $rust_target from rustup: building the standard library from the distribution's sources" >&2
+    cargo=$distribution
+    export RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1
+    set -- "$@" -Zbuild-std=std,panic_abort
+else
+    fail "no standard library for $rust_target: run 'rustup target add $rust_target', or install the distribution's" \
+        "compiler with its sources (on Debian as root: apt-get install rustc-web cargo-web rust-web-src)"
+fi
+
+cd -- "$root"
+target_dir=${CARGO_TARGET_DIR:-$root/target}
+cargo_home=${CARGO_HOME:-$HOME/.cargo}
+"$cargo" fetch --quiet --locked --target "$rust_target"
+STATIC_ZIG=$zig/ziglang/zig
+STATIC_TARGET=$rust_target
+STATIC_STUBS=$tools/stubs
+# The last that fits counts, so the more special ones come after the more general.
+STATIC_MAPS="$root=/src
+$target_dir=/target
+$cargo_home=/cargo
+$STATIC_ZIG=/zig
+$zig/ziglang/lib=/zig/lib"
+for registry in "$cargo_home"/registry/src/*/; do
+    STATIC_MAPS="$STATIC_MAPS
+${registry%/}=/crates"
+done
+case $STATIC_MAPS in
+*[[:blank:]]*) fail "a directory's name has a space in it, which the compilers' wrappers cannot take: $STATIC_MAPS" ;;
+esac
+export STATIC_ZIG STATIC_TARGET STATIC_STUBS STATIC_MAPS
+
+# Zig keeps what it compiles of musl and libc++ there.
+export ZIG_GLOBAL_CACHE_DIR="$zig/cache" ZIG_LOCAL_CACHE_DIR="$zig/cache"
+export RUSTC_WRAPPER="$tools/rustc"
+prefix=$tools/$arch-linux-musl
+# grpcio-sys hands plain CXX to cmake.
+export CXX="$prefix-c++"
+upper=$(printf '%s' "$rust_target" | tr 'a-z-' 'A-Z_')
+lower=$(printf '%s' "$rust_target" | tr - _)
+# No flag here may name a directory of this machine: see tool.sh.
+flags='-C target-feature=+crt-static -C link-self-contained=no -C relocation-model=pie -C link-arg=-pie'
+flags="$flags -C link-arg=-Wl,-z,relro,-z,now,-z,noexecstack -C link-arg=-Wl,--gc-sections"
+env \
+    "CC_$lower=$prefix-cc" "CXX_$lower=$prefix-c++" "AR_$lower=$prefix-ar" "RANLIB_$lower=$prefix-ranlib" \
+    "CARGO_TARGET_${upper}_LINKER=$prefix-cc" "CARGO_TARGET_${upper}_RUSTFLAGS=$flags" \
+    "$cargo" build --locked --profile static --target "$rust_target" --bins "$@"
+
+objcopy=$STATIC_ZIG
+out=$target_dir/static/$arch
+mkdir -p "$out"
+for program in $programs; do
+    built=$target_dir/$rust_target/static/$program
+    "$objcopy" objcopy --only-keep-debug "$built" "$out/$program.debug"
+    "$objcopy" objcopy --strip-all "$built" "$out/$program"
+    chmod 0755 "$out/$program"
+done
+ls -l "$out"

@@ -1,0 +1,178 @@
+//! The image as `make image` leaves it: what is in it, that it is made the same again, and that containerd and runc run it.
+//! `make test-image` makes the image, names it in TEST_IMAGE, and runs this.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on should stop there"
+)]
+#![allow(clippy::disallowed_methods, reason = "tests set their own stage")]
+
+#[path = "image/archive.rs"]
+mod archive;
+#[path = "image/containerd.rs"]
+mod containerd;
+#[path = "support/mod.rs"]
+mod support;
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use archive::Archive;
+use containerd::Containerd;
+use serde_json::Value;
+use support::objects::objects;
+use support::provider::answer;
+use support::shell;
+use support::world::World;
+
+/// What the image calls architectures, and what rustc does.
+const ARCHITECTURES: [(&str, &str); 2] = [("amd64", "x86_64"), ("arm64", "aarch64")];
+
+#[test]
+fn it_has_both_architectures_and_in_each_one_layer_with_the_program_alone() {
+    let archive = Archive::open(&image());
+    let platforms: Vec<String> = archive.platforms();
+    assert_eq!(platforms, ARCHITECTURES.map(|(architecture, _)| format!("linux/{architecture}")));
+    for (architecture, directory) in ARCHITECTURES {
+        let layers = archive.layers(architecture);
+        assert_eq!(layers.len(), 1, "{architecture}");
+        let listing = output(
+            "tar",
+            [OsStr::new("--list"), "--verbose".as_ref(), "--file".as_ref(), layers[0].as_ref()],
+        );
+        let entries: Vec<&str> = listing.lines().collect();
+        assert!(matches!(entries[..], [entry] if entry.ends_with(" secrets-store-csi-driver")), "{listing}");
+        assert!(listing.starts_with("-r-xr-xr-x 0/0 "), "who may write it: {listing}");
+        let layer = std::fs::read(&layers[0]).unwrap();
+        let program =
+            std::fs::read(static_directory().join(directory).join("secrets-store-csi-driver")).unwrap();
+        assert!(layer[512..].starts_with(&program), "{architecture}: not the program of `make static`");
+    }
+}
+
+#[test]
+fn its_configuration_says_what_runs_as_whom_and_from_which_commit() {
+    let archive = Archive::open(&image());
+    for (architecture, _) in ARCHITECTURES {
+        let whole = archive.configuration(architecture);
+        let config = &whole["config"];
+        assert_eq!(config["Entrypoint"], serde_json::json!(["/secrets-store-csi-driver"]));
+        assert_eq!(config["User"], "0:0");
+        assert!(config["Env"].is_null() && config["Cmd"].is_null(), "{config}");
+        let label = |name: &str| config["Labels"][format!("org.opencontainers.image.{name}")].clone();
+        assert_eq!(label("version"), variable("BUILD_VERSION"));
+        assert_eq!(label("revision"), variable("GIT_COMMIT"));
+        assert_eq!(label("licenses"), "Apache-2.0");
+        assert_eq!(label("created"), whole["created"], "one time, that of the commit");
+    }
+}
+
+#[test]
+fn it_is_the_same_when_somebody_else_makes_it_elsewhere() {
+    let directory = tempfile::tempdir().unwrap();
+    let again = directory.path().join("again.tar");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/image/build.sh");
+    // What differs between people: the time zone, the language, the mask of modes, the owner and times of files.
+    let copies = directory.path().join("static");
+    for (_, architecture) in ARCHITECTURES {
+        std::fs::create_dir_all(copies.join(architecture)).unwrap();
+        let name = format!("{architecture}/secrets-store-csi-driver");
+        std::fs::copy(static_directory().join(&name), copies.join(&name)).unwrap();
+    }
+    let made = Command::new("sh")
+        .args(["-c", "umask 077; exec \"$0\" \"$@\""])
+        .args([&script, &copies, &again])
+        .env("TZ", "Asia/Tokyo")
+        .env("LC_ALL", "C")
+        .current_dir("/")
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    assert!(std::fs::read(&again).unwrap() == std::fs::read(image()).unwrap(), "the bytes differ");
+}
+
+#[test]
+fn the_dockerfile_gives_the_same_layer() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = |name: &str| directory.path().join(name).display().to_string();
+    let storage = [
+        "--storage-driver=vfs".to_owned(),
+        format!("--root={}", place("root")),
+        format!("--runroot={}", place("run")),
+    ];
+    let this = std::env::consts::ARCH;
+    let dockerfile = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/Dockerfile");
+    let build = [
+        "build".to_owned(),
+        "--isolation=chroot".to_owned(),
+        format!("--timestamp={}", variable("SOURCE_DATE_EPOCH")),
+        format!("--file={}", dockerfile.display()),
+        "--tag=localhost/by-dockerfile:1".to_owned(),
+        static_directory().join(this).display().to_string(),
+    ];
+    output("buildah", storage.iter().chain(&build));
+    let inspect =
+        ["inspect", "--type=image", "--format={{json .OCIv1.RootFS.DiffIDs}}", "localhost/by-dockerfile:1"];
+    let layers = output("buildah", storage.iter().map(String::as_str).chain(inspect));
+    let layers: Value = serde_json::from_str(&layers).expect("JSON was asked for");
+    let (architecture, _) =
+        ARCHITECTURES.into_iter().find(|(_, machine)| *machine == this).expect("it is shipped");
+    assert_eq!(layers, Archive::open(&image()).configuration(architecture)["rootfs"]["diff_ids"]);
+}
+
+#[test]
+fn containerd_takes_it_and_it_says_who_it_is() {
+    let containerd = Containerd::start();
+    containerd.import(&image());
+    let version = containerd.run(&[], &["--version"]);
+    let version: Value = serde_json::from_str(&version).expect("one JSON object");
+    assert_eq!(version["BuildVersion"], variable("BUILD_VERSION"));
+    assert_eq!(version["GitCommit"], variable("GIT_COMMIT"));
+}
+
+#[test]
+fn a_container_whose_root_nobody_can_write_mounts_for_the_node_and_unmounts() {
+    let containerd = Containerd::start();
+    containerd.import(&image());
+    let mut world = World::without_driver(&[]);
+    let _provider = world.provider("test", |_| Ok(answer("v1", &[("password", 0, b"hunter2")])));
+    world.class("db", "test", objects(&["password"]));
+    let pod = world.pod("web", "db");
+    let node = world.path("");
+    shell::bind(&node, &node);
+    shell::share(&node);
+
+    world.start_driver_as(containerd.start_container(&node, &world.arguments()));
+    world.kubelet.publish(&pod).unwrap();
+    assert_eq!(pod.read("password"), "hunter2", "what is mounted in the container is there for the node");
+    world.kubelet.unpublish(&pod).unwrap();
+    assert!(!pod.target.exists());
+    world.take_driver().terminate();
+    shell::unmount(&node);
+}
+
+fn image() -> PathBuf {
+    PathBuf::from(variable("TEST_IMAGE"))
+}
+
+/// The image is in target/image, the programs are in target/static.
+fn static_directory() -> PathBuf {
+    image().ancestors().nth(2).expect("it is in a directory").join("static")
+}
+
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: `make test-image` runs this"))
+}
+
+/// What a command that has to work prints.
+fn output<A: AsRef<OsStr>>(command: &str, arguments: impl IntoIterator<Item = A>) -> String {
+    let output = Command::new(command).args(arguments).output();
+    let output = output.unwrap_or_else(|error| panic!("could not start {command}: {error}"));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command}: {}, {told}", output.status);
+    String::from_utf8(output.stdout).expect("text")
+}

@@ -1,0 +1,42 @@
+//! The static programs as `make static` leaves them: that each needs nothing but a kernel, and is built as a program that
+//! runs as root on every node should be. `make test-static` builds them and runs this.
+//!
+//! What the driver does is not repeated here: the same command runs the integration tests against the static driver.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on should stop there"
+)]
+#![allow(clippy::disallowed_methods, reason = "tests set their own stage")]
+
+#[path = "static/elf.rs"]
+mod elf;
+#[path = "static/empty_root.rs"]
+mod empty_root;
+#[path = "support/mod.rs"]
+mod support;
+
+use std::path::{Path, PathBuf};
+
+/// The architectures that are shipped, as rustc calls them.
+const ARCHITECTURES: [&str; 2] = ["x86_64", "aarch64"];
+
+const DRIVER: &str = "secrets-store-csi-driver";
+
+/// A file that `make static` has made.
+fn built(architecture: &str, name: &str) -> PathBuf {
+    static_directory().join(architecture).join(name)
+}
+
+/// target/release/deps/static-<hash> -> target/static
+fn static_directory() -> PathBuf {
+    let this = std::env::current_exe().expect("a running program has a path");
+    this.ancestors().nth(3).expect("tests run from the target directory").join("static")
+}
+
+fn read(path: &Path) -> Vec<u8> {
+    std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}; run `make static`", path.display()))
+}
