@@ -22,6 +22,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod build;
 mod load;
 mod parts;
 mod process;
@@ -86,8 +87,8 @@ fn run(options: &Options) -> ExitCode {
     if std::env::var_os("TMPDIR").is_none() && memory.is_dir() {
         tempfile::env::override_temp_dir(memory).expect("nothing has overridden it yet");
     }
-    let mut report = Report::new(options.plain_http);
     let mut stage = Stage::set(options.plain_http);
+    let mut report = Report::new(options.plain_http, stage.build);
     for (name, play) in SCENES {
         if options.scene.is_none_or(|scene| scene == name) {
             play(&mut stage, &mut report);

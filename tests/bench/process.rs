@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use secrets_store_csi_driver::sys::mountinfo;
 
+use super::build::Build;
+
 /// One look at a process.
 #[derive(Debug, Clone, Copy)]
 pub struct Snapshot {
@@ -58,7 +60,7 @@ pub fn processor_time(pid: u32) -> Duration {
 }
 
 /// The machine in general terms.
-pub fn machine() -> String {
+pub fn machine(build: Build) -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let field = |text: &str, name: &str| {
         let line = text.lines().find(|line| line.starts_with(name));
@@ -75,7 +77,7 @@ pub fn machine() -> String {
         "{cores} cores ({model}), {} GiB, Linux {release}, {} {}",
         memory.div_ceil(1024 * 1024),
         std::env::consts::ARCH,
-        if cfg!(target_env = "musl") { "musl" } else { "glibc" }
+        build.name()
     )
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::build::Build;
 use super::load::Latencies;
 use super::process::{self, Snapshot};
 
@@ -36,9 +37,9 @@ pub enum Aim {
 
 impl Report {
     /// Nothing is measured yet.
-    pub fn new(plain_http: bool) -> Report {
+    pub fn new(plain_http: bool, build: Build) -> Report {
         Report {
-            machine: process::machine(),
+            machine: process::machine(build),
             transport: if plain_http { "plain HTTP without a token" } else { "TLS and a token" },
             file_system: process::file_system_of(&tempfile::env::temp_dir()),
             figures: Vec::new(),
