@@ -26,12 +26,16 @@ static := $(CARGO_TARGET_DIR)/static
 machine := $(shell uname -m)
 image := $(CARGO_TARGET_DIR)/image/secrets-store-csi-driver-$(version).tar
 export IMAGE_NAME ?= localhost/secrets-store-csi-driver
+# Made anew when what it has to hold changes.
+sbom_venv := $(cache)/sbom-check-$(shell sha256sum tests/sbom/requirements.txt | cut -c 1-12)
+scripts := .ci/run scripts/*.sh tests/sandbox.sh tests/sanity/*.sh tests/e2e/cluster/*.sh
 
 # Given to the shell through the environment, so that any path and any text can be typed.
 export DEMO_DIR := $(value DIR)
 export E2E_CASE := $(value CASE)
 
 .PHONY: help build test demo sanity e2e lint bench bench-static static test-static image test-image proto proto-check fmt clean
+.PHONY: help build test demo sanity e2e lint bench sbom sbom-check proto proto-check fmt clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -101,6 +105,12 @@ image: static ## make the image for both architectures, an archive in the OCI la
 test-image: image ## run the image with containerd and runc, and build it from the Dockerfile
 	@scripts/ensure-tools.sh build mount containers
 	BUILD_VERSION=$(version) TEST_IMAGE='$(image)' cargo test $(cargo_flags) $(sandbox) --test image
+sbom: ## write the bill of materials of what ships, for each architecture
+	@scripts/ensure-tools.sh build python
+	@python3 -B scripts/sbom '$(CARGO_TARGET_DIR)/sbom' '$(cache)'
+
+sbom-check: $(sbom_venv) sbom build ## check that the bills of materials are valid and true
+	'$(sbom_venv)/bin/python3' -B tests/sbom/check.py '$(CARGO_TARGET_DIR)/sbom' '$(CARGO_TARGET_DIR)' '$(cache)'
 
 proto: ## generate src/rpc/pb from proto/
 	@scripts/ensure-tools.sh build
@@ -126,3 +136,10 @@ $(cargo_deny):
 	@scripts/ensure-tools.sh build
 	env -u CARGO_TARGET_DIR cargo install --quiet --locked --version $(cargo_deny_version) \
 		--root '$(cache)/cargo-deny-$(cargo_deny_version)' cargo-deny
+
+$(sbom_venv):
+	@scripts/ensure-tools.sh python
+	rm -rf '$@.new' && python3 -m venv '$@.new'
+	'$@.new/bin/python3' -m pip install --quiet --disable-pip-version-check --no-deps \
+		--requirement tests/sbom/requirements.txt
+	mv '$@.new' '$@'

@@ -9,6 +9,12 @@
 #   emulator    QEMU, to run the static programs of the other architecture
 #   containers  containerd, runc and buildah, for what is done with the image
 #   lint        rustfmt and clippy; shellcheck where it can be had
+#   build   Rust, a C++ compiler and cmake, for the C++ core of gRPC
+#   mount   the right to mount, in a namespace of its own
+#   kill    setpriv, so that what a test has started ends with it
+#   go      Go, for the conformance suite and for the control plane of the end-to-end tests
+#   python  Python with pip and venv, for the bill of materials
+#   lint    rustfmt and clippy; shellcheck where it can be had
 #
 # Says nothing when all is there. Otherwise it installs what it can, which is Debian packages when run as root, and
 # says in one line what is still missing and what to do.
@@ -124,6 +130,16 @@ need_emulator() {
     x86_64) need qemu-aarch64-static=qemu-user-static ;;
     *) need qemu-x86_64-static=qemu-user-static ;;
     esac
+need_python() {
+    minimum=3.11
+    need python3=python3
+    python3 -c 'import ensurepip, pip, venv' >/dev/null 2>&1 || {
+        can_install && install python3-pip python3-venv
+    } || fail 'pip and venv of Python (on Debian as root: apt-get install python3-pip python3-venv)'
+    found=$(python3 -c 'import platform; print(platform.python_version())')
+    if older_than "$found" "$minimum"; then
+        fail "Python $minimum or newer, this is $found"
+    fi
 }
 
 need_lint() {
@@ -148,6 +164,7 @@ for what in "$@"; do
     static) need_static ;;
     emulator) need_emulator ;;
     containers) need containerd=containerd runc=runc buildah=buildah ;;
+    python) need_python ;;
     lint) need_lint ;;
     *)
         say "ensure-tools.sh: unknown need: $what"
