@@ -28,7 +28,7 @@ image := $(CARGO_TARGET_DIR)/image/secrets-store-csi-driver-$(version).tar
 export IMAGE_NAME ?= localhost/secrets-store-csi-driver
 # Made anew when what it has to hold changes.
 sbom_venv := $(cache)/sbom-check-$(shell sha256sum tests/sbom/requirements.txt | cut -c 1-12)
-scripts := .ci/run scripts/*.sh tests/sandbox.sh tests/sanity/*.sh tests/e2e/cluster/*.sh
+scripts := .ci/run scripts/*.sh tests/versions/*.sh tests/sandbox.sh tests/sanity/*.sh tests/e2e/cluster/*.sh
 
 # Given to the shell through the environment, so that any path and any text can be typed.
 export DEMO_DIR := $(value DIR)
@@ -68,13 +68,15 @@ e2e: ## run the driver against a real API server (needs Go); with CASE=text, the
 	@cargo build $(cargo_flags) --bins --example e2e
 	@cargo run --quiet $(cargo_flags) $(sandbox) --example e2e -- '$(go_bin)/cluster' "$$E2E_CASE"
 
-lint: $(cargo_deny) ## check format, lints, documentation, generated code, licences and scripts
+lint: $(cargo_deny) ## check format, lints, documentation, generated code, licences, versions and scripts
 	@scripts/ensure-tools.sh build lint
 	cargo fmt --check
 	cargo clippy $(cargo_flags) --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc $(cargo_flags) --no-deps --document-private-items
 	@$(MAKE) --no-print-directory proto-check
 	'$(cargo_deny)' --locked check licenses bans sources
+	scripts/versions.sh
+	tests/versions/check.sh
 	@if command -v shellcheck >/dev/null; then echo shellcheck $(scripts); shellcheck $(scripts); \
 		else echo 'shellcheck is not installed: the shell scripts are not checked'; fi
 
