@@ -36,6 +36,7 @@ export E2E_CASE := $(value CASE)
 
 .PHONY: help build test demo sanity e2e lint bench bench-static static test-static image test-image proto proto-check fmt clean
 .PHONY: help build test demo sanity e2e lint bench sbom sbom-check proto proto-check fmt clean
+.PHONY: help build test demo sanity e2e lint bench sbom sbom-check advisories proto proto-check fmt clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -113,6 +114,10 @@ sbom: ## write the bill of materials of what ships, for each architecture
 
 sbom-check: $(sbom_venv) sbom build ## check that the bills of materials are valid and true
 	'$(sbom_venv)/bin/python3' -B tests/sbom/check.py '$(CARGO_TARGET_DIR)/sbom' '$(CARGO_TARGET_DIR)' '$(cache)'
+
+advisories: $(cargo_deny) ## check the dependencies against the advisory database (needs the network)
+	@scripts/ensure-tools.sh build
+	@scripts/advisories.sh '$(cargo_deny)'
 
 proto: ## generate src/rpc/pb from proto/
 	@scripts/ensure-tools.sh build
