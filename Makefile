@@ -75,7 +75,7 @@ lint: $(cargo_deny) ## check format, lints, documentation, generated code, licen
 	cargo clippy $(cargo_flags) --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc $(cargo_flags) --no-deps --document-private-items
 	@$(MAKE) --no-print-directory proto-check
-	'$(cargo_deny)' --locked check licenses bans sources
+	'$(cargo_deny)' --locked check --deny warnings licenses bans sources
 	scripts/versions.sh
 	tests/versions/check.sh
 	@if command -v shellcheck >/dev/null; then echo shellcheck $(scripts); shellcheck $(scripts); \
