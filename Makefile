@@ -14,29 +14,27 @@ sandbox := --config 'target."cfg(unix)".runner = ["$(CURDIR)/tests/sandbox.sh"]'
 cargo_deny_version := 0.20.2
 cargo_deny := $(cache)/cargo-deny-$(cargo_deny_version)/bin/cargo-deny
 go_bin := $(cache)/go
-scripts := .ci/run scripts/*.sh scripts/*/*.sh tests/sandbox.sh tests/sanity/*.sh tests/e2e/cluster/*.sh
 
 # Who the shipped programs say they are. All of it is the commit's, so that everybody who builds it gets the same bytes.
 version := v$(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
-export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
-export BUILD_DATE = $(shell date -u -d @$(SOURCE_DATE_EPOCH) +%Y-%m-%d-%H:%M)
-export GIT_COMMIT ?= $(shell git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null)
-static_build := BUILD_VERSION=$(version) scripts/static/build.sh
+commit_time := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),0)
+identity := BUILD_VERSION=$(version) SOURCE_DATE_EPOCH=$(commit_time) \
+	BUILD_DATE=$(shell date -u -d @$(commit_time) +%Y-%m-%d-%H:%M) \
+	GIT_COMMIT=$(shell git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null)
 static := $(CARGO_TARGET_DIR)/static
 machine := $(shell uname -m)
 image := $(CARGO_TARGET_DIR)/image/secrets-store-csi-driver-$(version).tar
 export IMAGE_NAME ?= localhost/secrets-store-csi-driver
 # Made anew when what it has to hold changes.
 sbom_venv := $(cache)/sbom-check-$(shell sha256sum tests/sbom/requirements.txt | cut -c 1-12)
-scripts := .ci/run scripts/*.sh tests/versions/*.sh tests/sandbox.sh tests/sanity/*.sh tests/e2e/cluster/*.sh
+scripts := .ci/run scripts/*.sh scripts/*/*.sh tests/*.sh tests/*/*.sh tests/e2e/*/*.sh
 
 # Given to the shell through the environment, so that any path and any text can be typed.
 export DEMO_DIR := $(value DIR)
 export E2E_CASE := $(value CASE)
 
-.PHONY: help build test demo sanity e2e lint bench bench-static static test-static image test-image proto proto-check fmt clean
-.PHONY: help build test demo sanity e2e lint bench sbom sbom-check proto proto-check fmt clean
-.PHONY: help build test demo sanity e2e lint bench sbom sbom-check advisories proto proto-check fmt clean
+.PHONY: help build test demo sanity e2e lint bench bench-static static test-static image test-image sbom sbom-check \
+	advisories proto proto-check fmt clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -92,22 +90,22 @@ bench-static: static ## measure what the static driver costs
 	@TEST_PROGRAMS='$(static)/$(machine)' cargo run --quiet $(cargo_flags) $(sandbox) --example bench
 
 static: ## build the static programs for x86_64 and aarch64, which are what the image holds
-	@scripts/ensure-tools.sh build static
-	@$(static_build) x86_64 '$(cache)'
-	@$(static_build) aarch64 '$(cache)'
+	@scripts/ensure-tools.sh build python
+	@$(identity) scripts/static/build.sh x86_64 '$(cache)'
+	@$(identity) scripts/static/build.sh aarch64 '$(cache)'
 
 test-static: static ## run the integration tests against the static driver, in an empty root too
 	@scripts/ensure-tools.sh build mount emulator
 	cargo test $(cargo_flags) $(sandbox) --test static
-	BUILD_VERSION=$(version) TEST_PROGRAMS='$(static)/$(machine)' cargo test $(cargo_flags) $(sandbox) --test integration
+	$(identity) TEST_PROGRAMS='$(static)/$(machine)' cargo test $(cargo_flags) $(sandbox) --test integration
 
 image: static ## make the image for both architectures, an archive in the OCI layout
-	@BUILD_VERSION=$(version) scripts/image/build.sh '$(static)' '$(image)'
+	@$(identity) scripts/image/build.sh '$(static)' '$(image)'
 	@echo '$(image)'
 
 test-image: image ## run the image with containerd and runc, and build it from the Dockerfile
 	@scripts/ensure-tools.sh build mount containers
-	BUILD_VERSION=$(version) TEST_IMAGE='$(image)' cargo test $(cargo_flags) $(sandbox) --test image
+	$(identity) TEST_IMAGE='$(image)' cargo test $(cargo_flags) $(sandbox) --test image
 sbom: ## write the bill of materials of what ships, for each architecture
 	@scripts/ensure-tools.sh build python
 	@python3 -B scripts/sbom '$(CARGO_TARGET_DIR)/sbom' '$(cache)'

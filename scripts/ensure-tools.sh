@@ -5,16 +5,10 @@
 #   mount       the right to mount, in a namespace of its own
 #   kill        setpriv, so that what a test has started ends with it
 #   go          Go, for the conformance suite and for the control plane of the end-to-end tests
-#   static      Python with pip, which brings the C++ compiler of the static build
+#   python      Python with pip and venv, for the compiler of the static build and for the bill of materials
 #   emulator    QEMU, to run the static programs of the other architecture
 #   containers  containerd, runc and buildah, for what is done with the image
 #   lint        rustfmt and clippy; shellcheck where it can be had
-#   build   Rust, a C++ compiler and cmake, for the C++ core of gRPC
-#   mount   the right to mount, in a namespace of its own
-#   kill    setpriv, so that what a test has started ends with it
-#   go      Go, for the conformance suite and for the control plane of the end-to-end tests
-#   python  Python with pip and venv, for the bill of materials
-#   lint    rustfmt and clippy; shellcheck where it can be had
 #
 # Says nothing when all is there. Otherwise it installs what it can, which is Debian packages when run as root, and
 # says in one line what is still missing and what to do.
@@ -120,16 +114,13 @@ need_go() {
     fi
 }
 
-need_static() {
-    need python3=python3
-    python3 -m pip --version >/dev/null 2>&1 || { can_install && install python3-pip; } || fail 'pip for Python 3'
-}
-
 need_emulator() {
     case $(uname -m) in
     x86_64) need qemu-aarch64-static=qemu-user-static ;;
     *) need qemu-x86_64-static=qemu-user-static ;;
     esac
+}
+
 need_python() {
     minimum=3.11
     need python3=python3
@@ -161,7 +152,6 @@ for what in "$@"; do
     mount) need_mount ;;
     kill) need setpriv=util-linux ;;
     go) need_go ;;
-    static) need_static ;;
     emulator) need_emulator ;;
     containers) need containerd=containerd runc=runc buildah=buildah ;;
     python) need_python ;;
