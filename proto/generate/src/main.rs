@@ -18,6 +18,7 @@ fn main() {
         .include(&protos)
         .input(protos.join("csi.proto"))
         .input(protos.join("provider.proto"))
+        .input(protos.join("registration.proto"))
         .out_dir(&out)
         // Lite messages carry no reflection: a third of the code, and no printer of field values.
         .customize(Customize::default().lite_runtime(true).gen_mod_rs(false))

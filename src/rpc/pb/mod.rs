@@ -22,3 +22,13 @@ pub mod csi;
     reason = "generated"
 )]
 pub mod provider;
+#[rustfmt::skip]
+#[allow(
+    clippy::all,
+    clippy::pedantic,
+    clippy::restriction,
+    missing_docs,
+    unused,
+    reason = "generated"
+)]
+pub mod registration;
