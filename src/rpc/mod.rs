@@ -8,6 +8,7 @@ pub mod channel;
 pub mod deadline;
 pub mod pb;
 pub mod pool;
+pub mod quick;
 pub mod server;
 pub mod status;
 

@@ -118,7 +118,7 @@ fn answer<R: Message>(call: Call, sink: UnarySink<R>, handle: impl FnOnce() -> R
 }
 
 /// The caller may be gone; then nobody is left to tell.
-fn report_unsent(method: &'static str, sent: grpcio::Result<()>) {
+pub(super) fn report_unsent(method: &'static str, sent: grpcio::Result<()>) {
     if let Err(error) = sent {
         log::debug!(method = method, error:% = error; "could not send the answer");
     }

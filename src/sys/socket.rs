@@ -6,8 +6,9 @@
 )]
 
 use std::fmt;
-use std::fs::DirBuilder;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
+use std::fs::{DirBuilder, Permissions};
+use std::io::{Error, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::at::{SysError, io_error};
@@ -33,11 +34,7 @@ impl fmt::Display for SocketError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SocketError::Occupied { path } => {
-                write!(
-                    f,
-                    "{} exists and is not a socket: remove it, or choose another endpoint",
-                    path.display()
-                )
+                write!(f, "{} exists and is not a socket: remove it, or choose another place", path.display())
             }
             SocketError::Sys { path, source } => {
                 write!(f, "could not prepare socket {}: {source}", path.display())
@@ -51,25 +48,101 @@ impl std::error::Error for SocketError {}
 /// Makes room for a socket at `path`: creates missing directories (0700) and removes a stale socket. Any other
 /// kind of file in its place is an error.
 pub fn make_room(path: &Path) -> Result<(), SocketError> {
-    let failed = |call, error: std::io::Error| SocketError::Sys {
-        path: path.to_owned(),
-        source: io_error(call, path, &error),
-    };
     if let Some(directory) = path.parent() {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(directory)
-            .map_err(|error| failed("mkdir", error))?;
+            .map_err(|error| failed("mkdir", path, &error))?;
     }
+    clear(path)
+}
+
+/// Removes a stale socket at `path`. Nothing there is as well; any other kind of file is an error.
+fn clear(path: &Path) -> Result<(), SocketError> {
+    if is_taken(path)? {
+        std::fs::remove_file(path).map_err(|error| failed("unlink", path, &error))?;
+    }
+    Ok(())
+}
+
+/// True when a socket, and false when nothing is at `path`. Any other kind of file is an error.
+pub fn is_taken(path: &Path) -> Result<bool, SocketError> {
     match std::fs::symlink_metadata(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(failed("lstat", error)),
-        Ok(found) if found.file_type().is_socket() => {
-            std::fs::remove_file(path).map_err(|error| failed("unlink", error))
-        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(failed("lstat", path, &error)),
+        Ok(found) if found.file_type().is_socket() => Ok(true),
         Ok(_) => Err(SocketError::Occupied { path: path.to_owned() }),
     }
+}
+
+/// True when `path` is a directory, or leads to one.
+pub fn is_directory(path: &Path) -> Result<bool, SysError> {
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        found => found.map(|found| found.is_dir()).map_err(|error| io_error("stat", path, &error)),
+    }
+}
+
+/// Where to bind a socket out of sight: in `nest`, a directory of mode 0700 that is made where it is missing.
+pub fn hidden_place(nest: &Path) -> Result<PathBuf, SocketError> {
+    match DirBuilder::new().mode(0o700).create(nest) {
+        // A crash left it behind.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        made => made.map_err(|error| failed("mkdir", nest, &error))?,
+    }
+    // With a dot, since who walks the directory around the nest may look into it.
+    let place = nest.join(".s");
+    clear(&place)?;
+    Ok(place)
+}
+
+/// A socket that was bound in a hidden place and then moved to where others look for it. Whoever sees it there finds
+/// it private and listened on; and the umask, which belongs to every thread of the process, is left alone.
+#[derive(Debug)]
+pub struct PlacedSocket {
+    path: PathBuf,
+    device: u64,
+    /// No other file gets this number while somebody listens on the socket.
+    inode: u64,
+}
+
+impl PlacedSocket {
+    /// Gives the socket at `hidden` mode 0600 and moves it to `path`, where it replaces a stale socket; its nest is
+    /// removed.
+    pub fn reveal(hidden: &Path, path: &Path) -> Result<PlacedSocket, SocketError> {
+        std::fs::set_permissions(hidden, Permissions::from_mode(0o600))
+            .map_err(|error| failed("chmod", hidden, &error))?;
+        let found = std::fs::symlink_metadata(hidden).map_err(|error| failed("lstat", hidden, &error))?;
+        clear(path)?;
+        std::fs::rename(hidden, path).map_err(|error| failed("rename", path, &error))?;
+        let placed = PlacedSocket { path: path.to_owned(), device: found.dev(), inode: found.ino() };
+        if let Some(nest) = hidden.parent() {
+            std::fs::remove_dir(nest).map_err(|error| failed("rmdir", nest, &error))?;
+        }
+        Ok(placed)
+    }
+
+    /// True while the file at its path is the socket.
+    pub fn is_in_place(&self) -> Result<bool, SysError> {
+        match std::fs::symlink_metadata(&self.path) {
+            Ok(found) => Ok(found.dev() == self.device && found.ino() == self.inode),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(io_error("lstat", &self.path, &error)),
+        }
+    }
+
+    /// Removes the socket, unless something else has its path.
+    pub fn remove(&self) -> Result<(), SysError> {
+        if !self.is_in_place()? {
+            return Ok(());
+        }
+        std::fs::remove_file(&self.path).map_err(|error| io_error("unlink", &self.path, &error))
+    }
+}
+
+fn failed(call: &'static str, path: &Path, error: &Error) -> SocketError {
+    SocketError::Sys { path: path.to_owned(), source: io_error(call, path, error) }
 }
 
 /// Which socket file a path names right now; changes when the file is replaced.
@@ -96,11 +169,13 @@ pub fn with_private_umask<T>(bind: impl FnOnce() -> T) -> T {
     bound
 }
 
+/// The kernel's room for a socket's path, without the zero at its end.
+pub const MAX_PATH_BYTES: usize = 107;
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
-    use std::os::unix::net::UnixListener;
+    use std::os::unix::net::{UnixListener, UnixStream};
 
     #[test]
     fn a_stale_socket_is_removed_and_a_missing_directory_is_made_private() {
@@ -138,5 +213,51 @@ mod tests {
         assert!(identify(&path).unwrap_err().is_not_found());
         let _second = UnixListener::bind(&path).unwrap();
         assert_ne!(identify(&path).unwrap(), before);
+    }
+
+    #[test]
+    fn a_revealed_socket_is_private_listened_on_and_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let (nest, path) = (root.path().join(".nest"), root.path().join("reg.sock"));
+        drop(UnixListener::bind(&path).unwrap());
+        // What a crash leaves behind.
+        drop(UnixListener::bind(hidden_place(&nest).unwrap()).unwrap());
+        let hidden = hidden_place(&nest).unwrap();
+        assert_eq!(std::fs::metadata(&nest).unwrap().permissions().mode() & 0o777, 0o700);
+        let _listener = UnixListener::bind(&hidden).unwrap();
+        let placed = PlacedSocket::reveal(&hidden, &path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        UnixStream::connect(&path).unwrap();
+        assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 1, "the nest is gone");
+        assert_eq!(placed.is_in_place(), Ok(true));
+        placed.remove().unwrap();
+        assert_eq!(placed.is_in_place(), Ok(false));
+        assert!(!path.exists());
+        placed.remove().unwrap();
+    }
+
+    #[test]
+    fn a_socket_that_took_the_place_is_left_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("reg.sock");
+        let hidden = hidden_place(&root.path().join(".nest")).unwrap();
+        let _ours = UnixListener::bind(&hidden).unwrap();
+        let placed = PlacedSocket::reveal(&hidden, &path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let _theirs = UnixListener::bind(&path).unwrap();
+        assert_eq!(placed.is_in_place(), Ok(false));
+        placed.remove().unwrap();
+        UnixStream::connect(&path).unwrap();
+    }
+
+    #[test]
+    fn no_socket_is_revealed_over_another_kind_of_file() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("reg.sock");
+        std::fs::write(&path, "precious").unwrap();
+        let hidden = hidden_place(&root.path().join(".nest")).unwrap();
+        let _listener = UnixListener::bind(&hidden).unwrap();
+        assert!(matches!(PlacedSocket::reveal(&hidden, &path), Err(SocketError::Occupied { .. })));
+        assert_eq!(std::fs::read(&path).unwrap(), b"precious");
     }
 }

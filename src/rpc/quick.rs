@@ -1,0 +1,115 @@
+//! A server on a unix socket for methods that answer at once.
+//!
+//! Their handlers run on the gRPC library's own thread: they need no worker, and are answered while every worker is
+//! busy. So they must not block, not even on a log. The socket appears at its place with its final mode and with
+//! somebody listening, because others watch that place and connect at once.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use grpcio::{ChannelBuilder, ServerBuilder, ServerCredentials, ServiceBuilder};
+use protobuf::Message;
+
+use crate::sys::at::SysError;
+use crate::sys::socket::{self, PlacedSocket};
+
+use super::server::{ServerError, method, report_unsent};
+use super::status::{Code, Status};
+use super::{Environment, unix_address, wait};
+
+/// The methods of one service.
+pub struct QuickMethods {
+    builder: ServiceBuilder,
+}
+
+impl QuickMethods {
+    /// No methods yet.
+    #[expect(clippy::new_without_default, reason = "a service without methods is no sensible default")]
+    pub fn new() -> QuickMethods {
+        QuickMethods { builder: ServiceBuilder::new() }
+    }
+
+    /// Adds a unary method under its full name. The handler must not block.
+    pub fn unary<Q, R>(
+        mut self,
+        name: &'static str,
+        handler: impl Fn(Q) -> Result<R, Status> + Send + Sync + 'static,
+    ) -> QuickMethods
+    where
+        Q: Message + 'static,
+        R: Message + 'static,
+    {
+        let handler = Arc::new(handler);
+        self.builder =
+            self.builder.add_unary_handler(&method::<Q, R>(name), move |context, request, sink| {
+                let outcome = catch_unwind(AssertUnwindSafe(|| handler(request))).unwrap_or_else(|_| {
+                    Err(Status::new(Code::Internal, "internal error of the driver, please report it"))
+                });
+                let sending = match outcome {
+                    Ok(response) => sink.success(response),
+                    Err(status) => sink.fail(status.to_grpcio()),
+                };
+                context.spawn(async move { report_unsent(name, sending.await) });
+            });
+        self
+    }
+}
+
+/// A server that listens. Dropping it leaves its socket's file behind; see [`QuickServer::stop`].
+pub struct QuickServer {
+    server: grpcio::Server,
+    socket: PlacedSocket,
+}
+
+impl QuickServer {
+    /// Serves the methods on a socket of mode 0600 at `path`, whose directory exists. A stale socket is replaced.
+    /// `nest` is a directory beside it that is free for our use.
+    pub fn start(
+        environment: &Environment,
+        path: &Path,
+        nest: &Path,
+        methods: QuickMethods,
+    ) -> Result<QuickServer, ServerError> {
+        let hidden = socket::hidden_place(nest).map_err(ServerError::Socket)?;
+        let address = unix_address(&hidden);
+        let listen = |source| ServerError::Listen { address: address.clone(), source };
+        let arguments = ChannelBuilder::new(Arc::clone(&environment.0))
+            .max_receive_message_len(MAX_REQUEST_BYTES)
+            .max_concurrent_stream(MAX_STREAMS_PER_CONNECTION)
+            .build_args();
+        let mut server = ServerBuilder::new(Arc::clone(&environment.0))
+            .channel_args(arguments)
+            .requests_slot_per_cq(WAITING_SLOTS)
+            .register_service(methods.builder.build())
+            .build()
+            .map_err(listen)?;
+        server.add_listening_port(&address, ServerCredentials::insecure()).map_err(listen)?;
+        server.start();
+        let socket = PlacedSocket::reveal(&hidden, path).map_err(ServerError::Socket)?;
+        Ok(QuickServer { server, socket })
+    }
+
+    /// True while the file at the server's path is its own.
+    pub fn is_in_place(&self) -> Result<bool, SysError> {
+        self.socket.is_in_place()
+    }
+
+    /// Removes the socket's file, unless another one has taken its place, then takes no more calls and waits for
+    /// those in hand, at most `patience`.
+    pub fn stop(mut self, patience: Duration) -> Result<(), SysError> {
+        let removed = self.socket.remove();
+        let until = Instant::now() + patience;
+        if wait(self.server.shutdown(), || Instant::now() >= until).is_none() {
+            self.server.cancel_all_calls();
+        }
+        removed
+    }
+}
+
+/// A request that tells of a failure has a few kilobytes.
+const MAX_REQUEST_BYTES: i32 = 64 * 1024;
+/// Calls that the library prepares for in advance.
+const WAITING_SLOTS: usize = 4;
+const MAX_STREAMS_PER_CONNECTION: i32 = 16;
