@@ -16,8 +16,19 @@ pub fn routes(
     readiness: Readiness,
     liveness: Liveness,
 ) -> impl Fn(&Request) -> Response + Send + Sync + 'static {
+    let health = health_routes(readiness, liveness);
     move |request| match request.path() {
         "/metrics" => Response::new(Status::Ok, METRICS_TYPE, metrics.render()),
+        _ => health(request),
+    }
+}
+
+/// `/healthz` and `/readyz` alone, for a port that is open to whoever probes.
+pub fn health_routes(
+    readiness: Readiness,
+    liveness: Liveness,
+) -> impl Fn(&Request) -> Response + Send + Sync + 'static {
+    move |request| match request.path() {
         "/healthz" => match liveness.check() {
             Ok(()) => Response::text(Status::Ok, "ok"),
             Err(stuck) => Response::text(Status::ServiceUnavailable, format!("{stuck}\n")),
@@ -83,6 +94,16 @@ mod tests {
         assert!(text.contains("\nsecrets_store_csi_events_dropped_total 1\n"), "{text}");
         let request = parse_head(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap().unwrap();
         assert_eq!(routes(&request).content_type(), "text/plain; version=0.0.4; charset=utf-8");
+    }
+
+    #[test]
+    fn the_health_routes_have_no_metrics() {
+        let readiness = Readiness::new();
+        let _pods = readiness.latch("pods");
+        let routes = health_routes(readiness, Liveness::new(|| Ok(())));
+        assert_eq!(get(&routes, "/healthz"), (Status::Ok, "ok".to_string()));
+        assert_eq!(get(&routes, "/readyz"), (Status::ServiceUnavailable, "waiting for pods\n".to_string()));
+        assert_eq!(get(&routes, "/metrics").0, Status::NotFound);
     }
 
     #[test]

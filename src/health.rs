@@ -1,7 +1,7 @@
 //! Whether the driver is ready and alive, as its subsystems see it.
 //!
-//! Ready is said by nobody: each subsystem holds a latch until it first succeeded, and the driver is ready
-//! when no latch is left. What may delay readiness is thus visible where latches are handed out. Nothing here
+//! Ready is said by nobody: each subsystem holds a latch until it first succeeded, or as long as it cannot do its
+//! part, and the driver is ready when no latch is left. What may delay readiness is thus visible where latches are handed out. Nothing here
 //! knows a subsystem, HTTP or the clock.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -58,16 +58,17 @@ impl Drop for Latch {
     }
 }
 
-/// Asks the process whether it can still do its work.
+/// Asks the process whether it can still do its work. Clones ask the same.
+#[derive(Clone)]
 pub struct Liveness {
-    check: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
+    check: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
 }
 
 impl Liveness {
     /// `check` runs at each probe, on the prober's thread, and has to return well within the probe's timeout.
     /// Its error is shown to whoever asks, so it says what is stuck and nothing else.
     pub fn new(check: impl Fn() -> Result<(), String> + Send + Sync + 'static) -> Liveness {
-        Liveness { check: Box::new(check) }
+        Liveness { check: Arc::new(check) }
     }
 
     /// Runs the check.
