@@ -3,6 +3,8 @@
 //! Start: log, flags, signals, API client, providers, volumes that an earlier process left, CSI socket, metrics.
 //! Stop: no new calls, those in hand are drained within the grace period, events are sent, the process ends.
 
+mod listeners;
+
 use std::fmt;
 use std::io;
 use std::net::ToSocketAddrs;
@@ -13,10 +15,10 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::build_info::BuildInfo;
-use crate::config::{BindAddress, DriverConfig, DriverFlags, Endpoint, Invocation, process_environment};
+use crate::config::{DriverConfig, DriverFlags, Endpoint, Invocation, process_environment};
 use crate::csi::identity::Identity;
 use crate::csi::node::Node;
-use crate::health::{Latch, Liveness, Readiness};
+use crate::health::{Latch, Readiness};
 use crate::kube::budget::Budget;
 use crate::kube::client::Client;
 use crate::kube::config::ClusterConfig;
@@ -29,18 +31,15 @@ use crate::publish::attributes::Precedence;
 use crate::publish::classes::Classes;
 use crate::publish::volumes::Volumes;
 use crate::rpc::Environment;
-use crate::rpc::channel::Channel;
 use crate::rpc::deadline::Deadline;
-use crate::rpc::pb::csi as pb;
 use crate::rpc::pool::Pool;
 use crate::rpc::server::{Server, ServerError};
-use crate::rpc::status::Code;
 use crate::shutdown::{Shutdown, ShutdownError};
 use crate::sync::{SecretSync, SyncSettings};
 use crate::sys::mount::{self, Limits, Mounter};
 use crate::sys::{mountinfo, process};
 use crate::volume::target::TargetPath;
-use crate::{admin, http, kube, logging};
+use crate::{http, kube, logging};
 
 /// Runs the driver with the process's arguments until it is told to stop.
 pub fn main() -> ExitCode {
@@ -92,21 +91,16 @@ fn run(config: DriverConfig) -> Result<(), StartError> {
     if let Err(error) = process::raise_open_files() {
         log::warn!(error:% = error; "could not raise the limit of open files");
     }
+    let readiness = Readiness::new();
+    let api_latch = readiness.latch("the API server");
     let environment = Environment::start();
     let publisher = Arc::new(publisher(&config, &environment, &metrics, &shutdown)?);
     try_mount(&publisher);
     let adopted = adopt_volumes(&publisher, config.kubelet_pods_dir.as_deref());
     watch_volumes(&metrics, &publisher);
 
-    let readiness = Readiness::new();
-    let api_latch = readiness.latch("the API server");
     let server = serve_csi(&config, &environment, &publisher, &metrics)?;
-    let liveness = liveness(&config.endpoint, environment.clone());
-    let _admin = config
-        .metrics_addr
-        .as_ref()
-        .map(|address| serve_admin(address, Arc::clone(&metrics), readiness, liveness))
-        .transpose()?;
+    let _http = serve_http(&config, &environment, &metrics, &readiness)?;
     greet_api_server(publisher.client.clone(), api_latch, shutdown.clone())?;
     take_up_secrets(Arc::clone(&publisher), adopted, shutdown.clone())?;
     if let Some(interval) = config.provider_health_check {
@@ -263,44 +257,34 @@ fn serve_csi(
     Ok(server)
 }
 
+/// The HTTP listeners that are asked for.
+fn serve_http(
+    config: &DriverConfig,
+    environment: &Environment,
+    metrics: &Arc<Metrics>,
+    readiness: &Readiness,
+) -> Result<Vec<http::Server>, StartError> {
+    let liveness = listeners::liveness(&config.endpoint, environment.clone());
+    let mut servers = Vec::new();
+    if let Some(address) = &config.metrics_addr {
+        let server =
+            listeners::serve_admin(address, Arc::clone(metrics), readiness.clone(), liveness.clone());
+        let failed = |source| StartError::Http { flag: "metrics-addr", source };
+        servers.push(server.map_err(failed)?);
+    }
+    if let Some(address) = &config.health_addr {
+        let server = listeners::serve_health(address, readiness.clone(), liveness);
+        servers.push(server.map_err(|source| StartError::Http { flag: "health-addr", source })?);
+    }
+    Ok(servers)
+}
+
 /// Whoever reaches the CSI endpoint can mount secrets on this node: it must not be a network.
 fn only_loopback(address: &str) -> Result<(), StartError> {
     let is_loopback = address
         .to_socket_addrs()
         .is_ok_and(|mut found| found.len() > 0 && found.all(|address| address.ip().is_loopback()));
     if is_loopback { Ok(()) } else { Err(StartError::OpenEndpoint { address: address.to_owned() }) }
-}
-
-fn serve_admin(
-    address: &BindAddress,
-    metrics: Arc<Metrics>,
-    readiness: Readiness,
-    liveness: Liveness,
-) -> Result<http::Server, StartError> {
-    let address = address.listen_addr();
-    let routes = admin::routes(metrics, readiness, liveness);
-    let server = http::Server::start(&address, "admin", routes)
-        .map_err(|source| StartError::Admin { address, source })?;
-    log::info!(address:% = server.local_addr(); "serving metrics and health");
-    Ok(server)
-}
-
-/// Alive is who answers a probe on the CSI socket, as kubelet would ask.
-fn liveness(endpoint: &Endpoint, environment: Environment) -> Liveness {
-    let Endpoint::Unix(path) = endpoint else {
-        return Liveness::new(|| Ok(()));
-    };
-    let channel = Channel::to_socket(&environment, path, PROBE_ANSWER_BYTES);
-    Liveness::new(move || {
-        let request = pb::ProbeRequest::default();
-        let deadline = Deadline::after(PROBE_TIMEOUT);
-        match channel.call::<_, pb::ProbeResponse>("/csi.v1.Identity/Probe", &request, deadline) {
-            Ok(_) => Ok(()),
-            // Busy is not dead.
-            Err(status) if status.code == Code::ResourceExhausted => Ok(()),
-            Err(status) => Err(format!("the CSI socket does not answer: {status}")),
-        }
-    })
 }
 
 /// Not ready until the API server has answered once.
@@ -353,8 +337,8 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), StartEr
 /// Why the driver could not start.
 #[derive(Debug)]
 enum StartError {
-    Admin { address: String, source: io::Error },
     Cluster(kube::config::ConfigError),
+    Http { flag: &'static str, source: io::Error },
     Metrics(MetricsError),
     OpenEndpoint { address: String },
     Server(ServerError),
@@ -365,13 +349,11 @@ enum StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StartError::Admin { address, source } => {
-                write!(f, "could not serve metrics on {address}: {source}; choose another --metrics-addr")
-            }
             StartError::Cluster(error @ kube::config::ConfigError::NoAuthority) => {
                 write!(f, "{error}: name it with --kube-ca-file")
             }
             StartError::Cluster(error) => error.fmt(f),
+            StartError::Http { flag, source } => write!(f, "{source}; choose another --{flag}"),
             StartError::Metrics(error) => error.fmt(f),
             StartError::OpenEndpoint { address } => write!(
                 f,
@@ -389,8 +371,6 @@ impl fmt::Display for StartError {
 const API_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Calls that wait for a worker: more than a node has pods, so that a burst after a restart is not refused.
 const MAX_QUEUED_CALLS: usize = 256;
-const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
-const PROBE_ANSWER_BYTES: i32 = 4096;
 const HEALTH_CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 const GREETING_FIRST_PAUSE: Duration = Duration::from_secs(1);
 const GREETING_LAST_PAUSE: Duration = Duration::from_secs(30);

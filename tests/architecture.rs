@@ -66,7 +66,7 @@ const LAYERS: &[Layer<'_>] = &[
     ("sync", &["volume", "kube", "metrics", "sys::at", "secret", "timestamp"]),
     ("admin", &["health", "http", "metrics"]),
     ("provider", &["rpc", "sys::socket", "secret"]),
-    ("rpc", &["escape", "metrics", "sys::socket"]),
+    ("rpc", &["escape", "metrics", "sys::at", "sys::socket"]),
     ("volume", &["sys", "secret", "timestamp"]),
     ("kube", &["secret", "timestamp"]),
     ("health", &[]),
@@ -107,6 +107,7 @@ const OWNERS: &[Owner<'_>] = &[
         "log",
         &[
             "driver.rs",
+            "driver/",
             "http/",
             "kube/",
             "logging.rs",

@@ -34,6 +34,8 @@ pub struct DriverConfig {
     pub provider_dirs: Vec<PathBuf>,
     /// The metrics listener; `None` when off.
     pub metrics_addr: Option<BindAddress>,
+    /// The listener for health alone; `None` when off.
+    pub health_addr: Option<BindAddress>,
     /// Whether and how often volumes are refreshed.
     pub rotation: Rotation,
     /// Largest answer of a provider in bytes; 1 to `i32::MAX`, which is as much as gRPC can be told.
@@ -119,6 +121,7 @@ impl DriverConfig {
             node_id: flags.node_id.clone(),
             provider_dirs: provider_dirs(flags)?,
             metrics_addr: metrics_addr(flags)?,
+            health_addr: health_addr(flags)?,
             rotation: rotation(flags),
             max_call_recv_msg_size: max_call_recv_msg_size(flags)?,
             provider_health_check: provider_health_check(flags)?,
@@ -183,6 +186,13 @@ fn metrics_addr(flags: &DriverFlags) -> Result<Option<BindAddress>, ConfigError>
         return Err(ConfigError::MetricsBackend { name: flags.metrics_backend.clone() });
     }
     bind_address("metrics-addr", &flags.metrics_addr)
+}
+
+fn health_addr(flags: &DriverFlags) -> Result<Option<BindAddress>, ConfigError> {
+    if flags.health_addr.is_empty() {
+        return Ok(None);
+    }
+    bind_address("health-addr", &flags.health_addr)
 }
 
 fn rotation(flags: &DriverFlags) -> Rotation {

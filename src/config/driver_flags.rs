@@ -28,6 +28,7 @@ pub struct DriverFlags {
     pub(super) verbosity: i64,
     pub(super) version: bool,
     pub(super) kubelet_pods_dir: String,
+    pub(super) health_addr: String,
     pub(super) volume_size_limit: String,
     pub(super) volume_inode_limit: i64,
     pub(super) allow_attribute_override: bool,
@@ -139,6 +140,12 @@ pub const DRIVER_FLAGS: &[Flag<DriverFlags>] = &[
         Kind::Text(|f| &mut f.kubelet_pods_dir),
         "",
         "kubelet's directory of pods, below which every volume must lie; empty for no such check",
+    ),
+    row(
+        "health-addr",
+        Kind::Text(|f| &mut f.health_addr),
+        "",
+        "address of a listener for /healthz and /readyz alone, 0 or empty for none; --metrics-addr has them too",
     ),
     row(
         "volume-size-limit",

@@ -24,6 +24,7 @@ mod credentials;
 mod deadline;
 mod events;
 mod group;
+mod health;
 mod hostile;
 mod identity;
 mod metrics;

@@ -192,20 +192,23 @@ impl World {
 
     /// A page of the driver's HTTP server: status code and body.
     pub fn http_get(&self, page: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(self.metrics_address()).expect("it listens");
-        write!(stream, "GET {page} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").expect("it reads");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("it answers");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
-        let code = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a head has a code");
-        (code, body.to_owned())
+        http_get(&self.metrics_address(), page)
     }
 
     /// Where the driver's HTTP server listens, as its log says in either format.
     pub fn metrics_address(&self) -> String {
-        self.driver().wait_for_log("serving metrics and health");
+        self.address_after("serving metrics and health")
+    }
+
+    /// Where its listener for health alone does.
+    pub fn health_address(&self) -> String {
+        self.address_after("serving health")
+    }
+
+    fn address_after(&self, text: &str) -> String {
+        self.driver().wait_for_log(text);
         let log = self.driver().log();
-        let line = log.lines().find(|line| line.contains("serving metrics and health")).unwrap_or_default();
+        let line = log.lines().find(|line| line.contains(text)).unwrap_or_default();
         let value = line.split("address").nth(1).map(|rest| rest.trim_start_matches(['"', '=', ':']));
         let address = value.and_then(|value| value.split('"').next());
         address.expect("the log names the address").to_owned()
@@ -320,6 +323,17 @@ impl Drop for World {
             drop(std::process::Command::new("umount").arg("-l").arg(mount).status());
         }
     }
+}
+
+/// A page of an HTTP server: status code and body.
+pub fn http_get(address: &str, page: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    write!(stream, "GET {page} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
+    let code = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a head has a code");
+    (code, body.to_owned())
 }
 
 fn mounts_below(directory: &Path) -> Vec<PathBuf> {

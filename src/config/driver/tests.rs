@@ -40,6 +40,7 @@ fn without_flags_the_driver_has_upstreams_defaults_and_ours() {
             "/var/run/secrets-store-csi-providers",
         ]),
         metrics_addr: BindAddress::parse(":8095"),
+        health_addr: None,
         rotation: Rotation::Off,
         max_call_recv_msg_size: 4_194_304,
         provider_health_check: None,
@@ -89,6 +90,7 @@ fn every_other_flag_has_its_effect() {
         "--provider-health-check",
         "--provider-health-check-interval=1.5s",
         "--kubelet-pods-dir=/var/lib/kubelet/pods",
+        "--health-addr=0.0.0.0:9808",
         "--volume-size-limit=2Gi",
         "--volume-inode-limit=10",
         "--allow-attribute-override",
@@ -106,6 +108,7 @@ fn every_other_flag_has_its_effect() {
     assert_eq!((config.max_concurrent_calls, config.max_provider_calls), (4096, 4096));
     assert_eq!(config.shutdown_grace_period, Duration::ZERO);
     assert!(matches!(config.kube, KubeSource::Explicit { .. }));
+    assert_eq!(config.health_addr, BindAddress::parse("0.0.0.0:9808"));
 }
 
 #[test]
@@ -163,6 +166,16 @@ fn metrics_are_off_with_0_and_an_empty_address_is_an_error() {
     assert_eq!(config(&["--metrics-addr", ":9"]).metrics_addr.unwrap().listen_addr(), "[::]:9");
     assert!(
         error(&["--metrics-addr="]).starts_with(r#"could not use flag --metrics-addr="": it must be <host>"#)
+    );
+}
+
+#[test]
+fn health_has_a_listener_of_its_own_only_where_one_is_given() {
+    for none in ["--health-addr=", "--health-addr=0"] {
+        assert_eq!(config(&[none]).health_addr, None, "{none}");
+    }
+    assert!(
+        error(&["--health-addr=9808"]).starts_with(r#"could not use flag --health-addr="9808": it must"#)
     );
 }
 

@@ -1,0 +1,71 @@
+//! The HTTP listeners, and the question that tells whether the driver is alive.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::admin;
+use crate::config::{BindAddress, Endpoint};
+use crate::health::{Liveness, Readiness};
+use crate::http::{Limits, Server};
+use crate::metrics::Metrics;
+use crate::rpc::Environment;
+use crate::rpc::channel::Channel;
+use crate::rpc::deadline::Deadline;
+use crate::rpc::pb::csi as pb;
+use crate::rpc::status::Code;
+
+/// Serves metrics, and health beside them.
+pub(super) fn serve_admin(
+    address: &BindAddress,
+    metrics: Arc<Metrics>,
+    readiness: Readiness,
+    liveness: Liveness,
+) -> io::Result<Server> {
+    let server = Server::start(&address.listen_addr(), "admin", admin::routes(metrics, readiness, liveness))?;
+    log::info!(address:% = server.local_addr(); "serving metrics and health");
+    Ok(server)
+}
+
+/// Serves health alone.
+pub(super) fn serve_health(
+    address: &BindAddress,
+    readiness: Readiness,
+    liveness: Liveness,
+) -> io::Result<Server> {
+    let routes = admin::health_routes(readiness, liveness);
+    let server = Server::start_with(HEALTH_LIMITS, &address.listen_addr(), "health", routes)?;
+    log::info!(address:% = server.local_addr(); "serving health");
+    Ok(server)
+}
+
+/// Alive is who answers a probe on the CSI socket, as kubelet would ask.
+pub(super) fn liveness(endpoint: &Endpoint, environment: Environment) -> Liveness {
+    let Endpoint::Unix(path) = endpoint else {
+        return Liveness::new(|| Ok(()));
+    };
+    let channel = Channel::to_socket(&environment, path, PROBE_ANSWER_BYTES);
+    Liveness::new(move || {
+        let request = pb::ProbeRequest::default();
+        let deadline = Deadline::after(PROBE_TIMEOUT);
+        match channel.call::<_, pb::ProbeResponse>("/csi.v1.Identity/Probe", &request, deadline) {
+            Ok(_) => Ok(()),
+            // Busy is not dead.
+            Err(status) if status.code == Code::ResourceExhausted => Ok(()),
+            Err(status) => Err(format!("the CSI socket does not answer: {status}")),
+        }
+    })
+}
+
+/// Kubelet's two probes and a person. Full of clients that say nothing, it still gets to a probe within the ten
+/// seconds that the manifests give one.
+const HEALTH_LIMITS: Limits = Limits {
+    workers: 2,
+    waiting: 12,
+    head: Duration::from_secs(5),
+    crowded_head: Duration::from_millis(250),
+    write: Duration::from_secs(5),
+    crowded_write: Duration::from_secs(1),
+};
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+const PROBE_ANSWER_BYTES: i32 = 4096;
