@@ -1,7 +1,8 @@
 //! The driver's root: puts the parts together, names every thread, starts and stops them in order.
 //!
-//! Start: log, flags, signals, API client, providers, volumes that an earlier process left, CSI socket, metrics.
-//! Stop: no new calls, those in hand are drained within the grace period, events are sent, the process ends.
+//! Start: log, flags, signals, API client, providers, volumes that an earlier process left, CSI socket, metrics,
+//! kubelet's registration. Stop: kubelet forgets the driver, no new calls, those in hand are drained within the grace
+//! period, events are sent, the process ends.
 
 mod listeners;
 
@@ -30,6 +31,7 @@ use crate::publish::Publisher;
 use crate::publish::attributes::Precedence;
 use crate::publish::classes::Classes;
 use crate::publish::volumes::Volumes;
+use crate::registration::{self, Registrar, RegistrationError};
 use crate::rpc::Environment;
 use crate::rpc::deadline::Deadline;
 use crate::rpc::pool::Pool;
@@ -93,6 +95,7 @@ fn run(config: DriverConfig) -> Result<(), StartError> {
     }
     let readiness = Readiness::new();
     let api_latch = readiness.latch("the API server");
+    let registrar = registrar(&config, &readiness, &metrics)?;
     let environment = Environment::start();
     let publisher = Arc::new(publisher(&config, &environment, &metrics, &shutdown)?);
     try_mount(&publisher);
@@ -106,10 +109,16 @@ fn run(config: DriverConfig) -> Result<(), StartError> {
     if let Some(interval) = config.provider_health_check {
         check_providers(Arc::clone(&publisher), interval, shutdown.clone())?;
     }
+    // Last: kubelet calls as soon as it knows the driver.
+    let registration =
+        registrar.map(|registrar| registrar.start(&environment)).transpose().map_err(StartError::Thread)?;
     log::info!("ready");
 
     shutdown.wait();
     log::info!(grace_seconds = config.shutdown_grace_period.as_secs(); "stopping");
+    if let Some(registration) = registration {
+        registration.stop();
+    }
     if !server.stop(config.shutdown_grace_period) {
         log::warn!("calls in hand did not end within the grace period and were cut off");
     }
@@ -279,6 +288,23 @@ fn serve_http(
     Ok(servers)
 }
 
+/// Looks early whether the driver can register itself, where it is to.
+fn registrar(
+    config: &DriverConfig,
+    readiness: &Readiness,
+    metrics: &Arc<Metrics>,
+) -> Result<Option<Registrar>, StartError> {
+    let Some(registration) = &config.registration else { return Ok(None) };
+    let settings = registration::Settings {
+        directory: registration.dir.clone(),
+        driver: config.driver_name.clone(),
+        endpoint: registration.endpoint.clone(),
+    };
+    Registrar::new(settings, readiness.clone(), Arc::clone(metrics))
+        .map(Some)
+        .map_err(StartError::Registration)
+}
+
 /// Whoever reaches the CSI endpoint can mount secrets on this node: it must not be a network.
 fn only_loopback(address: &str) -> Result<(), StartError> {
     let is_loopback = address
@@ -341,6 +367,7 @@ enum StartError {
     Http { flag: &'static str, source: io::Error },
     Metrics(MetricsError),
     OpenEndpoint { address: String },
+    Registration(RegistrationError),
     Server(ServerError),
     Signals(ShutdownError),
     Thread(io::Error),
@@ -360,6 +387,7 @@ impl fmt::Display for StartError {
                 "endpoint tcp://{address} is not on this machine alone, and CSI knows no authentication: use a \
                  unix socket"
             ),
+            StartError::Registration(error) => error.fmt(f),
             StartError::Server(error) => error.fmt(f),
             StartError::Signals(error) => error.fmt(f),
             StartError::Thread(error) => write!(f, "could not start a thread: {error}"),

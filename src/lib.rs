@@ -26,7 +26,7 @@
 //! | layer | modules | what they do |
 //! |---|---|---|
 //! | roots | [`driver`], [`reference_provider`] | put the parts together, name every thread |
-//! | services | [`csi`] | translate messages |
+//! | services | [`csi`], [`registration`] | translate messages |
 //! | use cases | [`publish`], below it [`sync`] | decide |
 //! | adapters | [`rpc`], [`provider`], [`volume`], [`kube`], [`metrics`], [`http`], [`health`], [`admin`] | one outside world each |
 //! | leaves | [`sys`], [`config`], [`cli`], [`secret`], [`logging`], [`shutdown`] and small ones | know nothing of ours |
@@ -67,6 +67,7 @@ pub mod metrics;
 pub mod provider;
 pub mod publish;
 pub mod reference_provider;
+pub mod registration;
 pub mod rpc;
 pub mod secret;
 pub mod shutdown;

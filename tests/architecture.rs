@@ -28,6 +28,7 @@ const LAYERS: &[Layer<'_>] = &[
         "driver",
         &[
             "csi",
+            "registration",
             "publish",
             "sync",
             "admin",
@@ -47,6 +48,7 @@ const LAYERS: &[Layer<'_>] = &[
     ),
     ("reference_provider", &["rpc", "http", "metrics", "config", "logging", "shutdown", "secret"]),
     ("csi", &["publish", "rpc", "volume::target", "kube::event", "metrics", "sys::mount", "secret"]),
+    ("registration", &["rpc", "health", "metrics", "sys::at", "sys::socket"]),
     (
         "publish",
         &[
@@ -115,6 +117,7 @@ const OWNERS: &[Owner<'_>] = &[
             "provider/",
             "publish/",
             "reference_provider/",
+            "registration/",
             "rpc/",
             "shutdown.rs",
             "sync/",

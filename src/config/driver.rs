@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::provider::bind_address;
-use super::{BindAddress, ConfigError, DriverFlags, Endpoint, KubeSource};
+use super::{BindAddress, ConfigError, DriverFlags, Endpoint, KubeSource, KubeletRegistration};
 use crate::cli::{self, Parsed};
 
 /// What the command line asks for.
@@ -36,6 +36,8 @@ pub struct DriverConfig {
     pub metrics_addr: Option<BindAddress>,
     /// The listener for health alone; `None` when off.
     pub health_addr: Option<BindAddress>,
+    /// How the driver registers itself with kubelet; `None` where a sidecar does it.
+    pub registration: Option<KubeletRegistration>,
     /// Whether and how often volumes are refreshed.
     pub rotation: Rotation,
     /// Largest answer of a provider in bytes; 1 to `i32::MAX`, which is as much as gRPC can be told.
@@ -97,6 +99,8 @@ pub enum Notice {
     },
     /// Profiling was switched on.
     NoProfiling,
+    /// The path for kubelet was given, but the driver does not register itself.
+    NoRegistration,
     /// Arguments after the first that is no flag are not read.
     IgnoredArguments {
         /// How many.
@@ -115,8 +119,10 @@ impl DriverConfig {
             return Ok(Invocation::Version);
         }
         let (max_concurrent_calls, max_provider_calls) = call_limits(parsed)?;
+        let endpoint = Endpoint::parse(&flags.endpoint)?;
         Ok(Invocation::Run(Box::new(DriverConfig {
-            endpoint: Endpoint::parse(&flags.endpoint)?,
+            registration: KubeletRegistration::resolve(flags, &endpoint)?,
+            endpoint,
             driver_name: driver_name(flags)?,
             node_id: flags.node_id.clone(),
             provider_dirs: provider_dirs(flags)?,
@@ -153,6 +159,9 @@ impl fmt::Display for Notice {
             Notice::NoProfiling => {
                 f.write_str("flag --enable-pprof has no effect: this driver has no profiling endpoint")
             }
+            Notice::NoRegistration => f.write_str(
+                "flag --kubelet-registration-path has no effect without --kubelet-registration-dir",
+            ),
             Notice::IgnoredArguments { count } => write!(
                 f,
                 "arguments after the flags have no effect ({count} of them): flags end at the first argument \
@@ -293,6 +302,10 @@ fn notices(parsed: &Parsed<DriverFlags>) -> Vec<Notice> {
     }
     if parsed.flags.enable_pprof {
         notices.push(Notice::NoProfiling);
+    }
+    if parsed.flags.kubelet_registration_dir.is_empty() && !parsed.flags.kubelet_registration_path.is_empty()
+    {
+        notices.push(Notice::NoRegistration);
     }
     if !parsed.rest.is_empty() {
         notices.push(Notice::IgnoredArguments { count: parsed.rest.len() });

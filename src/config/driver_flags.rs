@@ -28,6 +28,8 @@ pub struct DriverFlags {
     pub(super) verbosity: i64,
     pub(super) version: bool,
     pub(super) kubelet_pods_dir: String,
+    pub(super) kubelet_registration_dir: String,
+    pub(super) kubelet_registration_path: String,
     pub(super) health_addr: String,
     pub(super) volume_size_limit: String,
     pub(super) volume_inode_limit: i64,
@@ -140,6 +142,18 @@ pub const DRIVER_FLAGS: &[Flag<DriverFlags>] = &[
         Kind::Text(|f| &mut f.kubelet_pods_dir),
         "",
         "kubelet's directory of pods, below which every volume must lie; empty for no such check",
+    ),
+    row(
+        "kubelet-registration-dir",
+        Kind::Text(|f| &mut f.kubelet_registration_dir),
+        "",
+        "kubelet's directory plugins_registry, to register the driver there; empty where a sidecar does it",
+    ),
+    row(
+        "kubelet-registration-path",
+        Kind::Text(|f| &mut f.kubelet_registration_path),
+        "",
+        "path of the CSI socket on the node; empty for that of --endpoint",
     ),
     row(
         "health-addr",

@@ -11,6 +11,7 @@ mod driver_flags;
 mod endpoint;
 mod kube;
 mod provider;
+mod registration;
 
 use std::fmt;
 
@@ -20,6 +21,7 @@ pub use self::driver_flags::{DRIVER_FLAGS, DriverFlags};
 pub use self::endpoint::{Endpoint, InvalidEndpoint};
 pub use self::kube::{KubeError, KubeFlags, KubeSource, ServerUrl};
 pub use self::provider::{PROVIDER_FLAGS, ProviderConfig, ProviderFlags};
+pub use self::registration::KubeletRegistration;
 
 use crate::cli::CliError;
 

@@ -47,6 +47,7 @@ pub struct Metrics {
     sync_secret_duration: Family<Histogram>,
     sync_secret_error: Family<IntCounter>,
     sync_permitted: Family<IntGauge>,
+    kubelet_registered: Family<IntGauge>,
     publish_duration: Family<Histogram>,
     provider_call_duration: Family<Histogram>,
     api_requests: Family<IntCounter>,
@@ -76,6 +77,7 @@ impl Metrics {
             sync_secret_duration: Family::register(&registry, series::SYNC_SECRET_DURATION)?,
             sync_secret_error: Family::register(&registry, series::SYNC_SECRET_ERROR)?,
             sync_permitted: Family::register(&registry, series::SYNC_PERMITTED)?,
+            kubelet_registered: Family::register(&registry, series::KUBELET_REGISTERED)?,
             publish_duration: Family::register(&registry, series::PUBLISH_DURATION)?,
             provider_call_duration: Family::register(&registry, series::PROVIDER_CALL_DURATION)?,
             api_requests: Family::register(&registry, series::API_REQUESTS)?,
@@ -178,6 +180,12 @@ impl Metrics {
     pub fn sync_permitted(&self, is_permitted: bool) {
         let value = i64::from(is_permitted);
         self.sync_permitted.record(&[], |gauge| gauge.set(value));
+    }
+
+    /// Whether kubelet has registered the driver, which registers itself.
+    pub fn kubelet_registered(&self, is_registered: bool) {
+        let value = i64::from(is_registered);
+        self.kubelet_registered.record(&[], |gauge| gauge.set(value));
     }
 
     /// A Kubernetes Event was not sent.

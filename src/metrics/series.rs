@@ -83,6 +83,12 @@ pub(super) const SYNC_PERMITTED: Series = Series {
     ..OWN
 };
 
+pub(super) const KUBELET_REGISTERED: Series = Series {
+    name: "secrets_store_csi_kubelet_registered",
+    help: "1 while kubelet has registered the driver, 0 while it has not; absent where a sidecar sees to that",
+    ..OWN
+};
+
 pub(super) const PUBLISH_DURATION: Series = Series {
     name: "secrets_store_csi_publish_duration_seconds",
     help: "seconds that a successful NodePublishVolume took, by kind: first, refresh or skipped",

@@ -39,6 +39,8 @@ fn the_text_equals_the_golden_file() {
     metrics.unpublish_succeeded();
     metrics.unpublish_failed();
     metrics.sync_succeeded("vault", milliseconds(500));
+    metrics.kubelet_registered(false);
+    metrics.kubelet_registered(true);
     metrics.provider_called("vault", "OK", milliseconds(62));
     metrics.provider_called("azure", "UNAVAILABLE", milliseconds(60_000));
     metrics.api_request("get", "200");

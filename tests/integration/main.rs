@@ -34,6 +34,7 @@ mod publish;
 mod publish_failure;
 mod refresh;
 mod refresh_failure;
+mod registration;
 mod restart;
 mod secrecy;
 mod secret_sync;

@@ -10,6 +10,7 @@ pub mod gate;
 pub mod kubelet;
 pub mod mirror;
 pub mod objects;
+pub mod plugin_watcher;
 pub mod provider;
 pub mod scene;
 pub mod shell;

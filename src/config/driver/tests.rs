@@ -41,6 +41,7 @@ fn without_flags_the_driver_has_upstreams_defaults_and_ours() {
         ]),
         metrics_addr: BindAddress::parse(":8095"),
         health_addr: None,
+        registration: None,
         rotation: Rotation::Off,
         max_call_recv_msg_size: 4_194_304,
         provider_health_check: None,
@@ -90,6 +91,9 @@ fn every_other_flag_has_its_effect() {
         "--provider-health-check",
         "--provider-health-check-interval=1.5s",
         "--kubelet-pods-dir=/var/lib/kubelet/pods",
+        "--kubelet-registration-dir=/registration",
+        "--kubelet-registration-path=/var/lib/kubelet/plugins/d/csi.sock",
+        "--nodeid=n",
         "--health-addr=0.0.0.0:9808",
         "--volume-size-limit=2Gi",
         "--volume-inode-limit=10",
@@ -109,6 +113,9 @@ fn every_other_flag_has_its_effect() {
     assert_eq!(config.shutdown_grace_period, Duration::ZERO);
     assert!(matches!(config.kube, KubeSource::Explicit { .. }));
     assert_eq!(config.health_addr, BindAddress::parse("0.0.0.0:9808"));
+    let endpoint = "/var/lib/kubelet/plugins/d/csi.sock".to_owned();
+    let dir = PathBuf::from("/registration");
+    assert_eq!(config.registration, Some(KubeletRegistration { dir, endpoint }));
 }
 
 #[test]
@@ -305,6 +312,8 @@ fn flags_without_effect_are_accepted_and_noted() {
         ("--enable-pprof", vec![Notice::NoProfiling]),
         ("--enable-pprof=false", vec![]),
         ("--pprof-port=1", vec![]),
+        ("--kubelet-registration-path=/csi/csi.sock", vec![Notice::NoRegistration]),
+        ("--kubelet-registration-path=", vec![]),
     ];
     for (arg, notices) in rows {
         assert_eq!(config(&[arg]).notices, notices, "{arg}");
