@@ -1,7 +1,7 @@
 #!/bin/sh
 # build.sh ARCH CACHE [CARGO-ARGUMENT...]: builds the static programs for x86_64 or aarch64 into
 # CARGO_TARGET_DIR/static/ARCH: the driver and the reference provider, stripped, and the symbols of each beside it
-# (PROGRAM.debug). CACHE is a directory for the C++ compiler.
+# (PROGRAM.debug, the same program with them). CACHE is a directory for the C++ compiler.
 #
 # Rust's standard library for musl is rustup's. Where rustup is not there, or may not have it, the library is built from
 # the sources that the distribution has for its own compiler (Debian's rustc-web, cargo-web and rust-web-src).
@@ -25,10 +25,10 @@ x86_64 | aarch64) ;;
 *) fail "no static build for $arch: only for x86_64 and aarch64" ;;
 esac
 
-# stamp FILE...: a name for what these files say. It is in the paths that cargo compares: with other tools the C++ core
-# is built again, and with the same ones it is not, wherever the checkout is.
+# stamp FILE...: a name for what these files say, remarks apart. It is in the paths that cargo compares: with other tools
+# the C++ core is built again, and with the same ones it is not, wherever the checkout is.
 stamp() {
-    cat -- "$@" | sha256sum | cut -c 1-12
+    grep -hv '^ *#' -- "$@" | sha256sum | cut -c 1-12
 }
 
 zig=$cache/zig-$(stamp "$here/zig-requirements.txt")
@@ -44,7 +44,7 @@ install_zig() {
 
 install_tools() {
     mkdir -p "$tools/stubs"
-    cp -- "$here/tool.sh" "$tools/tool.sh"
+    cmp -s "$here/tool.sh" "$tools/tool.sh" || cp -- "$here/tool.sh" "$tools/tool.sh"
     for machine in x86_64 aarch64; do
         for tool in cc c++ ar ranlib; do
             ln -sf tool.sh "$tools/$machine-linux-musl-$tool"
@@ -65,7 +65,8 @@ rustup_has_target() {
 
 distribution=/usr/bin/cargo
 has_distribution() {
-    [ -x "$distribution" ] && [ -x /usr/bin/rustc ] && [ -f "$(/usr/bin/rustc --print sysroot)/lib/rustlib/src/rust/library/std/Cargo.toml" ]
+    [ -x "$distribution" ] && [ -x /usr/bin/rustc ] || return 1
+    [ -f "$(/usr/bin/rustc --print sysroot)/lib/rustlib/src/rust/library/std/Cargo.toml" ]
 }
 
 install_zig
@@ -89,6 +90,7 @@ cargo_home=${CARGO_HOME:-$HOME/.cargo}
 STATIC_ZIG=$zig/ziglang/zig
 STATIC_TARGET=$rust_target
 STATIC_STUBS=$tools/stubs
+STATIC_SYMBOLS=$target_dir/$rust_target/symbols
 # The last that fits counts, so the more special ones come after the more general.
 STATIC_MAPS="$root=/src
 $target_dir=/target
@@ -102,7 +104,7 @@ done
 case $STATIC_MAPS in
 *[[:blank:]]*) fail "a directory's name has a space in it, which the compilers' wrappers cannot take: $STATIC_MAPS" ;;
 esac
-export STATIC_ZIG STATIC_TARGET STATIC_STUBS STATIC_MAPS
+export STATIC_ZIG STATIC_TARGET STATIC_STUBS STATIC_SYMBOLS STATIC_MAPS
 
 # Zig keeps what it compiles of musl and libc++ there.
 export ZIG_GLOBAL_CACHE_DIR="$zig/cache" ZIG_LOCAL_CACHE_DIR="$zig/cache"
@@ -114,19 +116,17 @@ upper=$(printf '%s' "$rust_target" | tr 'a-z-' 'A-Z_')
 lower=$(printf '%s' "$rust_target" | tr - _)
 # No flag here may name a directory of this machine: see tool.sh.
 flags='-C target-feature=+crt-static -C link-self-contained=no -C relocation-model=pie -C link-arg=-pie'
-flags="$flags -C link-arg=-Wl,-z,relro,-z,now,-z,noexecstack -C link-arg=-Wl,--gc-sections"
+flags="$flags -C force-unwind-tables=no -C link-arg=-Wl,-z,relro,-z,now,-z,noexecstack -C link-arg=-Wl,--gc-sections"
 env \
     "CC_$lower=$prefix-cc" "CXX_$lower=$prefix-c++" "AR_$lower=$prefix-ar" "RANLIB_$lower=$prefix-ranlib" \
     "CARGO_TARGET_${upper}_LINKER=$prefix-cc" "CARGO_TARGET_${upper}_RUSTFLAGS=$flags" \
     "$cargo" build --locked --profile static --target "$rust_target" --bins "$@"
 
-objcopy=$STATIC_ZIG
 out=$target_dir/static/$arch
 mkdir -p "$out"
 for program in $programs; do
-    built=$target_dir/$rust_target/static/$program
-    "$objcopy" objcopy --only-keep-debug "$built" "$out/$program.debug"
-    "$objcopy" objcopy --strip-all "$built" "$out/$program"
-    chmod 0755 "$out/$program"
+    # Cargo and rustc name the twin as they name a crate.
+    install -m 0555 "$target_dir/$rust_target/static/$program" "$out/$program"
+    install -m 0444 "$STATIC_SYMBOLS/$(printf '%s' "$program" | tr - _)" "$out/$program.debug"
 done
 ls -l "$out"

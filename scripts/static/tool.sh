@@ -5,10 +5,15 @@
 #   ARCH-linux-musl-ar, ARCH-linux-musl-ranlib
 #   rustc                                      wraps the compiler that it gets as its first argument
 #
-# build.sh makes those names, and sets STATIC_ZIG (the program zig), STATIC_TARGET (what rustc
-# calls the target), STATIC_STUBS (a directory of empty libraries) and STATIC_MAPS (lines FROM=TO: directories of this
-# machine, and what they are called in the binary). All that names this
-# machine is added here and not in flags that cargo sees: it would make them part of the symbols' names.
+# A program that is linked stripped gets a twin that is not, with the same code at the same addresses, for debuggers.
+#
+# build.sh makes those names, and sets
+#   STATIC_ZIG      the program zig
+#   STATIC_TARGET   what rustc calls the target
+#   STATIC_STUBS    a directory of empty libraries
+#   STATIC_SYMBOLS  where twins go
+#   STATIC_MAPS     lines FROM=TO: directories of this machine, and what they are called in the program
+# All that names this machine is added here and not in flags that cargo sees: those become part of the symbols' names.
 set -eu
 
 # Arguments that only some machine's paths differ in would make two builds of one commit differ.
@@ -42,6 +47,8 @@ compile() {
     set -- "$@" -D_LARGEFILE64_SOURCE
     # Hardening, and what lets the linker leave out what nobody calls.
     set -- "$@" -fstack-protector-strong -ftrivial-auto-var-init=zero -ffunction-sections -fdata-sections
+    # Nothing of this is ever unwound: it throws no exceptions, and a panic in Rust ends the process.
+    set -- "$@" -fno-unwind-tables -fno-asynchronous-unwind-tables
     # Without it Zig adds debug information, which nobody reads for code that nobody here wrote.
     set -- "$@" -g0
     case $target in
@@ -49,10 +56,35 @@ compile() {
     esac
     if [ "$compiler" = c++ ]; then
         # An error to this clang, and usual in gRPC's sources.
-        set -- "$@" -Wno-missing-template-arg-list-after-template-kw
+        set -- "$@" -Wno-missing-template-arg-list-after-template-kw -fno-exceptions
     fi
     # shellcheck disable=SC2046 # one argument a line, and build.sh refuses directories with spaces
-    exec "$STATIC_ZIG" "$compiler" -target "$target" "$@" $(maps -ffile-prefix-map=)
+    set -- "$STATIC_ZIG" "$compiler" -target "$target" "$@" $(maps -ffile-prefix-map=)
+    case " $* " in
+    *" -Wl,--strip-all "*) link_twin "$@" ;;
+    esac
+    exec "$@"
+}
+
+# link_twin COMMAND...: runs a command that links a stripped program so that it links one with all its symbols, to
+# STATIC_SYMBOLS. Taking a program apart afterwards would make its bytes depend on one more tool.
+link_twin() {
+    is_output=
+    for argument in "$@"; do
+        shift
+        if [ -n "$is_output" ]; then
+            argument=${argument##*/}
+            argument=$STATIC_SYMBOLS/${argument%-*}
+        fi
+        is_output=
+        case $argument in
+        -Wl,--strip-all) continue ;;
+        -o) is_output=yes ;;
+        esac
+        set -- "$@" "$argument"
+    done
+    mkdir -p "$STATIC_SYMBOLS"
+    "$@"
 }
 
 name=${0##*/}

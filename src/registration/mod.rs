@@ -4,7 +4,7 @@
 //! calls NodeGetInfo on the endpoint that it is told, notes the driver on the API server's CSINode, and tells the
 //! service what came of it. It forgets the driver when the file goes. One thread keeps the socket: it makes it, hears
 //! what kubelet says, and makes it again when kubelet refused, or somebody removed or replaced the file; when, decide
-//! the [`attempts`].
+//! the `attempts`.
 //!
 //! Whether kubelet knows the driver shows in `/readyz` and a gauge, never in `/healthz`: a restart mends nothing here
 //! and would interrupt volumes that are fine. Nothing here knows what the driver serves on its CSI socket.
