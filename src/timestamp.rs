@@ -1,9 +1,9 @@
 //! Points in time as people and Kubernetes read them: the civil date and time in UTC.
 //!
-//! Only formats, never parses, and knows no time zone but UTC. It reads no clock: the instant is always an
-//! argument.
+//! Knows no time zone but UTC, and parses one form alone, that of HTTP's Date header. It reads no clock: the instant
+//! is always an argument.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A date and time of day in UTC, in the Gregorian calendar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +52,31 @@ pub fn rfc3339_seconds(instant: SystemTime) -> String {
     format!("{}Z", date_and_time(Timestamp::from(instant)))
 }
 
+/// Reads `Sun, 06 Nov 1994 08:49:37 GMT`, the one form that HTTP servers write; `None` for everything else, and for
+/// times before 1970.
+pub fn from_http_date(text: &str) -> Option<SystemTime> {
+    let (_weekday, rest) = text.strip_suffix(" GMT")?.split_once(", ")?;
+    let mut parts = rest.split([' ', ':']).map(|part| part.trim_start_matches('0'));
+    let number = |name: Option<&str>| match name {
+        Some("") => Some(0),
+        Some(digits) if digits.len() <= 4 && digits.bytes().all(|b| b.is_ascii_digit()) => {
+            digits.parse().ok()
+        }
+        _ => None,
+    };
+    let day: i64 = number(parts.next())?;
+    let name = parts.next()?;
+    let month = i64::try_from(MONTHS.iter().position(|month| *month == name)?).ok()? + 1;
+    let (year, hour, minute) = (number(parts.next())?, number(parts.next())?, number(parts.next())?);
+    let second = number(parts.next())?;
+    let is_time = (1..=31).contains(&day) && hour < 24 && minute < 60 && second <= 60;
+    if !is_time || parts.next().is_some() {
+        return None;
+    }
+    let seconds = days_since_1970(year, month, day) * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second;
+    Some(UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).ok()?))
+}
+
 fn date_and_time(t: Timestamp) -> String {
     format!("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", t.year, t.month, t.day, t.hour, t.minute, t.second)
 }
@@ -87,17 +112,28 @@ fn civil_date(days_since_1970: i64) -> (i64, i64, i64) {
     (year, month, day)
 }
 
+/// The way back.
+fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
+    let year_from_march = year - i64::from(month <= 2);
+    let era = year_from_march.div_euclid(400);
+    let year_of_era = year_from_march.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * DAYS_PER_ERA + day_of_era - DAYS_FROM_YEAR_0_TO_1970
+}
+
 const SECONDS_PER_DAY: i64 = 86_400;
 const NANOS_PER_SECOND: u32 = 1_000_000_000;
 /// Days of 400 Gregorian years.
 const DAYS_PER_ERA: i64 = 146_097;
 /// From 0000-03-01 to 1970-01-01.
 const DAYS_FROM_YEAR_0_TO_1970: i64 = 719_468;
+/// As HTTP writes them.
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -143,7 +179,32 @@ mod tests {
             let is_next_month = (year, month, date) == (y, m + 1, 1) && d >= 28;
             let is_next_year = (year, month, date) == (y + 1, 1, 1) && (m, d) == (12, 31);
             assert!(is_next_day || is_next_month || is_next_year, "{previous:?} then {year}-{month}-{date}");
+            assert_eq!(days_since_1970(year, month, date), day, "{year}-{month}-{date}");
             previous = (year, month, date);
+        }
+    }
+
+    #[test]
+    fn the_date_header_is_read_in_its_one_form() {
+        let rows = [
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(784_111_777)),
+            ("Thu, 01 Jan 1970 00:00:00 GMT", Some(0)),
+            ("Thu, 29 Feb 2024 23:59:59 GMT", Some(1_709_251_199)),
+            ("Sat, 31 Dec 2016 23:59:60 GMT", Some(1_483_228_800)),
+            ("Sun, 06 Nov 1994 08:49:37", None),
+            ("Sun Nov  6 08:49:37 1994", None),
+            ("Sun, 06 Nov 1994 24:00:00 GMT", None),
+            ("Sun, 00 Nov 1994 08:49:37 GMT", None),
+            ("Sun, 06 Foo 1994 08:49:37 GMT", None),
+            ("Sun, 06 Nov 1994 08:49:37:01 GMT", None),
+            ("Sun, 06 Nov 99999999999 08:49:37 GMT", None),
+            ("Wed, 31 Dec 1969 23:59:59 GMT", None),
+            ("Sun, -6 Nov 1994 08:49:37 GMT", None),
+            ("", None),
+        ];
+        for (text, seconds) in rows {
+            let expected = seconds.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
+            assert_eq!(from_http_date(text), expected, "{text}");
         }
     }
 }

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::CertificateDer;
-use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, RETRY_AFTER};
 use ureq::http::{HeaderValue, Method, Request, Response, Uri};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
@@ -98,6 +98,8 @@ pub struct Answer {
     pub code: u16,
     /// The Retry-After header, where it was a number of seconds.
     pub retry_after: Option<Duration>,
+    /// The Date header, as it came.
+    pub date: Option<String>,
     /// The body, at most [`LARGEST_ANSWER_BYTES`]; overwritten when dropped, since it may hold a Secret.
     pub body: Zeroizing<Vec<u8>>,
 }
@@ -355,11 +357,11 @@ fn agent(authority: &[CertificateDer<'static>], user_agent: &str) -> Agent {
 
 /// Reads the answer to its end.
 fn read(mut answer: Response<Body>) -> Result<Answer, Trouble> {
-    let retry_after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-    let retry_after = retry_after.and_then(|value| value.trim().parse().ok()).map(Duration::from_secs);
-    let code = answer.status().as_u16();
+    let header = |name| answer.headers().get(name)?.to_str().ok();
+    let retry_after = header(RETRY_AFTER).and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+    let date = header(DATE).map(str::to_owned);
     let body = answer.body_mut().with_config().limit(LARGEST_ANSWER_BYTES).read_to_vec().map_err(trouble)?;
-    Ok(Answer { code, retry_after, body: Zeroizing::new(body) })
+    Ok(Answer { code: answer.status().as_u16(), retry_after, date, body: Zeroizing::new(body) })
 }
 
 /// The library's error in our terms.
