@@ -57,6 +57,11 @@ impl SysError {
         matches!(self.errno, Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN)
     }
 
+    /// True when this process may not do that.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self.errno, Errno::PERM | Errno::ACCESS)
+    }
+
     /// True when the file system has no room left, in bytes or in inodes.
     pub fn is_full(&self) -> bool {
         matches!(self.errno, Errno::NOSPC | Errno::DQUOT)

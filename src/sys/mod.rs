@@ -6,5 +6,6 @@
 pub mod at;
 pub mod mount;
 pub mod mountinfo;
+pub mod proc;
 pub mod process;
 pub mod socket;

@@ -61,6 +61,11 @@ impl Mounter {
         self.noswap.load(Ordering::Relaxed)
     }
 
+    /// True while `fsopen` and `move_mount` work, as far as is known.
+    pub fn makes_detached(&self) -> bool {
+        self.detached.load(Ordering::Relaxed)
+    }
+
     /// Mounts a tmpfs on the directory `name` of `parent` and returns the mount's root.
     ///
     /// The root has mode 0700: closed, until the caller opens it. The mount is `nosuid,nodev,noexec`, limited,

@@ -1,5 +1,5 @@
 //! The list of mounts that the kernel shows in `/proc/self/mountinfo`: read once, at start, to find the volumes
-//! that an earlier process left alive. Format: proc_pid_mountinfo(5).
+//! that an earlier process left alive, and by the doctor. Format: proc_pid_mountinfo(5).
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -14,6 +14,8 @@ pub struct MountEntry {
     pub fs_type: String,
     /// Source, as given at the time of the mount.
     pub source: String,
+    /// What is mounted below appears in other mount namespaces too.
+    pub is_shared: bool,
 }
 
 /// Parses the text; a line that is not understood is left out, since one strange mount must not hide the rest.
@@ -25,10 +27,16 @@ fn parse_line(line: &[u8]) -> Option<MountEntry> {
     // id parent major:minor root MOUNT_POINT options [optional fields ...] - FS_TYPE SOURCE super_options
     let mut fields = line.split(|byte| *byte == b' ');
     let mount_point = unescape(fields.nth(4)?);
-    let mut rest = fields.skip_while(|field| *field != b"-").skip(1);
+    let _options = fields.next()?;
+    let mut is_shared = false;
+    for field in fields.by_ref().take_while(|field| *field != b"-") {
+        is_shared |= field.starts_with(b"shared:");
+    }
+    let mut rest = fields;
     let fs_type = String::from_utf8(rest.next()?.to_vec()).ok()?;
     let source = String::from_utf8(unescape(rest.next()?)).ok()?;
-    Some(MountEntry { mount_point: PathBuf::from(OsString::from_vec(mount_point)), fs_type, source })
+    let mount_point = PathBuf::from(OsString::from_vec(mount_point));
+    Some(MountEntry { mount_point, fs_type, source, is_shared })
 }
 
 /// Space, tab, newline and backslash are written as a backslash and three octal digits.
@@ -63,6 +71,7 @@ mod tests {
         assert_eq!(mounts[0].fs_type, "ext3");
         assert_eq!(mounts[1].source, "secrets-store-csi");
         assert!(mounts[1].mount_point.ends_with("mount"));
+        assert_eq!([mounts[0].is_shared, mounts[1].is_shared], [true, false]);
     }
 
     #[test]

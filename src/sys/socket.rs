@@ -160,6 +160,43 @@ pub fn identify(path: &Path) -> Result<SocketId, SysError> {
     Ok(SocketId { device: found.dev(), inode: found.ino(), changed: (found.ctime(), found.ctime_nsec()) })
 }
 
+/// What stands at a path, not followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Which kind of file it is.
+    pub kind: Kind,
+    /// Its owner.
+    pub uid: u32,
+    /// Permission bits.
+    pub mode: u32,
+}
+
+/// Kinds of files that stand where a socket should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A socket.
+    Socket,
+    /// A symbolic link, and whether it leads to a socket.
+    Link {
+        /// It does.
+        to_socket: bool,
+    },
+    /// Anything else.
+    Other,
+}
+
+/// Looks at what stands at `path`.
+pub fn look(path: &Path) -> Result<Standing, SysError> {
+    let found = std::fs::symlink_metadata(path).map_err(|error| io_error("lstat", path, &error))?;
+    let to_socket = || std::fs::metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    let kind = match found.file_type() {
+        kind if kind.is_socket() => Kind::Socket,
+        kind if kind.is_symlink() => Kind::Link { to_socket: to_socket() },
+        _ => Kind::Other,
+    };
+    Ok(Standing { kind, uid: found.uid(), mode: found.mode() & 0o7777 })
+}
+
 /// Runs `bind` with a umask under which a socket is created with mode 0600. The umask is the process's own: call
 /// this before other threads create files.
 pub fn with_private_umask<T>(bind: impl FnOnce() -> T) -> T {
@@ -200,6 +237,22 @@ mod tests {
         let link = root.path().join("link.sock");
         std::os::unix::fs::symlink(&path, &link).unwrap();
         assert!(matches!(make_room(&link), Err(SocketError::Occupied { .. })));
+    }
+
+    #[test]
+    fn what_stands_in_a_sockets_place_is_told_by_its_kind() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        let _listening = UnixListener::bind(at("socket")).unwrap();
+        std::fs::write(at("file"), "").unwrap();
+        for (link, target) in [("good", "socket"), ("bad", "file"), ("nowhere", "missing")] {
+            std::os::unix::fs::symlink(target, at(link)).unwrap();
+        }
+        let kind = |name: &str| look(&at(name)).unwrap().kind;
+        assert_eq!([kind("socket"), kind("file")], [Kind::Socket, Kind::Other]);
+        assert_eq!(kind("good"), Kind::Link { to_socket: true });
+        assert_eq!([kind("bad"), kind("nowhere")], [Kind::Link { to_socket: false }; 2]);
+        assert!(look(&at("missing")).unwrap_err().is_not_found());
     }
 
     #[test]
