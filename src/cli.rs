@@ -35,6 +35,12 @@ pub enum Kind<F> {
     Text(fn(&mut F) -> &mut String),
 }
 
+impl<F> Kind<F> {
+    fn is_bool(&self) -> bool {
+        matches!(self, Kind::Bool(_))
+    }
+}
+
 /// What was typed, with defaults in place of what was not.
 #[derive(Debug)]
 pub struct Parsed<F> {
@@ -132,6 +138,37 @@ pub fn parse<F: Default>(
         Stop::Help => CliError::Help { usage: usage(program, table) },
         Stop::Problem(problem) => CliError::Usage { problem, usage: usage(program, table) },
     })
+}
+
+/// Sorts a command line that mixes the flags of two tables: those of the first, and everything else in its order,
+/// for the other table to be read against. Requests for help go to the first.
+pub fn divide<F, G>(
+    first: &[Flag<F>],
+    other: &[Flag<G>],
+    args: impl IntoIterator<Item = OsString>,
+) -> (Vec<OsString>, Vec<OsString>) {
+    let (mut of_first, mut of_other) = (Vec::new(), Vec::new());
+    let mut args = args.into_iter();
+    while let Some(argument) = args.next() {
+        let (is_first, takes_next) = match split_argument(&argument, 0) {
+            Ok(Word::Flag { name, inline }) => {
+                let ours = first.iter().find(|flag| flag.name == name).map(|flag| flag.kind.is_bool());
+                let theirs = other.iter().find(|flag| flag.name == name).map(|flag| flag.kind.is_bool());
+                let is_bool = ours.or(theirs).unwrap_or(true);
+                (ours.is_some() || matches!(name, "help" | "h"), inline.is_none() && !is_bool)
+            }
+            Ok(Word::End | Word::Other) => {
+                of_other.push(argument);
+                break;
+            }
+            Err(_) => (false, false),
+        };
+        let side = if is_first { &mut of_first } else { &mut of_other };
+        side.push(argument);
+        side.extend(takes_next.then(|| args.next()).flatten());
+    }
+    of_other.extend(args);
+    (of_first, of_other)
 }
 
 /// The list of flags, sorted by name, in the layout of Go's usage texts.
@@ -434,6 +471,36 @@ mod tests {
         for literal in ["yes", "tRUE", "", " true", "2"] {
             let text = problem(&[&format!("--on={literal}")]);
             assert_eq!(text, format!("invalid boolean value {literal:?} for -on: parse error"));
+        }
+    }
+
+    #[test]
+    fn a_line_of_two_tables_is_divided_without_tearing_a_flag_from_its_value() {
+        let other: &[Flag<Sample>] = &[
+            Flag { name: "path", kind: Kind::Text(|f| &mut f.name), default: "", help: "a path" },
+            Flag { name: "dry", kind: Kind::Bool(|f| &mut f.on), default: "false", help: "a switch" },
+        ];
+        type Row<'a> = (&'a str, &'a [&'a str], &'a [&'a str], &'a [&'a str]);
+        let rows: [Row<'_>; 8] = [
+            ("mixed", &["--name=x", "--path=y", "-on"], &["--name=x", "-on"], &["--path=y"]),
+            (
+                "values apart",
+                &["--path", "--name", "--name", "-dry"],
+                &["--name", "-dry"],
+                &["--path", "--name"],
+            ),
+            ("switches", &["--dry", "--on", "--name", "x"], &["--on", "--name", "x"], &["--dry"]),
+            ("unknown", &["--nope", "--on"], &["--on"], &["--nope"]),
+            ("help", &["--path=y", "-h"], &["-h"], &["--path=y"]),
+            ("words", &["--on", "word", "--on"], &["--on"], &["word", "--on"]),
+            ("the end", &["--", "--on"], &[], &["--", "--on"]),
+            ("no value", &["--path=y", "--name"], &["--name"], &["--path=y"]),
+        ];
+        for (name, args, of_first, of_other) in rows {
+            let divided = divide(TABLE, other, args.iter().map(OsString::from));
+            let expected =
+                [of_first, of_other].map(|side| side.iter().map(OsString::from).collect::<Vec<_>>());
+            assert_eq!([divided.0, divided.1], expected, "{name}");
         }
     }
 
