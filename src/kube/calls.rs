@@ -138,7 +138,7 @@ impl Client {
 }
 
 impl Outgoing {
-    fn get(resource: &Resource, namespace: &str, name: &str) -> Result<Outgoing, ApiError> {
+    pub(super) fn get(resource: &Resource, namespace: &str, name: &str) -> Result<Outgoing, ApiError> {
         let path = resource.object(namespace, name)?;
         let call = Call::on("get", resource, namespace, name);
         Ok(Outgoing { call, verb: Verb::Get, path, form: Form::Whole, body: None })

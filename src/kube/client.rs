@@ -83,7 +83,7 @@ impl Client {
         let mut may_replace_token = true;
         loop {
             let error = match self.attempt(outgoing, budget, &mut may_replace_token) {
-                Ok(body) => return Ok(body),
+                Ok(answer) => return Ok(answer.body),
                 Err(error) => error,
             };
             if !error.is_retryable() {
@@ -118,17 +118,22 @@ impl Client {
         }
     }
 
+    /// Sends once, for whoever would rather know at once how it went.
+    pub(super) fn ask_once(&self, outgoing: &Outgoing, budget: Budget) -> Result<Answer, ApiError> {
+        self.attempt(outgoing, budget, &mut true)
+    }
+
     fn attempt(
         &self,
         outgoing: &Outgoing,
         budget: Budget,
         may_replace_token: &mut bool,
-    ) -> Result<Zeroizing<Vec<u8>>, ApiError> {
+    ) -> Result<Answer, ApiError> {
         let send = |transport: &Transport, token: Option<&SecretString>, time| {
             transport.send(&outgoing.outbound(), token, time)
         };
         match self.authorised(outgoing, budget, may_replace_token, send)? {
-            Answer { code: 200..=299, body, .. } => Ok(body),
+            answer if matches!(answer.code, 200..=299) => Ok(answer),
             answer => Err(answer.into_error(outgoing)),
         }
     }

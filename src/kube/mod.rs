@@ -12,11 +12,13 @@
 //! `logging` shuts it at every verbosity.
 
 pub mod budget;
+pub mod claims;
 pub mod client;
 pub mod config;
 pub mod error;
 pub mod event;
 pub mod jitter;
+pub mod look;
 pub mod types;
 pub mod watch;
 

@@ -26,6 +26,8 @@ pub const POD_STATUSES: Resource =
 pub const PODS: Resource = Resource { group: "", version: "v1", plural: "pods" };
 /// Core secrets.
 pub const SECRETS: Resource = Resource { group: "", version: "v1", plural: "secrets" };
+/// CSI drivers, which lie outside namespaces.
+pub const CSI_DRIVERS: Resource = Resource { group: "storage.k8s.io", version: "v1", plural: "csidrivers" };
 /// Core events.
 pub const EVENTS: Resource = Resource { group: "", version: "v1", plural: "events" };
 
@@ -61,6 +63,17 @@ impl Resource {
             return Err(invalid("name", name));
         }
         Ok(format!("{}/{name}", self.collection(namespace)?))
+    }
+
+    /// Path of one object outside namespaces.
+    ///
+    /// # Errors
+    /// [`ApiError::InvalidName`] when `name` is not a DNS subdomain.
+    pub fn cluster_object(&self, name: &str) -> Result<String, ApiError> {
+        if !is_subdomain(name) {
+            return Err(invalid("name", name));
+        }
+        Ok(format!("{}/{name}", self.everywhere()))
     }
 
     /// `plural.group`, the way the API's messages name a resource; the plural alone in the core group.
@@ -107,6 +120,10 @@ mod tests {
             "/apis/secrets-store.csi.x-k8s.io/v1/namespaces/team-a/secretproviderclasses/db.v1"
         );
         assert_eq!(EVENTS.collection("default").unwrap(), "/api/v1/namespaces/default/events");
+        assert_eq!(
+            CSI_DRIVERS.cluster_object("secrets-store.csi.k8s.io").unwrap(),
+            "/apis/storage.k8s.io/v1/csidrivers/secrets-store.csi.k8s.io"
+        );
         assert_eq!(POD_STATUSES.qualified(), "secretproviderclasspodstatuses.secrets-store.csi.x-k8s.io");
         assert_eq!(EVENTS.qualified(), "events");
     }
@@ -136,6 +153,7 @@ mod tests {
             "a\\b",
         ];
         for name in names {
+            assert!(CSI_DRIVERS.cluster_object(name).is_err(), "{name:?}");
             let error = CLASSES.object("default", name).unwrap_err();
             assert!(matches!(error, ApiError::InvalidName { what: "name", .. }), "{name:?}");
             let error = CLASSES.object(name, "x").unwrap_err();

@@ -98,7 +98,8 @@ impl TokenFile {
     }
 }
 
-fn read(path: &Path) -> Result<SecretString, TokenError> {
+/// The token as the file has it now.
+pub(super) fn read(path: &Path) -> Result<SecretString, TokenError> {
     // Room for the largest token from the start: growing would leave copies behind that nothing overwrites.
     let mut bytes = Zeroizing::new(Vec::with_capacity(LARGEST_TOKEN_BYTES + 2));
     #[expect(clippy::disallowed_methods, reason = "kubelet replaces the file under its path")]

@@ -6,6 +6,7 @@
 //! refuses.
 
 mod class;
+mod csi_driver;
 mod event;
 mod meta;
 mod pod;
@@ -14,6 +15,7 @@ mod secret;
 mod watched;
 
 pub use class::{SecretProviderClass, ShapeError};
+pub use csi_driver::CsiDriver;
 pub use event::{Event, EventMeta, InvolvedObject, Source};
 pub use meta::{OwnerReference, PodStatusMeta};
 pub use pod::{Pod, PodVolume};

@@ -21,6 +21,8 @@ pub struct Pod {
     pub owners: Vec<OwnerReference>,
     /// True once it is being deleted, or has run to its end.
     pub is_ending: bool,
+    /// The node that it was given to; empty before that.
+    pub node: String,
     /// Its inline CSI volumes.
     pub volumes: Vec<PodVolume>,
 }
@@ -34,6 +36,8 @@ pub struct PodVolume {
     pub driver: String,
     /// Its attribute `secretProviderClass`; empty when it has none.
     pub class: String,
+    /// True when it says that nobody may write into it.
+    pub is_read_only: bool,
 }
 
 impl Watched for Pod {
@@ -54,7 +58,11 @@ impl From<Raw> for Pod {
     fn from(raw: Raw) -> Pod {
         let csi = |volume: RawVolume| {
             let RawVolume { name, csi } = volume;
-            csi.map(|csi| PodVolume { name, driver: csi.driver, class: csi.volume_attributes.class })
+            csi.map(|csi| {
+                let RawCsi { driver, read_only, volume_attributes } = csi;
+                let is_read_only = read_only.unwrap_or_default();
+                PodVolume { name, driver, class: volume_attributes.class, is_read_only }
+            })
         };
         let has_run = matches!(raw.status.phase.as_str(), "Succeeded" | "Failed");
         Pod {
@@ -63,6 +71,7 @@ impl From<Raw> for Pod {
             resource_version: raw.metadata.resource_version,
             owners: raw.metadata.owner_references,
             is_ending: has_run || raw.metadata.deletion_timestamp.is_some(),
+            node: raw.spec.node_name,
             volumes: raw.spec.volumes.into_iter().filter_map(csi).collect(),
         }
     }
@@ -96,8 +105,10 @@ struct RawMeta {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 struct RawSpec {
+    #[serde(deserialize_with = "null_as_empty")]
+    node_name: String,
     #[serde(deserialize_with = "null_as_empty")]
     volumes: Vec<RawVolume>,
 }
@@ -115,6 +126,7 @@ struct RawVolume {
 struct RawCsi {
     #[serde(deserialize_with = "null_as_empty")]
     driver: String,
+    read_only: Option<bool>,
     #[serde(deserialize_with = "null_as_empty")]
     volume_attributes: RawAttributes,
 }
@@ -151,7 +163,7 @@ mod tests {
                 "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "r",
                     "controller": true, "blockOwnerDeletion": true}],
             },
-            "spec": {"containers": [{"env": [{"name": "A", "value": "hunter2"}]}], "volumes": [
+            "spec": {"nodeName": "node-1", "containers": [{"env": [{"name": "A", "value": "hunter2"}]}], "volumes": [
                 {"name": "scratch", "emptyDir": {}},
                 {"name": "secrets", "csi": {"driver": "secrets-store.csi.k8s.io", "readOnly": true,
                     "volumeAttributes": {"secretProviderClass": "db", "other": "x"}}},
@@ -161,13 +173,15 @@ mod tests {
         }));
         assert_eq!((read.key.namespace.as_str(), read.key.name.as_str()), ("team", "web-1"));
         assert_eq!((read.uid.as_str(), read.version(), read.is_ending), ("u", "7", false));
-        assert_eq!(read.owners.len(), 1);
-        let volume = |name: &str, driver: &str, class: &str| PodVolume {
+        assert_eq!((read.owners.len(), read.node.as_str()), (1, "node-1"));
+        let volume = |name: &str, driver: &str, class: &str, is_read_only| PodVolume {
             name: name.into(),
             driver: driver.into(),
             class: class.into(),
+            is_read_only,
         };
-        let volumes = [volume("secrets", "secrets-store.csi.k8s.io", "db"), volume("bare", "other", "")];
+        let volumes =
+            [volume("secrets", "secrets-store.csi.k8s.io", "db", true), volume("bare", "other", "", false)];
         assert_eq!(read.volumes, volumes);
     }
 
