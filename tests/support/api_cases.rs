@@ -6,6 +6,7 @@
 
 mod access;
 mod api;
+mod discovery;
 mod garbage;
 mod lists;
 mod managers;
@@ -139,7 +140,7 @@ fn version(object: &Value) -> String {
 }
 
 /// Every case, by theme.
-const TABLES: [&[Case]; 11] = [
+const TABLES: [&[Case]; 12] = [
     objects::CASES,
     metadata::CASES,
     secrets::CASES,
@@ -150,6 +151,7 @@ const TABLES: [&[Case]; 11] = [
     lists::CASES,
     watches::CASES,
     access::CASES,
+    discovery::CASES,
     garbage::CASES,
 ];
 /// More would only make a small machine late.

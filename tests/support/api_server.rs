@@ -24,6 +24,8 @@ mod access;
 pub mod base64;
 #[path = "api_server/clock.rs"]
 mod clock;
+#[path = "api_server/discovery.rs"]
+mod discovery;
 #[path = "api_server/faults.rs"]
 mod faults;
 #[path = "api_server/garbage.rs"]
@@ -44,6 +46,8 @@ mod merge;
 mod metadata;
 #[path = "api_server/request.rs"]
 mod request;
+#[path = "api_server/review.rs"]
+mod review;
 #[path = "api_server/routes.rs"]
 mod routes;
 #[path = "api_server/secret.rs"]

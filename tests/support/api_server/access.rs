@@ -20,15 +20,17 @@ impl Access {
         self.denied.retain(|denied| *denied != (verb.to_owned(), plural.to_owned()));
     }
 
+    /// Whether that verb on that resource is denied.
+    pub fn is_denied(&self, verb: &str, plural: &str) -> bool {
+        let is_met = |rule: &str, value: &str| rule == "*" || rule == value;
+        self.denied.iter().any(|(denied, of)| is_met(denied, verb) && is_met(of, plural))
+    }
+
     /// The refusal of a request; `None` when it is allowed. Who impersonates another has that one's rights:
     /// none.
     pub fn refusal(&self, request: &Request) -> Option<Answer> {
         let place = request.place.as_ref()?;
-        let is_met = |rule: &str, value: &str| rule == "*" || rule == value;
-        let is_denied = self
-            .denied
-            .iter()
-            .any(|(verb, plural)| is_met(verb, request.verb()) && is_met(plural, &place.plural));
+        let is_denied = self.is_denied(request.verb(), &place.plural);
         let user = request.impersonated.as_deref().or(is_denied.then_some(USER))?;
         Some(forbidden(request, user))
     }

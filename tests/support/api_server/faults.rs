@@ -39,6 +39,8 @@ pub struct Faults {
     rules: Vec<(Matcher, Option<usize>, Fault)>,
     /// Wait before every request.
     pub latency: Duration,
+    /// Seconds by which the server's clock is ahead.
+    pub clock_offset: i64,
     /// Counts [`Faults::clear`], so that what hangs notices.
     pub clearings: u64,
 }
@@ -91,6 +93,7 @@ impl Faults {
     pub fn clear(&mut self) {
         self.rules.clear();
         self.latency = Duration::ZERO;
+        self.clock_offset = 0;
         self.clearings += 1;
     }
 }

@@ -4,8 +4,10 @@ use std::io::{self, Read, Write};
 use std::time::Duration;
 
 use super::access;
+use super::clock;
 use super::faults::{Close, Fault};
 use super::request::{Place, Request};
+use super::review;
 use super::routes;
 use super::status::{self, Answer};
 use super::watch::Watch;
@@ -61,7 +63,7 @@ fn handle(shared: &Shared, stream: &mut impl Write, head: &Head) -> io::Result<b
         Next::Write(answer) => {
             // Recorded first: whoever has the answer may look at the record.
             record();
-            let mut bytes = head_of(&answer, &format!("Content-Length: {}", answer.body.len()));
+            let mut bytes = head_of(shared, &answer, &format!("Content-Length: {}", answer.body.len()));
             if request.method != "HEAD" {
                 bytes.extend_from_slice(&answer.body);
             }
@@ -71,7 +73,8 @@ fn handle(shared: &Shared, stream: &mut impl Write, head: &Head) -> io::Result<b
         }
         Next::Drip(answer, pause) => {
             record();
-            stream.write_all(&head_of(&answer, &format!("Content-Length: {}", answer.body.len())))?;
+            let head = head_of(shared, &answer, &format!("Content-Length: {}", answer.body.len()));
+            stream.write_all(&head)?;
             for byte in &answer.body {
                 stream.write_all(&[*byte])?;
                 stream.flush()?;
@@ -87,7 +90,7 @@ fn handle(shared: &Shared, stream: &mut impl Write, head: &Head) -> io::Result<b
             record();
             let ok =
                 Answer { code: 200, content_type: "application/json", body: Vec::new(), retry_after: None };
-            stream.write_all(&head_of(&ok, "Transfer-Encoding: chunked"))?;
+            stream.write_all(&head_of(shared, &ok, "Transfer-Encoding: chunked"))?;
             stream.flush()?;
             watch.run(shared, stream)?;
             Ok(true)
@@ -136,6 +139,9 @@ fn carry_out(shared: &Shared, head: &Head) -> Answer {
     if let Some(refusal) = refusal(shared, head) {
         return refusal;
     }
+    if let Some(answer) = review::answer(&locked(&shared.access), &head.request) {
+        return answer;
+    }
     let answer = routes::answer(&mut locked(&shared.store), &head.request);
     shared.ring();
     answer
@@ -180,9 +186,12 @@ fn seen(head: &Head, code: u16) -> Seen {
     }
 }
 
-fn head_of(answer: &Answer, length: &str) -> Vec<u8> {
-    let mut head =
-        format!("HTTP/1.1 {} -\r\nContent-Type: {}\r\n{length}\r\n", answer.code, answer.content_type);
+fn head_of(shared: &Shared, answer: &Answer, length: &str) -> Vec<u8> {
+    let date = clock::http_date(locked(&shared.faults).clock_offset);
+    let mut head = format!(
+        "HTTP/1.1 {} -\r\nContent-Type: {}\r\nDate: {date}\r\n{length}\r\n",
+        answer.code, answer.content_type
+    );
     if let Some(seconds) = answer.retry_after {
         head.push_str(&format!("Retry-After: {seconds}\r\n"));
     }

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::discovery;
 use super::list;
 use super::media::Form;
 use super::request::Request;
@@ -12,7 +13,7 @@ use super::write;
 /// Carries the request out. A watch is not answered here.
 pub fn answer(store: &mut Store, request: &Request) -> Answer {
     let Some(place) = &request.place else {
-        return information(&request.path);
+        return discovery::answer(store, &request.path).unwrap_or_else(|| information(&request.path));
     };
     if !store.serves(&place.plural) {
         return if place.group.is_empty() { status::no_such_resource() } else { status::page_not_found() };

@@ -77,6 +77,11 @@ impl ApiServer {
         locked(&self.shared.faults).latency = latency;
     }
 
+    /// Sets the clock that answers tell ahead by that many seconds.
+    pub fn set_clock_ahead(&self, seconds: i64) {
+        locked(&self.shared.faults).clock_offset = seconds;
+    }
+
     /// Back to good behaviour; what hangs goes on.
     pub fn clear_faults(&self) {
         locked(&self.shared.faults).clear();
