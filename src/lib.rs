@@ -25,7 +25,7 @@
 //!
 //! | layer | modules | what they do |
 //! |---|---|---|
-//! | roots | [`driver`], [`reference_provider`] | put the parts together, name every thread |
+//! | roots | [`driver`], [`doctor`], [`reference_provider`] | put the parts together, name every thread |
 //! | services | [`csi`], [`registration`] | translate messages |
 //! | use cases | [`publish`], below it [`sync`] | decide |
 //! | adapters | [`rpc`], [`provider`], [`volume`], [`kube`], [`metrics`], [`http`], [`health`], [`admin`] | one outside world each |
@@ -56,6 +56,7 @@ pub mod build_info;
 pub mod cli;
 pub mod config;
 pub mod csi;
+pub mod doctor;
 pub mod driver;
 pub mod escape;
 pub mod go_duration;

@@ -23,7 +23,7 @@ use source::Source;
 
 /// From the top down: a module and what it may name. `src/lib.rs` shows the same picture with fewer words.
 const LAYERS: &[Layer<'_>] = &[
-    ("bin", &["driver", "reference_provider"]),
+    ("bin", &["doctor", "driver", "reference_provider"]),
     (
         "driver",
         &[
@@ -46,6 +46,7 @@ const LAYERS: &[Layer<'_>] = &[
             "shutdown",
         ],
     ),
+    ("doctor", &["provider::name", "rpc", "kube", "sys", "config", "cli", "build_info", "escape"]),
     ("reference_provider", &["rpc", "http", "metrics", "config", "logging", "shutdown", "secret"]),
     ("csi", &["publish", "rpc", "volume::target", "kube::event", "metrics", "sys::mount", "secret"]),
     ("registration", &["rpc", "health", "metrics", "sys::at", "sys::socket"]),
@@ -139,7 +140,7 @@ const OWNERS: &[Owner<'_>] = &[
             "volume/writer.rs",
         ],
     ),
-    ("base64", &["kube/types/secret.rs", "sync/pem.rs"]),
+    ("base64", &["kube/claims.rs", "kube/types/secret.rs", "sync/pem.rs"]),
     ("pkcs1", &["sync/tls.rs"]),
     ("pkcs8", &["sync/tls.rs"]),
     ("sec1", &["sync/tls.rs"]),
@@ -147,7 +148,14 @@ const OWNERS: &[Owner<'_>] = &[
     // The roots take the arguments, `config` the variables; the others name the machine that they were built for.
     (
         "std::env",
-        &["build_info.rs", "config/mod.rs", "driver.rs", "metrics/mod.rs", "reference_provider/mod.rs"],
+        &[
+            "build_info.rs",
+            "config/mod.rs",
+            "doctor/mod.rs",
+            "driver.rs",
+            "metrics/mod.rs",
+            "reference_provider/mod.rs",
+        ],
     ),
     (
         "std::fs",
@@ -160,8 +168,8 @@ const OWNERS: &[Owner<'_>] = &[
             "sys/",
         ],
     ),
-    ("std::net", &["config/", "driver.rs", "http/", "kube/config.rs", "kube/transport.rs"]),
-    ("std::process", &["bin/", "driver.rs", "logging.rs", "reference_provider/mod.rs"]),
+    ("std::net", &["config/", "doctor/page.rs", "driver.rs", "http/", "kube/config.rs", "kube/transport.rs"]),
+    ("std::process", &["bin/", "doctor/", "driver.rs", "logging.rs", "reference_provider/mod.rs"]),
 ];
 
 /// Longer files hide things. Lines outside tests.
