@@ -22,6 +22,7 @@ mod cli;
 mod concurrency;
 mod credentials;
 mod deadline;
+mod doctor;
 mod events;
 mod group;
 mod health;

@@ -12,6 +12,7 @@ pub mod mirror;
 pub mod objects;
 pub mod plugin_watcher;
 pub mod provider;
+pub mod registrar;
 pub mod scene;
 pub mod shell;
 pub mod world;

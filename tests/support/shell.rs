@@ -34,6 +34,11 @@ pub fn share(directory: &Path) {
     run("mount", [OsStr::new("--make-shared"), directory.as_ref()]);
 }
 
+/// Takes that back.
+pub fn make_private(directory: &Path) {
+    run("mount", [OsStr::new("--make-private"), directory.as_ref()]);
+}
+
 /// Takes the topmost mount away, also from under who uses it.
 pub fn unmount(target: &Path) {
     run("umount", [OsStr::new("-l"), target.as_ref()]);
