@@ -1,12 +1,15 @@
 //! The node: the driver and the reference provider, each the real program in a process of its own.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use secrets_store_csi_driver::rpc::Environment;
+use serde_json::Value;
 
 use crate::control_plane::ENDS_WITH_PARENT;
 use crate::support::driver::{DriverProcess, program};
 use crate::support::kubelet::Kubelet;
+use crate::support::{shell, umask_lock};
 use crate::web::Web;
 use crate::workloads::{NODE, PROVIDER};
 
@@ -29,6 +32,9 @@ impl Node {
         for name in ["pods", "providers", FILES] {
             std::fs::create_dir_all(directory.join(name)).expect("a directory takes another");
         }
+        // As kubelet's directory is in the driver's container.
+        shell::bind(&directory.join("pods"), &directory.join("pods"));
+        shell::share(&directory.join("pods"));
         let start_provider = |name: &str, flags: &[String]| {
             let socket = directory.join(format!("providers/{name}.sock"));
             let endpoint = format!("--endpoint=unix://{}", socket.display());
@@ -115,6 +121,22 @@ impl Node {
         let driver = self.driver.as_ref().expect("the driver runs");
         let address = address(driver, "serving metrics and health");
         self.web.page(&format!("http://{address}/metrics"))
+    }
+
+    /// What the doctor says beside the driver, with the driver's flags and these.
+    pub fn examine(&self, flags: &[&str]) -> Value {
+        let driver = self.driver.as_ref().expect("the driver runs");
+        let umask = umask_lock();
+        let doctor = Command::new(program("secrets-store-csi-driver"))
+            .args(["doctor", "--output=json"])
+            .arg(format!("--pid={}", driver.id()))
+            .arg(format!("--metrics-addr={}", address(driver, "serving metrics and health")))
+            .args(flags)
+            .output();
+        drop(umask);
+        let output = doctor.expect("the doctor can be started");
+        let told = String::from_utf8_lossy(&output.stderr);
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {told}"))
     }
 
     /// The sum of the series that begin with the name and contain the text.

@@ -19,7 +19,7 @@ pub struct Permission {
 impl Permission {
     /// True for what the API server lets every account ask, by roles of its own.
     pub fn is_for_everybody(&self) -> bool {
-        self.verb == "get" && self.resource == "/version"
+        FOR_EVERYBODY.contains(&(self.verb.as_str(), self.resource.as_str()))
     }
 }
 
@@ -69,5 +69,12 @@ impl fmt::Display for Permission {
     }
 }
 
+/// By the roles system:public-info-viewer, system:discovery and system:basic-user.
+const FOR_EVERYBODY: [(&str, &str); 4] = [
+    ("get", "/version"),
+    ("get", "/apis/secrets-store.csi.x-k8s.io"),
+    ("get", "/apis/secrets-store.csi.x-k8s.io/v1"),
+    ("create", "selfsubjectaccessreviews.authorization.k8s.io"),
+];
 /// Namespace and name of who the driver is.
 pub const SERVICE_ACCOUNT: [&str; 2] = ["kube-system", "secrets-store-csi-driver"];

@@ -3,6 +3,7 @@
 //! Each makes namespaces of its own and leaves the rest to [`Stage::tidy`](crate::stage::Stage::tidy).
 
 mod crowd;
+mod doctor;
 mod install;
 mod mount;
 mod outage;
@@ -33,6 +34,7 @@ pub const GROUPS: &[Group] = &[
     ("Rotating", rotation::CASES),
     ("The driver's token", token::CASES),
     ("The driver's role", permission::CASES),
+    ("The doctor", doctor::CASES),
     ("An API server that throttles", throttle::CASES),
     ("An API server that is away", outage::CASES),
     ("Many pods", crowd::CASES),
