@@ -64,8 +64,10 @@ sanity: ## run csi-sanity, the conformance suite, against the driver (needs Go)
 e2e: ## run the driver against a real API server (needs Go); with CASE=text, the cases that contain it
 	@scripts/ensure-tools.sh build mount kill go
 	@tests/e2e/cluster/build.sh '$(go_bin)/cluster'
+	@tests/e2e/tools/build.sh '$(go_bin)/tools'
 	@cargo build $(cargo_flags) --bins --example e2e
-	@cargo run --quiet $(cargo_flags) $(sandbox) --example e2e -- '$(go_bin)/cluster' "$$E2E_CASE"
+	@cargo run --quiet $(cargo_flags) $(sandbox) --example e2e -- \
+		'$(go_bin)/cluster' '$(go_bin)/tools' "$$E2E_CASE"
 
 lint: $(cargo_deny) ## check format, lints, documentation, generated code, licences, versions and scripts
 	@scripts/ensure-tools.sh build lint
