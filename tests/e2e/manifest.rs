@@ -1,93 +1,25 @@
-//! The files of deploy/, read as they are.
+//! What deploy/ has a cluster apply, read from the files as they are.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use saphyr_parser::{Event, Parser, ScalarStyle};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-/// Every object of every file below deploy/, in the order of the files' names, directories first.
+use crate::support::yaml;
+
+/// Every object that is installed with all features: what `kubectl apply -k deploy` applies, and the role for Secrets.
 pub fn shipped() -> Vec<Value> {
-    let mut files = Vec::new();
-    collect(Path::new(DIRECTORY), &mut files);
-    files.iter().flat_map(|file| read(file)).collect()
+    let [kustomization] = &shipped_in("kustomization.yaml")[..] else { panic!("one document") };
+    let files = kustomization["resources"].as_array().expect("it has resources");
+    let files = files.iter().map(|file| file.as_str().expect("names of files"));
+    files.chain([SYNC]).flat_map(shipped_in).collect()
 }
 
 /// The objects of one file of deploy/.
 pub fn shipped_in(name: &str) -> Vec<Value> {
-    read(&Path::new(DIRECTORY).join(name))
+    yaml::read(&Path::new(DEPLOY).join(name))
 }
 
-fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
-    let entries = std::fs::read_dir(directory).unwrap_or_else(|e| panic!("{}: {e}", directory.display()));
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry can be read").path()).collect();
-    paths.sort();
-    for path in paths.iter().filter(|path| path.is_dir()) {
-        collect(path, files);
-    }
-    files.extend(paths.into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "yaml")));
-}
-
-fn read(file: &Path) -> Vec<Value> {
-    let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    parse(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
-}
-
-/// The documents of a text in YAML, as far as manifests go: no anchors, no tags.
-fn parse(text: &str) -> Result<Vec<Value>, String> {
-    let (mut documents, mut open) = (Vec::new(), Vec::<Open>::new());
-    for event in Parser::new_from_str(text) {
-        let (event, span) = event.map_err(|error| error.to_string())?;
-        let done = match event {
-            Event::MappingStart(..) => {
-                open.push(Open::Mapping(Map::new(), None));
-                continue;
-            }
-            Event::SequenceStart(..) => {
-                open.push(Open::Sequence(Vec::new()));
-                continue;
-            }
-            Event::MappingEnd | Event::SequenceEnd => match open.pop() {
-                Some(Open::Mapping(map, _)) => Value::Object(map),
-                Some(Open::Sequence(items)) => Value::Array(items),
-                None => return Err("more ends than beginnings".to_owned()),
-            },
-            Event::Scalar(text, style, ..) => scalar(&text, style),
-            Event::Alias(_) => return Err(format!("line {}: an alias", span.start.line())),
-            _ => continue,
-        };
-        match open.last_mut() {
-            None => documents.push(done),
-            Some(Open::Sequence(items)) => items.push(done),
-            Some(Open::Mapping(map, key)) => match key.take() {
-                Some(key) => drop(map.insert(key, done)),
-                None => {
-                    let text = done.as_str().map(str::to_owned);
-                    *key = Some(
-                        text.ok_or_else(|| format!("line {}: a key that is no text", span.start.line()))?,
-                    );
-                }
-            },
-        }
-    }
-    Ok(documents)
-}
-
-/// What has begun and not ended: a list, or a mapping with the key whose value comes next.
-enum Open {
-    Sequence(Vec<Value>),
-    Mapping(Map<String, Value>, Option<String>),
-}
-
-fn scalar(text: &str, style: ScalarStyle) -> Value {
-    if style != ScalarStyle::Plain {
-        return Value::String(text.to_owned());
-    }
-    match text {
-        "true" => Value::Bool(true),
-        "false" => Value::Bool(false),
-        "null" | "~" | "" => Value::Null,
-        _ => text.parse::<i64>().map_or_else(|_| Value::String(text.to_owned()), Value::from),
-    }
-}
-
-const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy");
+/// What not everybody installs.
+const SYNC: &str = "rbac-secretprovidersyncing.yaml";
+/// The directory of the manifests.
+pub const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy");

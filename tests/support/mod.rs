@@ -16,6 +16,7 @@ pub mod registrar;
 pub mod scene;
 pub mod shell;
 pub mod world;
+pub mod yaml;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;

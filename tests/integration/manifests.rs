@@ -1,0 +1,175 @@
+//! deploy/ as text: what can be told of it without a cluster. What a cluster makes of it is the matter of `make e2e`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::support::yaml;
+
+#[test]
+fn every_file_is_yaml_with_kinds() {
+    for file in files(Path::new(DEPLOY), "yaml") {
+        if file.starts_with(format!("{CHART}/templates")) {
+            continue;
+        }
+        for object in yaml::read(&file) {
+            let is_plain = file.starts_with(CHART) && !file.starts_with(format!("{CHART}/files"));
+            // A list of changes to be made to something else.
+            let is_patch = object.is_array();
+            assert!(is_plain || is_patch || object["kind"].is_string(), "{}: {object}", file.display());
+        }
+    }
+}
+
+#[test]
+fn copies_are_what_they_are_copies_of() {
+    let copies = [
+        ("crds/secrets-store.csi.x-k8s.io_secretproviderclasses.yaml", "files/crds"),
+        ("crds/secrets-store.csi.x-k8s.io_secretproviderclasspodstatuses.yaml", "files/crds"),
+        ("monitoring/prometheusrule.yaml", "files/monitoring"),
+        ("monitoring/dashboard.json", "files/monitoring"),
+    ];
+    for (original, directory) in copies {
+        let name = original.rsplit('/').next().expect("a path has a name");
+        expect_copy(&format!("{DEPLOY}/{original}"), &format!("{CHART}/{directory}/{name}"));
+    }
+    let sync = "rbac-secretprovidersyncing.yaml";
+    expect_copy(&format!("{DEPLOY}/{sync}"), &format!("{DEPLOY}/sync/{sync}"));
+    assert_eq!(files(&Path::new(CHART).join("files"), "").len(), copies.len(), "no copy without a check");
+}
+
+#[test]
+fn the_chart_gives_the_same_rights_as_the_manifests() {
+    let rules = |text: &str| -> BTreeMap<String, Value> {
+        let objects = yaml::parse(text).unwrap_or_else(|error| panic!("{error} in:\n{text}"));
+        let roles = objects.into_iter().filter(|object| object["kind"] == "ClusterRole");
+        roles.map(|role| (role["metadata"]["name"].to_string(), role["rules"].clone())).collect()
+    };
+    let mut all = 0;
+    for file in files(Path::new(DEPLOY), "yaml") {
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let is_ours = file.parent() == Some(Path::new(DEPLOY));
+        if !is_ours || !(name.starts_with("rbac-") || name.starts_with("role-")) {
+            continue;
+        }
+        let original = rules(&read(&file));
+        // What a template adds to roles is on lines of its own.
+        let template = read(&Path::new(CHART).join("templates").join(&name));
+        let plain: Vec<&str> = template.lines().filter(|line| !line.contains("{{")).collect();
+        assert_eq!(rules(&plain.join("\n")), original, "{name}");
+        all += original.len();
+    }
+    assert_eq!(all, 5);
+}
+
+#[test]
+fn there_is_one_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    let [chart] = &yaml::read(&Path::new(CHART).join("Chart.yaml"))[..] else { panic!("one document") };
+    assert_eq!(chart["version"], version);
+    assert_eq!(chart["appVersion"], version);
+    let [set] = &yaml::read(&Path::new(DEPLOY).join("secrets-store-csi-driver.yaml"))[..] else {
+        panic!("one document")
+    };
+    let image = &set["spec"]["template"]["spec"]["containers"][0]["image"];
+    assert_eq!(*image, format!("localhost/secrets-store-csi-driver:v{version}"));
+}
+
+#[test]
+fn every_field_of_a_custom_resource_is_described_and_has_the_established_type() {
+    for (name, versions) in SCHEMAS {
+        let file = format!("{DEPLOY}/crds/secrets-store.csi.x-k8s.io_{name}.yaml");
+        let [definition] = &yaml::read(Path::new(&file))[..] else { panic!("one document") };
+        let served = definition["spec"]["versions"].as_array().expect("a list");
+        assert_eq!(served.len(), versions.len());
+        for (version, (wanted, fields)) in served.iter().zip(versions) {
+            assert_eq!(version["name"], **wanted);
+            assert_eq!(version["served"], true);
+            assert_eq!(version["storage"], *wanted == "v1");
+            assert!(version["additionalPrinterColumns"].as_array().is_some_and(|columns| columns.len() > 1));
+            let mut found = Vec::new();
+            let schema = &version["schema"]["openAPIV3Schema"];
+            assert!(schema["description"].is_string(), "{name} {wanted} says what it is for");
+            collect(schema, "", &mut found);
+            found.sort();
+            let mut expected: Vec<String> =
+                fields.iter().flat_map(|fields| fields.iter()).map(|field| (*field).to_owned()).collect();
+            expected.sort();
+            assert_eq!(found, expected, "{name} {wanted}");
+        }
+    }
+}
+
+/// Each field as `path type`; panics where one is not described.
+fn collect(schema: &Value, path: &str, found: &mut Vec<String>) {
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{path}.{name}");
+        // What that is the API server says itself.
+        assert!(field["description"].is_string() || path == ".metadata", "{path} is not described");
+        let map = &field["additionalProperties"]["type"];
+        let of =
+            if map.is_null() { String::new() } else { format!(" of {}", map.as_str().unwrap_or_default()) };
+        found.push(format!("{path} {}{of}", field["type"].as_str().unwrap_or_default()));
+        collect(field, &path, found);
+        if !field["items"].is_null() {
+            assert!(field["items"]["description"].is_string(), "an item of {path} is not described");
+            assert_eq!(field["items"]["type"], "object", "{path}");
+            collect(&field["items"], &format!("{path}[]"), found);
+        }
+    }
+}
+
+fn expect_copy(original: &str, copy: &str) {
+    assert!(read(Path::new(original)) == read(Path::new(copy)), "stale: run cp {original} {copy}");
+}
+
+fn read(file: &Path) -> String {
+    std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+/// The files below a directory with that ending.
+fn files(directory: &Path, ending: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).unwrap_or_else(|e| panic!("{}: {e}", directory.display()));
+    let paths = entries.map(|entry| entry.expect("an entry can be read").path());
+    let of = |path: PathBuf| {
+        if path.is_dir() { files(&path, ending) } else { vec![path] }
+    };
+    paths.flat_map(of).filter(|path| path.to_string_lossy().ends_with(ending)).collect()
+}
+
+/// Versions of a kind, with the fields of each.
+type Versions = &'static [(&'static str, &'static [&'static [&'static str]])];
+
+/// What objects out there are written against.
+const SCHEMAS: [(&str, Versions); 2] = [
+    ("secretproviderclasses", &[("v1", &[TOP, CLASS]), ("v1alpha1", &[TOP, CLASS, BY_POD])]),
+    ("secretproviderclasspodstatuses", &[("v1", &[TOP, STATUS]), ("v1alpha1", &[TOP, STATUS])]),
+];
+const TOP: &[&str] = &[".apiVersion string", ".kind string", ".metadata object", ".status object"];
+const CLASS: &[&str] = &[
+    ".spec object",
+    ".spec.provider string",
+    ".spec.parameters object of string",
+    ".spec.secretObjects array",
+    ".spec.secretObjects[].secretName string",
+    ".spec.secretObjects[].type string",
+    ".spec.secretObjects[].labels object of string",
+    ".spec.secretObjects[].annotations object of string",
+    ".spec.secretObjects[].data array",
+    ".spec.secretObjects[].data[].objectName string",
+    ".spec.secretObjects[].data[].key string",
+];
+const BY_POD: &[&str] =
+    &[".status.byPod array", ".status.byPod[].id string", ".status.byPod[].namespace string"];
+const STATUS: &[&str] = &[
+    ".status.podName string",
+    ".status.secretProviderClassName string",
+    ".status.mounted boolean",
+    ".status.targetPath string",
+    ".status.objects array",
+    ".status.objects[].id string",
+    ".status.objects[].version string",
+];
+const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy");
+const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/charts/secrets-store-csi-driver");
