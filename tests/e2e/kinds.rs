@@ -4,15 +4,21 @@ use serde_json::Value;
 
 /// Path of an object, by what it says of itself.
 pub fn path_of(object: &Value) -> String {
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    format!("{}/{name}", collection_of(object))
+}
+
+/// Path of the collection that an object belongs to, by what it says of itself.
+pub fn collection_of(object: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let (version, kind) = (text(&object["apiVersion"]), text(&object["kind"]));
-    let (namespace, name) = (text(&object["metadata"]["namespace"]), text(&object["metadata"]["name"]));
+    let namespace = text(&object["metadata"]["namespace"]);
     let plural = PLURALS.iter().find(|(of, _)| *of == kind).map(|(_, plural)| *plural);
     let plural = plural.unwrap_or_else(|| panic!("nobody knows the plural of {kind}"));
     let root = if version.contains('/') { "apis" } else { "api" };
     match namespace.as_str() {
-        "" => format!("/{root}/{version}/{plural}/{name}"),
-        namespace => format!("/{root}/{version}/namespaces/{namespace}/{plural}/{name}"),
+        "" => format!("/{root}/{version}/{plural}"),
+        namespace => format!("/{root}/{version}/namespaces/{namespace}/{plural}"),
     }
 }
 
@@ -41,17 +47,21 @@ pub fn pod_statuses(namespace: &str) -> String {
     format!("/apis/secrets-store.csi.x-k8s.io/v1/namespaces/{namespace}/secretproviderclasspodstatuses")
 }
 
-const PLURALS: [(&str, &str); 15] = [
+const PLURALS: [(&str, &str); 19] = [
     ("CSIDriver", "csidrivers"),
     ("ClusterRole", "clusterroles"),
     ("ClusterRoleBinding", "clusterrolebindings"),
+    ("ConfigMap", "configmaps"),
     ("CustomResourceDefinition", "customresourcedefinitions"),
+    ("DaemonSet", "daemonsets"),
     ("Deployment", "deployments"),
     ("FlowSchema", "flowschemas"),
     ("Namespace", "namespaces"),
     ("Node", "nodes"),
     ("Pod", "pods"),
+    ("PodMonitor", "podmonitors"),
     ("PriorityLevelConfiguration", "prioritylevelconfigurations"),
+    ("PrometheusRule", "prometheusrules"),
     ("RoleBinding", "rolebindings"),
     ("Secret", "secrets"),
     ("SecretProviderClass", "secretproviderclasses"),

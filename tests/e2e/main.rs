@@ -1,5 +1,6 @@
-//! `e2e PROGRAMS [TEXT]`: the driver against a real etcd, kube-apiserver and kube-controller-manager, which are in the
-//! directory PROGRAMS. With a text, only the cases whose group or sentence contains it.
+//! `e2e PROGRAMS TOOLS [TEXT]`: the driver against a real etcd, kube-apiserver and kube-controller-manager, which are in
+//! the directory PROGRAMS, installed with helm and kubectl, which are in TOOLS. With a text, only the cases whose group
+//! or sentence contains it.
 //!
 //! What is ours is as it ships: the driver's program, the manifests of deploy/, the driver's service account and its
 //! roles. Kubelet's part is played here, for pods that really exist in the API; no container is ever run. `make e2e`
@@ -24,6 +25,7 @@ mod manifest;
 mod node;
 mod patience;
 mod runner;
+mod site;
 mod stage;
 #[path = "../support/mod.rs"]
 mod support;
@@ -36,15 +38,16 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use runner::Runner;
-use stage::Stage;
+use stage::{Programs, Stage};
 use support::shell;
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let [programs, text @ ..] = &arguments[..] else {
-        eprintln!("usage: e2e PROGRAMS [TEXT]; `make e2e` knows where they are");
+    let [cluster, tools, text @ ..] = &arguments[..] else {
+        eprintln!("usage: e2e PROGRAMS TOOLS [TEXT]; `make e2e` knows where they are");
         return ExitCode::from(USAGE);
     };
+    let programs = Programs { cluster: cluster.into(), tools: tools.into() };
     let text = text.first().and_then(|text| text.to_str()).unwrap_or_default();
     let logs =
         tempfile::Builder::new().prefix("secrets-store-e2e-").tempdir().expect("a temporary directory");
@@ -53,7 +56,7 @@ fn main() -> ExitCode {
     std::fs::create_dir(&state).expect("an empty directory takes another");
     shell::mount_tmpfs(&state, "mode=0755,size=2g");
     let mut runner = Runner::start();
-    let is_good = run(&mut runner, programs.as_ref(), text, &state, logs.path());
+    let is_good = run(&mut runner, &programs, text, &state, logs.path());
     shell::unmount(&state);
     if is_good {
         return ExitCode::SUCCESS;
@@ -62,7 +65,7 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn run(runner: &mut Runner, programs: &Path, text: &str, state: &Path, logs: &Path) -> bool {
+fn run(runner: &mut Runner, programs: &Programs, text: &str, state: &Path, logs: &Path) -> bool {
     runner.say("starting etcd, kube-apiserver, kube-controller-manager, the driver and its provider");
     let mut stage = match runner.attempt(|| Stage::set(programs, state, logs)) {
         Ok(stage) => stage,

@@ -155,6 +155,14 @@ impl Node {
 /// Name of the provider whose secrets are files: for contents of more than one line.
 pub const FILES: &str = "files";
 
+/// The reference provider, with its socket in a directory of provider sockets.
+pub fn start_provider(sockets: &Path) -> DriverProcess {
+    let endpoint = format!("--endpoint=unix://{}", sockets.join(format!("{PROVIDER}.sock")).display());
+    let provider = spawn(PROVIDER, vec![endpoint, "--control-addr=0".to_owned()]);
+    provider.wait_for_log("serving secrets for tests");
+    provider
+}
+
 /// A program of this package that ends with this one.
 fn spawn(name: &str, arguments: Vec<String>) -> DriverProcess {
     let [launcher, options @ ..] = ENDS_WITH_PARENT;

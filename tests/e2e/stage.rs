@@ -15,9 +15,19 @@ use crate::kubelet::{KubeletPlayer, REPUBLISH_EVERY, Seen};
 use crate::manifest;
 use crate::node::Node;
 use crate::patience::{until, until_some};
+use crate::site::Site;
 use crate::token::DriverToken;
 use crate::web::Web;
 use crate::workloads::{DRIVER, NODE, content};
+
+/// Where the programs in Go are.
+#[derive(Clone)]
+pub struct Programs {
+    /// Those of the control plane.
+    pub cluster: PathBuf,
+    /// Those that install.
+    pub tools: PathBuf,
+}
 
 /// The stage. What is declared first ends first.
 pub struct Stage {
@@ -31,18 +41,20 @@ pub struct Stage {
     pub admin: Admin,
     /// The driver's token.
     pub token: DriverToken,
+    site: Option<Site>,
+    programs: Programs,
+    directories: [PathBuf; 2],
     namespaces: Vec<String>,
     remarks: Vec<String>,
     _environment: Environment,
 }
 
 impl Stage {
-    /// Starts everything. `programs` holds the control plane's, `state` is for what nobody needs afterwards, `logs` for
-    /// what explains a failure.
-    pub fn set(programs: &Path, state: &Path, logs: &Path) -> Stage {
+    /// Starts everything. `state` is for what nobody needs afterwards, `logs` for what explains a failure.
+    pub fn set(programs: &Programs, state: &Path, logs: &Path) -> Stage {
         let [namespace, account] = SERVICE_ACCOUNT;
         let driver_user = format!("system:serviceaccount:{namespace}:{account}");
-        let mut control_plane = ControlPlane::start(programs, state, logs, &driver_user);
+        let mut control_plane = ControlPlane::start(&programs.cluster, state, logs, &driver_user);
         let credentials = &control_plane.credentials;
         let web = Web::trusting(&credentials.authority);
         let admin = Admin::new(web, &control_plane.api_server.url, &credentials.administrator);
@@ -68,12 +80,21 @@ impl Stage {
             control_plane,
             admin,
             token,
+            site: None,
+            programs: programs.clone(),
+            directories: [state, logs].map(Path::to_owned),
             namespaces,
             remarks,
             _environment: environment,
         };
         stage.tidy();
         stage
+    }
+
+    /// Another cluster, in which nothing was ever installed. The first case that asks waits until it runs.
+    pub fn site(&mut self) -> &Site {
+        let [state, logs] = &self.directories;
+        self.site.get_or_insert_with(|| Site::open(&self.programs, state, logs))
     }
 
     /// Something worth knowing about the case, told with its sentence.
@@ -203,6 +224,9 @@ impl Stage {
             self.admin.delete(&format!("/api/v1/namespaces/{namespace}/pods"));
             self.admin.delete(&format!("/api/v1/namespaces/{namespace}"));
         }
+        if let Some(site) = &self.site {
+            site.clear();
+        }
         until("no pod is left", || self.kubelet.count() == 0);
     }
 
@@ -225,8 +249,9 @@ impl Stage {
 
 /// deploy/ as it is, and what a chart would add to it by its values.
 fn apply_manifests(admin: &Admin) {
-    for object in manifest::shipped() {
-        admin.apply(&object);
+    // The driver runs as a process of the test's.
+    for object in manifest::shipped().iter().filter(|object| object["kind"] != "DaemonSet") {
+        admin.apply(object);
     }
     let requests = AUDIENCES.map(|audience| json!({"audience": audience}));
     let change = json!({"spec": {"tokenRequests": requests, "serviceAccountTokenInSecrets": true}});

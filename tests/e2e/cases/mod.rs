@@ -2,9 +2,14 @@
 //!
 //! Each makes namespaces of its own and leaves the rest to [`Stage::tidy`](crate::stage::Stage::tidy).
 
+mod chart;
+mod chart_release;
+mod chart_upgrade;
 mod crowd;
 mod doctor;
 mod install;
+mod kustomize;
+mod monitoring;
 mod mount;
 mod outage;
 mod parity;
@@ -28,6 +33,11 @@ pub type Group = (&'static str, &'static [Case]);
 /// All of them. Those that need Secret sync are in the groups that say so.
 pub const GROUPS: &[Group] = &[
     ("Installing", install::CASES),
+    ("The chart: values", chart::CASES),
+    ("The chart: releases", chart_release::CASES),
+    ("The chart: changing from upstream's", chart_upgrade::CASES),
+    ("The kustomization", kustomize::CASES),
+    ("Monitoring", monitoring::CASES),
     ("Mounting", mount::CASES),
     ("Pods that cannot start", refusal::CASES),
     ("Pod statuses", pod_status::CASES),

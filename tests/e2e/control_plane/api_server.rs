@@ -48,6 +48,8 @@ impl ApiServer {
             file("client-ca-file", AUTHORITY),
             file("token-auth-file", "tokens.csv"),
             "--authorization-mode=RBAC".to_owned(),
+            // As in every cluster that has drivers.
+            "--allow-privileged=true".to_owned(),
             "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
             file("service-account-key-file", "service-accounts.pub"),
             file("service-account-signing-key-file", "service-accounts.key"),

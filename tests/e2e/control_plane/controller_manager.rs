@@ -1,4 +1,4 @@
-//! kube-controller-manager: what makes pods of Deployments, and removes what has lost its owner.
+//! kube-controller-manager: what makes pods of Deployments and DaemonSets, and removes what has lost its owner.
 
 use std::path::Path;
 
@@ -55,11 +55,12 @@ impl ControllerManager {
     }
 }
 
-const CONTROLLERS: [&str; 6] = [
+const CONTROLLERS: [&str; 7] = [
     "clusterrole-aggregation-controller",
     "garbage-collector-controller",
     "namespace-controller",
     "serviceaccount-controller",
     "deployment-controller",
     "replicaset-controller",
+    "daemonset-controller",
 ];

@@ -14,6 +14,7 @@ pub use controller_manager::ControllerManager;
 pub use credentials::{AUTHORITY, Credentials};
 pub use daemon::ENDS_WITH_PARENT;
 pub use etcd::Etcd;
+pub use ports::free as free_ports;
 
 /// The running programs.
 pub struct ControlPlane {
