@@ -62,10 +62,11 @@ sanity: ## run csi-sanity, the conformance suite, against the driver (needs Go)
 		'$(go_bin)/csi-sanity' '$(go_bin)/sanity-controller'
 
 e2e: ## run the driver against a real API server (needs Go); with CASE=text, the cases that contain it
-	@scripts/ensure-tools.sh build mount kill go
+	@scripts/ensure-tools.sh build mount kill go documents
 	@tests/e2e/cluster/build.sh '$(go_bin)/cluster'
 	@tests/e2e/tools/build.sh '$(go_bin)/tools'
-	@cargo build $(cargo_flags) --bins --example e2e
+	cd tests/e2e/go-provider && CGO_ENABLED=0 go build -o '$(go_bin)/go-provider' .
+	@cargo build $(cargo_flags) --bins --example e2e --example minimal-provider
 	@cargo run --quiet $(cargo_flags) $(sandbox) --example e2e -- \
 		'$(go_bin)/cluster' '$(go_bin)/tools' "$$E2E_CASE"
 

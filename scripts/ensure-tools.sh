@@ -8,6 +8,7 @@
 #   python      Python with pip and venv, for the compiler of the static build and for the bill of materials
 #   emulator    QEMU, to run the static programs of the other architecture
 #   containers  containerd, runc and buildah, for what is done with the image
+#   documents  bash and curl, which the commands of the documents use
 #   lint        rustfmt and clippy; shellcheck where it can be had
 #
 # Says nothing when all is there. Otherwise it installs what it can, which is Debian packages when run as root, and
@@ -152,6 +153,7 @@ for what in "$@"; do
     mount) need_mount ;;
     kill) need setpriv=util-linux ;;
     go) need_go ;;
+    documents) need bash=bash curl=curl ;;
     emulator) need_emulator ;;
     containers) need containerd=containerd runc=runc buildah=buildah ;;
     python) need_python ;;

@@ -19,6 +19,7 @@ mod access;
 mod admin;
 mod cases;
 mod control_plane;
+mod documents;
 mod kinds;
 mod kubelet;
 mod manifest;

@@ -116,11 +116,24 @@ impl Node {
         self.tell_provider(&format!("/contents?object={}&value={}", encoded(object), encoded(content)));
     }
 
+    /// Where providers put their sockets.
+    pub fn providers_directory(&self) -> PathBuf {
+        self.directory.join("providers")
+    }
+
+    /// The driver's process.
+    pub fn driver_id(&self) -> u32 {
+        self.driver.as_ref().expect("the driver runs").id()
+    }
+
+    /// Where the driver serves metrics.
+    pub fn metrics_address(&self) -> String {
+        address(self.driver.as_ref().expect("the driver runs"), "serving metrics and health")
+    }
+
     /// The driver's metrics, as Prometheus scrapes them.
     pub fn metrics(&self) -> String {
-        let driver = self.driver.as_ref().expect("the driver runs");
-        let address = address(driver, "serving metrics and health");
-        self.web.page(&format!("http://{address}/metrics"))
+        self.web.page(&format!("http://{}/metrics", self.metrics_address()))
     }
 
     /// What the doctor says beside the driver, with the driver's flags and these.

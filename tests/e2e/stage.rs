@@ -29,6 +29,13 @@ pub struct Programs {
     pub tools: PathBuf,
 }
 
+impl Programs {
+    /// The provider in Go that the documents quote.
+    pub fn go_provider(&self) -> PathBuf {
+        self.tools.with_file_name("go-provider")
+    }
+}
+
 /// The stage. What is declared first ends first.
 pub struct Stage {
     /// Plays kubelet.
@@ -42,7 +49,8 @@ pub struct Stage {
     /// The driver's token.
     pub token: DriverToken,
     site: Option<Site>,
-    programs: Programs,
+    /// Where the programs in Go are.
+    pub programs: Programs,
     directories: [PathBuf; 2],
     namespaces: Vec<String>,
     remarks: Vec<String>,
@@ -182,6 +190,11 @@ impl Stage {
                 std::fs::read_to_string(volume.target.join(object)).is_ok_and(|found| found == content)
             })
         });
+    }
+
+    /// Installs everything as it was at the start, whatever was uninstalled since.
+    pub fn install(&self) {
+        apply_manifests(&self.admin);
     }
 
     /// Lets the API server treat the driver as usual again.

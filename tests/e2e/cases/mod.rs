@@ -7,6 +7,7 @@ mod chart_release;
 mod chart_upgrade;
 mod crowd;
 mod doctor;
+mod documents;
 mod install;
 mod kustomize;
 mod monitoring;
@@ -54,4 +55,5 @@ pub const GROUPS: &[Group] = &[
     ("Secret sync: an API server that is away", sync_outage::CASES),
     ("Secret sync: many pods", sync_crowd::CASES),
     ("The API server double", parity::CASES),
+    ("The documents", documents::CASES),
 ];

@@ -69,6 +69,11 @@ impl KubeletPlayer {
         seen.filter(|seen| seen.namespace == namespace && seen.name.starts_with(beginning)).collect()
     }
 
+    /// How it stands with every pod.
+    pub fn all(&self) -> Vec<Seen> {
+        self.shared.pods().values().map(|pod| pod.seen()).collect()
+    }
+
     /// How many pods there are.
     pub fn count(&self) -> usize {
         self.shared.pods().len()

@@ -178,6 +178,9 @@ impl PodWorker {
         let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
         for variable in containers.flat_map(|container| container["env"].as_array().into_iter().flatten()) {
             let from = &variable["valueFrom"]["secretKeyRef"];
+            if from.is_null() {
+                continue;
+            }
             let (secret, key) = (text(&from["name"]), text(&from["key"]));
             let mut is_first = true;
             let value = loop {
