@@ -67,7 +67,8 @@ struct Play<'a> {
     name: String,
     namespace: String,
     directory: tempfile::TempDir,
-    port: Option<ForwardedPort>,
+    /// Held open.
+    _port: Option<ForwardedPort>,
     providers: Vec<DriverProcess>,
     /// When the driver's token was last looked at.
     token_seen: Instant,
@@ -95,7 +96,7 @@ impl<'a> Play<'a> {
             name: document.name.clone(),
             namespace,
             directory,
-            port,
+            _port: port,
             providers: Vec::new(),
             token_seen: Instant::now(),
         };
