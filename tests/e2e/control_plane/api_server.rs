@@ -55,8 +55,6 @@ impl ApiServer {
             file("service-account-signing-key-file", "service-accounts.key"),
             format!("--audit-policy-file={policy}"),
             format!("--audit-log-path={}", audit_log.display()),
-            // The driver's pods are.
-            "--allow-privileged=true".to_owned(),
             "--event-ttl=1h".to_owned(),
             "--profiling=false".to_owned(),
         ];
