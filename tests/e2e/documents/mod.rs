@@ -219,10 +219,19 @@ impl<'a> Play<'a> {
 
     /// As a cluster is before the first command of docs/installing.md.
     fn empty_cluster(&mut self) {
-        self.insist("helm list --namespace kube-system --short | xargs --no-run-if-empty helm uninstall --namespace kube-system");
+        self.take_down();
         for object in manifest::shipped() {
             self.remove(&object);
         }
+    }
+
+    /// Takes away what was installed to run, and its pods, for which the garbage collector might take its time.
+    fn take_down(&mut self) {
+        self.insist("helm list --namespace kube-system --short | xargs --no-run-if-empty helm uninstall --namespace kube-system");
+        for object in manifest::shipped().iter().filter(|object| object["kind"] == "DaemonSet") {
+            self.remove(object);
+        }
+        self.stage.admin.delete("/api/v1/namespaces/kube-system/pods");
     }
 
     /// Deletes the object, and waits until it is gone.
@@ -336,9 +345,10 @@ impl<'a> Play<'a> {
         }
     }
 
-    /// Leaves the stage as the next case wants it.
+    /// Leaves the stage as the next case wants it. The custom resource definitions stay where they are: after they went
+    /// and came back, the garbage collector does nothing for half a minute.
     fn end(mut self) {
-        self.empty_cluster();
+        self.take_down();
         self.stage.install();
     }
 }
