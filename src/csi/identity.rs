@@ -1,4 +1,7 @@
 //! The Identity service: who this driver is, what it can do, whether it is alive.
+//!
+//! It answers without a worker. Whoever probes wants to know whether a restart would help, and where every worker waits
+//! for a provider that hangs, it would not.
 
 use std::sync::Arc;
 
@@ -22,17 +25,17 @@ impl Identity {
     pub fn methods(self, pool: Pool, metrics: Arc<Metrics>) -> Methods {
         let identity = Arc::new(self);
         Methods::new(pool, metrics)
-            .unary("/csi.v1.Identity/GetPluginInfo", move |_, _: pb::GetPluginInfoRequest| {
+            .quick("/csi.v1.Identity/GetPluginInfo", move |_: pb::GetPluginInfoRequest| {
                 Ok(pb::GetPluginInfoResponse {
                     name: identity.name.clone(),
                     vendor_version: identity.version.clone(),
                     ..Default::default()
                 })
             })
-            .unary("/csi.v1.Identity/GetPluginCapabilities", |_, _: pb::GetPluginCapabilitiesRequest| {
+            .quick("/csi.v1.Identity/GetPluginCapabilities", |_: pb::GetPluginCapabilitiesRequest| {
                 Ok(pb::GetPluginCapabilitiesResponse::default())
             })
-            .unary("/csi.v1.Identity/Probe", |_, _: pb::ProbeRequest| {
+            .quick("/csi.v1.Identity/Probe", |_: pb::ProbeRequest| {
                 let ready = pb::BoolValue { value: true, ..Default::default() };
                 Ok(pb::ProbeResponse { ready: MessageField::some(ready), ..Default::default() })
             })

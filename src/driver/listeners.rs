@@ -13,7 +13,6 @@ use crate::rpc::Environment;
 use crate::rpc::channel::Channel;
 use crate::rpc::deadline::Deadline;
 use crate::rpc::pb::csi as pb;
-use crate::rpc::status::Code;
 
 /// Serves metrics, and health beside them.
 pub(super) fn serve_admin(
@@ -48,12 +47,8 @@ pub(super) fn liveness(endpoint: &Endpoint, environment: Environment) -> Livenes
     Liveness::new(move || {
         let request = pb::ProbeRequest::default();
         let deadline = Deadline::after(PROBE_TIMEOUT);
-        match channel.call::<_, pb::ProbeResponse>("/csi.v1.Identity/Probe", &request, deadline) {
-            Ok(_) => Ok(()),
-            // Busy is not dead.
-            Err(status) if status.code == Code::ResourceExhausted => Ok(()),
-            Err(status) => Err(format!("the CSI socket does not answer: {status}")),
-        }
+        let answer = channel.call::<_, pb::ProbeResponse>("/csi.v1.Identity/Probe", &request, deadline);
+        answer.map(drop).map_err(|status| format!("the CSI socket does not answer: {status}"))
     })
 }
 

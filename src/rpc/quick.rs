@@ -41,20 +41,32 @@ impl QuickMethods {
         Q: Message + 'static,
         R: Message + 'static,
     {
-        let handler = Arc::new(handler);
-        self.builder =
-            self.builder.add_unary_handler(&method::<Q, R>(name), move |context, request, sink| {
-                let outcome = catch_unwind(AssertUnwindSafe(|| handler(request))).unwrap_or_else(|_| {
-                    Err(Status::new(Code::Internal, "internal error of the driver, please report it"))
-                });
-                let sending = match outcome {
-                    Ok(response) => sink.success(response),
-                    Err(status) => sink.fail(status.to_grpcio()),
-                };
-                context.spawn(async move { report_unsent(name, sending.await) });
-            });
+        self.builder = add_quick(self.builder, name, handler);
         self
     }
+}
+
+/// Adds a unary method whose handler must not block: it runs where the library hears the call.
+pub(super) fn add_quick<Q, R>(
+    builder: ServiceBuilder,
+    name: &'static str,
+    handler: impl Fn(Q) -> Result<R, Status> + Send + Sync + 'static,
+) -> ServiceBuilder
+where
+    Q: Message + 'static,
+    R: Message + 'static,
+{
+    let handler = Arc::new(handler);
+    builder.add_unary_handler(&method::<Q, R>(name), move |context, request, sink| {
+        let outcome = catch_unwind(AssertUnwindSafe(|| handler(request))).unwrap_or_else(|_| {
+            Err(Status::new(Code::Internal, "internal error of the driver, please report it"))
+        });
+        let sending = match outcome {
+            Ok(response) => sink.success(response),
+            Err(status) => sink.fail(status.to_grpcio()),
+        };
+        context.spawn(async move { report_unsent(name, sending.await) });
+    })
 }
 
 /// A server that listens. Dropping it leaves its socket's file behind; see [`QuickServer::stop`].

@@ -17,6 +17,7 @@ use crate::sys::socket::{self, SocketError};
 
 use super::deadline::Deadline;
 use super::pool::Pool;
+use super::quick::add_quick;
 use super::status::{Code, Status};
 use super::{Environment, unix_address, wait};
 
@@ -72,6 +73,20 @@ impl Methods {
                 drop(in_flight);
             });
         });
+        self
+    }
+
+    /// Adds a unary method that is answered while every worker is busy. Its handler must not block.
+    pub fn quick<Q, R>(
+        mut self,
+        name: &'static str,
+        handler: impl Fn(Q) -> Result<R, Status> + Send + Sync + 'static,
+    ) -> Methods
+    where
+        Q: Message + 'static,
+        R: Message + 'static,
+    {
+        self.builder = add_quick(self.builder, name, handler);
         self
     }
 

@@ -59,6 +59,24 @@ fn a_volume_that_is_being_worked_on_takes_no_second_call() {
 }
 
 #[test]
+fn a_driver_whose_workers_all_wait_for_a_provider_is_alive_to_whoever_probes_it() {
+    let (scene, gate) = gated(&["--max-concurrent-calls=1", "--max-provider-calls=1"]);
+    let Scene { world, pod, provider } = &scene;
+    thread::scope(|scope| {
+        let first = scope.spawn(|| world.kubelet.publish(pod));
+        eventually("the one worker is busy", || provider.calls() == 1);
+
+        assert_eq!(world.kubelet.probe(), Ok(true), "to a sidecar");
+        assert_eq!(world.plugin_name(), "secrets-store.csi.k8s.io");
+        let (code, page) = world.http_get("/healthz");
+        assert_eq!((code, page.as_str()), (200, "ok"), "to kubelet");
+        assert!(!first.is_finished(), "nobody let it through yet");
+        gate.open();
+        first.join().unwrap().unwrap();
+    });
+}
+
+#[test]
 fn calls_beyond_workers_and_queue_are_turned_away_at_once() {
     let (scene, gate) = gated(&["--max-concurrent-calls=1", "--max-provider-calls=1"]);
     let Scene { world, pod, provider } = &scene;
