@@ -16,9 +16,10 @@ cargo_deny := $(cache)/cargo-deny-$(cargo_deny_version)/bin/cargo-deny
 go_bin := $(cache)/go
 
 # Who the shipped programs say they are. All of it is the commit's, so that everybody who builds it gets the same bytes.
+# Its time has a name of ours: build scripts that compile C begin anew when SOURCE_DATE_EPOCH changes.
 version := v$(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
 commit_time := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),0)
-identity := BUILD_VERSION=$(version) SOURCE_DATE_EPOCH=$(commit_time) \
+identity := BUILD_VERSION=$(version) COMMIT_TIME=$(commit_time) \
 	BUILD_DATE=$(shell date -u -d @$(commit_time) +%Y-%m-%d-%H:%M) \
 	GIT_COMMIT=$(shell git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null)
 static := $(CARGO_TARGET_DIR)/static

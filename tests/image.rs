@@ -109,7 +109,7 @@ fn the_dockerfile_gives_the_same_layer() {
     let build = [
         "build".to_owned(),
         "--isolation=chroot".to_owned(),
-        format!("--timestamp={}", variable("SOURCE_DATE_EPOCH")),
+        format!("--timestamp={}", variable("COMMIT_TIME")),
         format!("--file={}", dockerfile.display()),
         "--tag=localhost/by-dockerfile:1".to_owned(),
         static_directory().join(this).display().to_string(),

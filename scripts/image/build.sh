@@ -3,20 +3,20 @@
 # archive OUT in the OCI layout, which every engine and registry tool reads.
 #
 # The same programs, version and commit give the same bytes: the layer is a plain tar (what a compressor writes depends
-# on its version), times are SOURCE_DATE_EPOCH, and nothing of this machine is in it. IMAGE_NAME, BUILD_VERSION,
-# GIT_COMMIT and SOURCE_DATE_EPOCH come from the caller.
+# on its version), times are the commit's, and nothing of this machine is in it. IMAGE_NAME, BUILD_VERSION,
+# GIT_COMMIT and COMMIT_TIME (seconds since 1970) come from the caller.
 set -eu
 
 static=$1
 out=$2
-: "${IMAGE_NAME:?}" "${BUILD_VERSION:?}" "${SOURCE_DATE_EPOCH:?}"
+: "${IMAGE_NAME:?}" "${BUILD_VERSION:?}" "${COMMIT_TIME:?}"
 commit=${GIT_COMMIT-}
 program=secrets-store-csi-driver
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 layout=$work/layout
 mkdir -p "$layout/blobs/sha256"
-created=$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)
+created=$(date -u -d "@$COMMIT_TIME" +%Y-%m-%dT%H:%M:%SZ)
 oci=application/vnd.oci.image
 
 # archive TAR DIRECTORY NAME...: a tar that says nothing of who made it, where and when. Two blocks of zeros end it, as
@@ -26,7 +26,7 @@ archive() {
     directory=$2
     shift 2
     tar --create --file "$tar_file" --directory "$directory" --format=ustar --blocking-factor=1 --sort=name \
-        --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" -- "$@"
+        --owner=0 --group=0 --numeric-owner --mtime="@$COMMIT_TIME" -- "$@"
 }
 
 # with_kind TAR: writes into the first header of a tar that it is a regular file's mode. Image builders keep the kind of
