@@ -314,9 +314,14 @@ impl<'a> Play<'a> {
         thread::sleep(TICK);
     }
 
-    /// The scheduler's part: there is one node.
+    /// The scheduler's part: there is one node. Not for pods that other cases have left without one.
     fn schedule(&self) {
-        for pod in self.stage.admin.list("/api/v1/pods?fieldSelector=spec.nodeName%3D") {
+        let waiting = |namespace: &str| {
+            self.stage
+                .admin
+                .list(&format!("/api/v1/namespaces/{namespace}/pods?fieldSelector=spec.nodeName%3D"))
+        };
+        for pod in ["kube-system", &self.namespace].into_iter().flat_map(waiting) {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
             let (namespace, name) = (text(&pod["metadata"]["namespace"]), text(&pod["metadata"]["name"]));
             let binding = json!({

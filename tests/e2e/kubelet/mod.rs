@@ -74,6 +74,12 @@ impl KubeletPlayer {
         self.shared.pods().values().map(|pod| pod.seen()).collect()
     }
 
+    /// `<namespace>/<name>` of every pod that is there.
+    pub fn names(&self) -> Vec<String> {
+        let pods = self.shared.pods();
+        pods.values().map(|pod| pod.seen()).map(|seen| format!("{}/{}", seen.namespace, seen.name)).collect()
+    }
+
     /// How many pods there are.
     pub fn count(&self) -> usize {
         self.shared.pods().len()
