@@ -22,6 +22,8 @@ commit_time := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/
 identity := BUILD_VERSION=$(version) COMMIT_TIME=$(commit_time) \
 	BUILD_DATE=$(shell date -u -d @$(commit_time) +%Y-%m-%d-%H:%M) \
 	GIT_COMMIT=$(shell git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null)
+# The same for tests, by other names: these are not compiled in, so nothing is compiled again because of them.
+tested := $(foreach variable,$(identity),TEST_$(variable))
 static := $(CARGO_TARGET_DIR)/static
 machine := $(shell uname -m)
 image := $(CARGO_TARGET_DIR)/image/secrets-store-csi-driver-$(version).tar
@@ -101,7 +103,7 @@ static: ## build the static programs for x86_64 and aarch64, which are what the 
 test-static: static ## run the integration tests against the static driver, in an empty root too
 	@scripts/ensure-tools.sh build mount emulator
 	cargo test $(cargo_flags) $(sandbox) --test static
-	$(identity) TEST_PROGRAMS='$(static)/$(machine)' cargo test $(cargo_flags) $(sandbox) --test integration
+	$(tested) TEST_PROGRAMS='$(static)/$(machine)' cargo test $(cargo_flags) $(sandbox) --test integration
 
 image: static ## make the image for both architectures, an archive in the OCI layout
 	@$(identity) scripts/image/build.sh '$(static)' '$(image)'
@@ -109,7 +111,7 @@ image: static ## make the image for both architectures, an archive in the OCI la
 
 test-image: image ## run the image with containerd and runc, and build it from the Dockerfile
 	@scripts/ensure-tools.sh build mount containers
-	$(identity) TEST_IMAGE='$(image)' cargo test $(cargo_flags) $(sandbox) --test image
+	$(tested) TEST_IMAGE='$(image)' cargo test $(cargo_flags) $(sandbox) --test image
 sbom: ## write the bill of materials of what ships, for each architecture
 	@scripts/ensure-tools.sh build python
 	@python3 -B scripts/sbom '$(CARGO_TARGET_DIR)/sbom' '$(cache)'

@@ -6,6 +6,8 @@
 # on its version), times are the commit's, and nothing of this machine is in it. IMAGE_NAME, BUILD_VERSION,
 # GIT_COMMIT and COMMIT_TIME (seconds since 1970) come from the caller.
 set -eu
+# The archive has the modes of its files.
+umask 022
 
 static=$1
 out=$2

@@ -5,7 +5,7 @@
 #   ARCH-linux-musl-ar, ARCH-linux-musl-ranlib
 #   rustc                                      wraps the compiler that it gets as its first argument
 #
-# A program that is linked stripped gets a twin that is not, with the same code at the same addresses, for debuggers.
+# A program that is linked stripped gets a twin that is not, with our code at the same addresses, for debuggers.
 #
 # build.sh makes those names, and sets
 #   STATIC_ZIG      the program zig

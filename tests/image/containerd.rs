@@ -66,7 +66,7 @@ impl Containerd {
     fn run_arguments(&self, flags: &[&str], arguments: &[String]) -> Vec<String> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test-{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let image = format!("{}:{}", variable("IMAGE_NAME"), variable("BUILD_VERSION"));
+        let image = format!("{}:{}", variable("IMAGE_NAME"), variable("TEST_BUILD_VERSION"));
         // A plain copy of the layer: not every file system that tests run on can lie under an overlay.
         let mut run: Vec<String> = ["run", "--rm", "--snapshotter=native", "--read-only"]
             .into_iter()

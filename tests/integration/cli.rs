@@ -36,7 +36,7 @@ fn failing_start(world: &World) -> String {
 /// What the build of the tested program was told about itself: of another build than this one, `make` knows.
 fn build() -> [String; 3] {
     if std::env::var_os("TEST_PROGRAMS").is_some() {
-        return ["BUILD_VERSION", "GIT_COMMIT", "BUILD_DATE"]
+        return ["TEST_BUILD_VERSION", "TEST_GIT_COMMIT", "TEST_BUILD_DATE"]
             .map(|name| std::env::var(name).unwrap_or_default());
     }
     let BuildInfo { version, commit, date } = BuildInfo::current();

@@ -1,4 +1,5 @@
-//! The driver where there is nothing else: no /etc, no /proc, no library, no shell.
+//! The driver where there is nothing else: no /etc, no library, no shell. To say its version it needs nothing at all; to
+//! serve and to unmount, what the kernel shows in every container: /dev/urandom, for gRPC's core, and /proc.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -40,12 +41,25 @@ impl Root {
         shell::bind(directory, directory);
         shell::share(directory);
         shell::bind(directory, &inside);
-        Shared([inside, directory.to_owned()])
+        Shared(vec![inside, directory.to_owned()])
+    }
+
+    /// Shows what the kernel shows in every container.
+    fn with_kernel(&self) -> Shared {
+        let place = |name: &str| self.0.path().join(name);
+        let (proc, randomness) = (place("proc"), place("dev/urandom"));
+        for directory in [&proc, &place("dev")] {
+            std::fs::create_dir(directory).expect("an empty directory takes another");
+        }
+        std::fs::write(&randomness, "").expect("an empty directory takes a file");
+        shell::bind("/proc".as_ref(), &proc);
+        shell::bind("/dev/urandom".as_ref(), &randomness);
+        Shared(vec![proc, randomness])
     }
 }
 
-/// A directory that is mounted twice; dropping it takes both away.
-struct Shared([PathBuf; 2]);
+/// What is mounted; dropping it takes that away.
+struct Shared(Vec<PathBuf>);
 
 impl Drop for Shared {
     fn drop(&mut self) {
@@ -65,13 +79,14 @@ fn it_says_its_version_where_there_is_no_other_file() {
 }
 
 #[test]
-fn it_mounts_and_unmounts_where_there_is_no_other_file() {
+fn it_mounts_and_unmounts_where_there_is_no_other_file_but_the_kernels_own() {
     let mut world = World::without_driver(&[]);
     let _provider = world.provider("test", |_| Ok(answer("v1", &[("password", 0, b"hunter2")])));
     world.class("db", "test", objects(&["password"]));
     let pod = world.pod("web", "db");
     let root = Root::of(std::env::consts::ARCH);
     let _shared = root.share(&world.path(""));
+    let _kernel = root.with_kernel();
 
     let arguments = [root.arguments(), world.arguments()].concat();
     world.start_driver_as(DriverProcess::spawn("chroot".as_ref(), &arguments));
