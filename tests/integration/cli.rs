@@ -5,10 +5,9 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::process::{Command, Output, Stdio};
 
-use secrets_store_csi_driver::build_info::BuildInfo;
 use serde_json::Value;
 
-use crate::support::driver::{DriverProcess, program};
+use crate::support::driver::{DriverProcess, build, program};
 use crate::support::world::World;
 
 /// Runs the driver with arguments that make it end by itself.
@@ -31,16 +30,6 @@ fn failing_start(world: &World) -> String {
     let mut driver = DriverProcess::spawn(&program("secrets-store-csi-driver"), &world.arguments());
     assert_eq!(driver.wait().code(), Some(1), "log:\n{}", driver.log());
     driver.log()
-}
-
-/// What the build of the tested program was told about itself: of another build than this one, `make` knows.
-fn build() -> [String; 3] {
-    if std::env::var_os("TEST_PROGRAMS").is_some() {
-        return ["TEST_BUILD_VERSION", "TEST_GIT_COMMIT", "TEST_BUILD_DATE"]
-            .map(|name| std::env::var(name).unwrap_or_default());
-    }
-    let BuildInfo { version, commit, date } = BuildInfo::current();
-    [version, commit, date].map(str::to_owned)
 }
 
 #[test]

@@ -4,11 +4,11 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, SystemTime};
 
-use secrets_store_csi_driver::build_info::BuildInfo;
 use secrets_store_csi_driver::rpc::pb::csi as pb;
 use secrets_store_csi_driver::rpc::status::{Code, Status};
 use serde_json::json;
 
+use crate::support::driver::build;
 use crate::support::eventually;
 use crate::support::provider::{ScriptedProvider, answer, error_code};
 use crate::support::world::{Pod, World};
@@ -200,8 +200,8 @@ fn calls_to_providers_and_to_the_api_server_are_told_apart_by_their_ends() {
 fn the_build_and_the_process_are_described() {
     let world = World::start(&[]);
     let page = page(&world);
-    let BuildInfo { version, commit, .. } = BuildInfo::current();
-    let build = values(&page, "secrets_store_csi_build_info", &[("version", version), ("commit", commit)]);
+    let [version, commit, _] = build();
+    let build = values(&page, "secrets_store_csi_build_info", &[("version", &version), ("commit", &commit)]);
     assert_eq!(build, [1.0], "{page}");
     for name in [
         "process_cpu_seconds_total",

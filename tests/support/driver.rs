@@ -6,6 +6,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use secrets_store_csi_driver::build_info::BuildInfo;
+
 use super::{eventually, umask_lock};
 
 /// A running driver. Dropping it kills it, as a crash would.
@@ -114,4 +116,14 @@ pub fn program(name: &str) -> PathBuf {
     // target/<profile>/{deps,examples}/<this> -> target/<profile>/<name>
     let directory = this.parent().and_then(Path::parent).expect("tests run from the target directory");
     directory.join(name)
+}
+
+/// Version, commit and date of the tested program: of another build than this one, `make` knows them.
+pub fn build() -> [String; 3] {
+    if std::env::var_os("TEST_PROGRAMS").is_some() {
+        let told = ["TEST_BUILD_VERSION", "TEST_GIT_COMMIT", "TEST_BUILD_DATE"];
+        return told.map(|name| std::env::var(name).unwrap_or_default());
+    }
+    let BuildInfo { version, commit, date } = BuildInfo::current();
+    [version, commit, date].map(str::to_owned)
 }
