@@ -35,7 +35,7 @@ const ARCHITECTURES: [(&str, &str); 2] = [("amd64", "x86_64"), ("arm64", "aarch6
 #[test]
 fn it_has_both_architectures_and_in_each_one_layer_with_the_program_alone() {
     let archive = Archive::open(&image());
-    let platforms: Vec<String> = archive.platforms();
+    let platforms = archive.platforms();
     assert_eq!(platforms, ARCHITECTURES.map(|(architecture, _)| format!("linux/{architecture}")));
     for (architecture, directory) in ARCHITECTURES {
         let layers = archive.layers(architecture);
@@ -132,7 +132,7 @@ fn the_dockerfile_gives_the_same_layer() {
 fn containerd_takes_it_and_it_says_who_it_is() {
     let containerd = Containerd::start();
     containerd.import(&image());
-    let version = containerd.run(&[], &["--version"]);
+    let version = containerd.run(&["--version"]);
     let version: Value = serde_json::from_str(&version).expect("one JSON object");
     assert_eq!(version["BuildVersion"], variable("TEST_BUILD_VERSION"));
     assert_eq!(version["GitCommit"], variable("TEST_GIT_COMMIT"));

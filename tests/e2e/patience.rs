@@ -29,6 +29,19 @@ fn within_some<T>(time: Duration, what: &str, mut find: impl FnMut() -> Option<T
     }
 }
 
+/// Waits until nothing is left, or panics with what is.
+pub fn until_none(what: &str, left: impl Fn() -> Vec<String>) {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let left = left();
+        if left.is_empty() {
+            return;
+        }
+        assert!(Instant::now() < end, "after {} s there still are {what}: {left:?}", PATIENCE.as_secs());
+        thread::sleep(STEP);
+    }
+}
+
 /// Checks that `condition` holds all the time, for as long as given: for what must not happen.
 pub fn throughout(time: Duration, what: &str, mut condition: impl FnMut() -> bool) {
     let end = Instant::now() + time;

@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use secrets_store_csi_driver::rpc::Environment;
 use serde_json::{Value, json};
@@ -15,7 +14,7 @@ use crate::kinds;
 use crate::kubelet::{KubeletPlayer, REPUBLISH_EVERY, Seen};
 use crate::manifest;
 use crate::node::Node;
-use crate::patience::{PATIENCE, until, until_some};
+use crate::patience::{until, until_none, until_some};
 use crate::site::Site;
 use crate::token::DriverToken;
 use crate::web::Web;
@@ -241,12 +240,7 @@ impl Stage {
         if let Some(site) = &self.site {
             site.clear();
         }
-        let begun = Instant::now();
-        while self.kubelet.count() > 0 {
-            let left = self.kubelet.names();
-            assert!(begun.elapsed() < PATIENCE, "these pods are left: {left:?}");
-            thread::sleep(LOOK_AGAIN);
-        }
+        until_none("pods", || self.kubelet.names());
     }
 
     /// Keeps what the node's programs have logged.
@@ -283,7 +277,6 @@ fn apply_manifests(admin: &Admin) {
 }
 
 /// What the provider insists on.
-const LOOK_AGAIN: Duration = Duration::from_millis(25);
 const AUDIENCES: [&str; 2] = ["aud1", "aud2"];
 /// The files without which the driver may do less.
 pub const ROLES: [&str; 2] = ["rbac-secretproviderclass.yaml", "rbac-secretprovidersyncing.yaml"];

@@ -44,9 +44,9 @@ impl Containerd {
     }
 
     /// Runs the program with arguments to its end, and returns what it prints.
-    pub fn run(&self, flags: &[&str], arguments: &[&str]) -> String {
+    pub fn run(&self, arguments: &[&str]) -> String {
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let run = self.run_arguments(flags, &arguments);
+        let run = self.run_arguments(&[], &arguments);
         self.output(&run.iter().map(String::as_str).collect::<Vec<_>>())
     }
 

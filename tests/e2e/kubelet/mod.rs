@@ -80,11 +80,6 @@ impl KubeletPlayer {
         pods.values().map(|pod| pod.seen()).map(|seen| format!("{}/{}", seen.namespace, seen.name)).collect()
     }
 
-    /// How many pods there are.
-    pub fn count(&self) -> usize {
-        self.shared.pods().len()
-    }
-
     /// How often running pods are published again, from their next time on.
     pub fn republish_every(&self, time: Duration) {
         let millis = u64::try_from(time.as_millis()).expect("some seconds");
