@@ -1,10 +1,11 @@
 //! The driver's root: puts the parts together, names every thread, starts and stops them in order.
 //!
-//! Start: log, flags, signals, API client, providers, volumes that an earlier process left, CSI socket, metrics,
+//! Start: log, flags, mounter, confinement, signals, API client, providers, volumes that an earlier process left, CSI socket, metrics,
 //! kubelet's registration. Stop: kubelet forgets the driver, no new calls, those in hand are drained within the grace
 //! period, events are sent, the process ends.
 
 mod listeners;
+mod processes;
 
 use std::fmt;
 use std::io;
@@ -15,6 +16,7 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use self::processes::SeparationError;
 use crate::build_info::BuildInfo;
 use crate::config::{DriverConfig, DriverFlags, Endpoint, Invocation, process_environment};
 use crate::csi::identity::Identity;
@@ -26,6 +28,7 @@ use crate::kube::config::ClusterConfig;
 use crate::kube::event::{EventSettings, EventSink};
 use crate::kube::watch::Pause;
 use crate::metrics::{Metrics, MetricsError, VolumeSummary};
+use crate::mounter::client::MounterClient;
 use crate::provider::registry::{CallLimits, Registry};
 use crate::publish::Publisher;
 use crate::publish::attributes::Precedence;
@@ -38,8 +41,7 @@ use crate::rpc::pool::Pool;
 use crate::rpc::server::{Server, ServerError};
 use crate::shutdown::{Shutdown, ShutdownError};
 use crate::sync::{SecretSync, SyncSettings};
-use crate::sys::mount::{self, Limits, Mounter};
-use crate::sys::{mountinfo, process};
+use crate::sys::{mount, mountinfo};
 use crate::volume::target::TargetPath;
 use crate::{http, kube, logging};
 
@@ -78,27 +80,22 @@ fn unrecoverable(error: &dyn fmt::Display, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn run(config: DriverConfig) -> Result<(), StartError> {
+fn run(config: DriverConfig) -> Result<(), RunError> {
     let build = BuildInfo::current();
     log::info!(version = build.version, commit = build.commit, node = config.node_id; "starting");
     for notice in &config.notices {
         log::warn!("{notice}");
     }
+    let (mounter, mounter_process) = processes::separate(&config).map_err(RunError::Separation)?;
     let shutdown = Shutdown::new();
-    let _signals = shutdown.on_signals().map_err(StartError::Signals)?;
-    let metrics = Arc::new(Metrics::new(build.version, build.commit).map_err(StartError::Metrics)?);
-    if let Err(error) = process::hide_memory() {
-        log::warn!(error:% = error; "could not forbid core dumps, which would hold secrets");
-    }
-    if let Err(error) = process::raise_open_files() {
-        log::warn!(error:% = error; "could not raise the limit of open files");
-    }
+    let mounter_watch = processes::stop_with(mounter_process, shutdown.clone()).map_err(RunError::Thread)?;
+    let _signals = shutdown.on_signals().map_err(RunError::Signals)?;
+    let metrics = Arc::new(Metrics::new(build.version, build.commit).map_err(RunError::Metrics)?);
     let readiness = Readiness::new();
     let api_latch = readiness.latch("the API server");
     let registrar = registrar(&config, &readiness, &metrics)?;
     let environment = Environment::start();
-    let publisher = Arc::new(publisher(&config, &environment, &metrics, &shutdown)?);
-    try_mount(&publisher);
+    let publisher = Arc::new(publisher(&config, mounter, &environment, &metrics, &shutdown)?);
     let adopted = adopt_volumes(&publisher, config.kubelet_pods_dir.as_deref());
     watch_volumes(&metrics, &publisher);
 
@@ -111,28 +108,31 @@ fn run(config: DriverConfig) -> Result<(), StartError> {
     }
     // Last: kubelet calls as soon as it knows the driver.
     let registration =
-        registrar.map(|registrar| registrar.start(&environment)).transpose().map_err(StartError::Thread)?;
+        registrar.map(|registrar| registrar.start(&environment)).transpose().map_err(RunError::Thread)?;
     log::info!("ready");
 
     shutdown.wait();
-    log::info!(grace_seconds = config.shutdown_grace_period.as_secs(); "stopping");
+    let cut_short = mounter_watch.cause().map(|ended| ended.to_string());
+    let grace = if cut_short.is_some() { Duration::ZERO } else { config.shutdown_grace_period };
+    log::info!(grace_seconds = grace.as_secs(); "stopping");
     if let Some(registration) = registration {
         registration.stop();
     }
-    if !server.stop(config.shutdown_grace_period) {
+    if !server.stop(grace) {
         log::warn!("calls in hand did not end within the grace period and were cut off");
     }
     publisher.events.stop();
     log::info!("stopped");
-    Ok(())
+    cut_short.map_or(Ok(()), |how| Err(RunError::MounterEnded(how)))
 }
 
 fn publisher(
     config: &DriverConfig,
+    mounter: MounterClient,
     environment: &Environment,
     metrics: &Arc<Metrics>,
     shutdown: &Shutdown,
-) -> Result<Publisher, StartError> {
+) -> Result<Publisher, RunError> {
     let cluster = ClusterConfig {
         server: config.kube.server().as_str().to_owned(),
         ca_file: config.kube.ca_file().map(Path::to_owned),
@@ -142,11 +142,11 @@ fn publisher(
     };
     let counted = Arc::clone(metrics);
     let client = Client::new(&cluster, Arc::new(move |verb, code| counted.api_request(verb, code)))
-        .map_err(StartError::Cluster)?;
+        .map_err(RunError::Cluster)?;
     let settings = EventSettings { node: config.node_id.clone(), wall: SystemTime::now };
     let counted = Arc::clone(metrics);
     let events = EventSink::start(client.clone(), settings, move |_| counted.event_dropped());
-    let events = Arc::new(events.map_err(StartError::Thread)?);
+    let events = Arc::new(events.map_err(RunError::Thread)?);
     let ending = shutdown.clone();
     let pause: Pause = Arc::new(move |time| ending.wait_timeout(time));
     let settings = SyncSettings { node: config.node_id.clone(), driver: config.driver_name.clone() };
@@ -158,9 +158,13 @@ fn publisher(
         node: config.node_id.clone(),
         rotation: config.rotation,
         precedence: if config.allow_attribute_override { Precedence::Pod } else { Precedence::Class },
-        limits: Limits { bytes: config.volume_size_limit, inodes: config.volume_inode_limit },
-        mounter: Mounter::new(),
-        providers: Registry::new(environment.clone(), config.provider_dirs.clone(), limits),
+        mounter,
+        providers: Registry::new(
+            environment.clone(),
+            config.provider_dirs.clone(),
+            config.provider_trust.clone(),
+            limits,
+        ),
         classes: Classes::new(client.clone(), Arc::clone(&pause)),
         secrets: SecretSync::new(settings, client.clone(), Arc::clone(&events), Arc::clone(metrics), pause),
         client,
@@ -168,18 +172,6 @@ fn publisher(
         metrics: Arc::clone(metrics),
         volumes: Volumes::default(),
     })
-}
-
-/// Says early what every publish would say late.
-fn try_mount(publisher: &Publisher) {
-    match publisher.mounter.probe(publisher.limits) {
-        Err(error) => log::error!(error:% = error;
-            "this process may not mount: it has to be root with CAP_SYS_ADMIN, in a privileged container"),
-        Ok(()) if publisher.mounter.keeps_out_of_swap() => {}
-        Ok(()) => log::warn!(
-            "this kernel or namespace does not keep a tmpfs out of swap: use nodes without swap, or with encrypted swap"
-        ),
-    }
 }
 
 /// Finds the volumes that an earlier process mounted. Those of the upstream driver are not told apart from other
@@ -219,7 +211,7 @@ fn take_up_secrets(
     publisher: Arc<Publisher>,
     adopted: Vec<TargetPath>,
     shutdown: Shutdown,
-) -> Result<(), StartError> {
+) -> Result<(), RunError> {
     if adopted.is_empty() {
         return Ok(());
     }
@@ -241,8 +233,8 @@ fn serve_csi(
     environment: &Environment,
     publisher: &Arc<Publisher>,
     metrics: &Arc<Metrics>,
-) -> Result<Server, StartError> {
-    let pool = Pool::start(config.max_concurrent_calls, MAX_QUEUED_CALLS).map_err(StartError::Thread)?;
+) -> Result<Server, RunError> {
+    let pool = Pool::start(config.max_concurrent_calls, MAX_QUEUED_CALLS).map_err(RunError::Thread)?;
     let identity =
         Identity { name: config.driver_name.clone(), version: BuildInfo::current().version.to_owned() };
     let node = Node {
@@ -261,7 +253,7 @@ fn serve_csi(
             Server::start(environment, address, pool, services)
         }
     };
-    let server = server.map_err(StartError::Server)?;
+    let server = server.map_err(RunError::Server)?;
     log::info!(endpoint:% = config.endpoint; "serving CSI");
     Ok(server)
 }
@@ -272,18 +264,18 @@ fn serve_http(
     environment: &Environment,
     metrics: &Arc<Metrics>,
     readiness: &Readiness,
-) -> Result<Vec<http::Server>, StartError> {
+) -> Result<Vec<http::Server>, RunError> {
     let liveness = listeners::liveness(&config.endpoint, environment.clone());
     let mut servers = Vec::new();
     if let Some(address) = &config.metrics_addr {
         let server =
             listeners::serve_admin(address, Arc::clone(metrics), readiness.clone(), liveness.clone());
-        let failed = |source| StartError::Http { flag: "metrics-addr", source };
+        let failed = |source| RunError::Http { flag: "metrics-addr", source };
         servers.push(server.map_err(failed)?);
     }
     if let Some(address) = &config.health_addr {
         let server = listeners::serve_health(address, readiness.clone(), liveness);
-        servers.push(server.map_err(|source| StartError::Http { flag: "health-addr", source })?);
+        servers.push(server.map_err(|source| RunError::Http { flag: "health-addr", source })?);
     }
     Ok(servers)
 }
@@ -293,28 +285,26 @@ fn registrar(
     config: &DriverConfig,
     readiness: &Readiness,
     metrics: &Arc<Metrics>,
-) -> Result<Option<Registrar>, StartError> {
+) -> Result<Option<Registrar>, RunError> {
     let Some(registration) = &config.registration else { return Ok(None) };
     let settings = registration::Settings {
         directory: registration.dir.clone(),
         driver: config.driver_name.clone(),
         endpoint: registration.endpoint.clone(),
     };
-    Registrar::new(settings, readiness.clone(), Arc::clone(metrics))
-        .map(Some)
-        .map_err(StartError::Registration)
+    Registrar::new(settings, readiness.clone(), Arc::clone(metrics)).map(Some).map_err(RunError::Registration)
 }
 
 /// Whoever reaches the CSI endpoint can mount secrets on this node: it must not be a network.
-fn only_loopback(address: &str) -> Result<(), StartError> {
+fn only_loopback(address: &str) -> Result<(), RunError> {
     let is_loopback = address
         .to_socket_addrs()
         .is_ok_and(|mut found| found.len() > 0 && found.all(|address| address.ip().is_loopback()));
-    if is_loopback { Ok(()) } else { Err(StartError::OpenEndpoint { address: address.to_owned() }) }
+    if is_loopback { Ok(()) } else { Err(RunError::OpenEndpoint { address: address.to_owned() }) }
 }
 
 /// Not ready until the API server has answered once.
-fn greet_api_server(client: Client, latch: Latch, shutdown: Shutdown) -> Result<(), StartError> {
+fn greet_api_server(client: Client, latch: Latch, shutdown: Shutdown) -> Result<(), RunError> {
     let greet = move || {
         let mut pause = GREETING_FIRST_PAUSE;
         while let Err(error) = client.ping(Budget::lasting(API_REQUEST_TIMEOUT)) {
@@ -334,7 +324,7 @@ fn check_providers(
     publisher: Arc<Publisher>,
     interval: Duration,
     shutdown: Shutdown,
-) -> Result<(), StartError> {
+) -> Result<(), RunError> {
     let check = move || {
         while !shutdown.wait_timeout(interval) {
             for provider in publisher.providers.known() {
@@ -355,42 +345,46 @@ fn check_providers(
     spawn("provider-check", check)
 }
 
-fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), RunError> {
     // Never joined: it only reads, and ends with the process.
-    thread::Builder::new().name(name.to_owned()).spawn(body).map(drop).map_err(StartError::Thread)
+    thread::Builder::new().name(name.to_owned()).spawn(body).map(drop).map_err(RunError::Thread)
 }
 
-/// Why the driver could not start.
+/// Why the driver could not start, or could not go on.
 #[derive(Debug)]
-enum StartError {
+enum RunError {
     Cluster(kube::config::ConfigError),
     Http { flag: &'static str, source: io::Error },
     Metrics(MetricsError),
+    MounterEnded(String),
     OpenEndpoint { address: String },
     Registration(RegistrationError),
+    Separation(SeparationError),
     Server(ServerError),
     Signals(ShutdownError),
     Thread(io::Error),
 }
 
-impl fmt::Display for StartError {
+impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StartError::Cluster(error @ kube::config::ConfigError::NoAuthority) => {
+            RunError::Cluster(error @ kube::config::ConfigError::NoAuthority) => {
                 write!(f, "{error}: name it with --kube-ca-file")
             }
-            StartError::Cluster(error) => error.fmt(f),
-            StartError::Http { flag, source } => write!(f, "{source}; choose another --{flag}"),
-            StartError::Metrics(error) => error.fmt(f),
-            StartError::OpenEndpoint { address } => write!(
+            RunError::Cluster(error) => error.fmt(f),
+            RunError::Http { flag, source } => write!(f, "{source}; choose another --{flag}"),
+            RunError::Metrics(error) => error.fmt(f),
+            RunError::OpenEndpoint { address } => write!(
                 f,
                 "endpoint tcp://{address} is not on this machine alone, and CSI knows no authentication: use a \
                  unix socket"
             ),
-            StartError::Registration(error) => error.fmt(f),
-            StartError::Server(error) => error.fmt(f),
-            StartError::Signals(error) => error.fmt(f),
-            StartError::Thread(error) => write!(f, "could not start a thread: {error}"),
+            RunError::MounterEnded(how) => f.write_str(how),
+            RunError::Registration(error) => error.fmt(f),
+            RunError::Separation(error) => error.fmt(f),
+            RunError::Server(error) => error.fmt(f),
+            RunError::Signals(error) => error.fmt(f),
+            RunError::Thread(error) => write!(f, "could not start a thread: {error}"),
         }
     }
 }

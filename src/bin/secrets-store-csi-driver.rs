@@ -1,4 +1,13 @@
-//! The driver and its doctor: see `driver.rs` and `doctor/mod.rs`.
+//! The driver, its mounter and its doctor: see `driver.rs`, `mounter/program.rs` and `doctor/mod.rs`.
+use std::alloc::System;
+
+use secrets_store_csi_driver::{doctor, driver, mounter};
+use zeroizing_alloc::ZeroAlloc;
+
+/// Overwrites what is freed, for the copies of tokens and secrets that libraries make of ours.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
+
 fn main() -> std::process::ExitCode {
-    secrets_store_csi_driver::doctor::main().unwrap_or_else(secrets_store_csi_driver::driver::main)
+    mounter::program::main().or_else(doctor::main).unwrap_or_else(driver::main)
 }

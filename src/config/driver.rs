@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::provider::bind_address;
-use super::{BindAddress, ConfigError, DriverFlags, Endpoint, KubeSource, KubeletRegistration};
+use super::{
+    BindAddress, ConfigError, DriverFlags, Endpoint, KubeSource, KubeletRegistration, ProviderTrust, Seccomp,
+};
 use crate::cli::{self, Parsed};
 
 /// What the command line asks for.
@@ -52,6 +54,10 @@ pub struct DriverConfig {
     pub volume_size_limit: u64,
     /// Most inodes of a volume; at least 1.
     pub volume_inode_limit: u64,
+    /// Which provider sockets are believed.
+    pub provider_trust: ProviderTrust,
+    /// What becomes of a system call that is not on the driver's list.
+    pub seccomp: Seccomp,
     /// True when a pod's volume attributes replace the class's parameters.
     pub allow_attribute_override: bool,
     /// Most calls at a time, 1 to 4096.
@@ -135,6 +141,8 @@ impl DriverConfig {
             kubelet_pods_dir: kubelet_pods_dir(flags)?,
             volume_size_limit: volume_size_limit(flags)?,
             volume_inode_limit: volume_inode_limit(flags)?,
+            provider_trust: ProviderTrust::resolve(flags)?,
+            seccomp: Seccomp::resolve(flags)?,
             allow_attribute_override: flags.allow_attribute_override,
             max_concurrent_calls,
             max_provider_calls,

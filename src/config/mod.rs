@@ -12,6 +12,8 @@ mod endpoint;
 mod kube;
 mod provider;
 mod registration;
+mod seccomp;
+mod trust;
 
 use std::fmt;
 
@@ -22,6 +24,8 @@ pub use self::endpoint::{Endpoint, InvalidEndpoint};
 pub use self::kube::{KubeError, KubeFlags, KubeSource, ServerUrl};
 pub use self::provider::{PROVIDER_FLAGS, ProviderConfig, ProviderFlags};
 pub use self::registration::KubeletRegistration;
+pub use self::seccomp::Seccomp;
+pub use self::trust::{ProviderTrust, SocketCheck};
 
 use crate::cli::CliError;
 

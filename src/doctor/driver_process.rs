@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::finding::Finding;
 use super::options::Like;
+use crate::mounter::program;
 use crate::sys::proc;
 
 /// What is known of the driver's process.
@@ -76,7 +77,7 @@ fn choose(processes: Vec<Process>, program: &OsStr) -> Running {
         [first, rest @ ..] => {
             name(first).is_some()
                 && name(first) == name(program)
-                && rest.first().is_none_or(|word| word != super::SUBCOMMAND)
+                && rest.first().is_none_or(|word| word != super::SUBCOMMAND && word != program::SUBCOMMAND)
         }
         [] => false,
     };

@@ -82,6 +82,8 @@ mod tests {
 
     fn mounts(rows: &[(&str, bool)]) -> Vec<MountEntry> {
         let entry = |(at, is_shared): &(&str, bool)| MountEntry {
+            id: 1,
+            root: "/".into(),
             mount_point: (*at).into(),
             fs_type: "ext4".to_owned(),
             source: "/dev/sda1".to_owned(),

@@ -80,6 +80,8 @@ mod tests {
     #[test]
     fn only_our_mounts_below_kubelets_directory_count() {
         let entry = |at: &str, fs_type: &str, source: &str| MountEntry {
+            id: 1,
+            root: "/".into(),
             mount_point: at.into(),
             fs_type: fs_type.to_owned(),
             source: source.to_owned(),

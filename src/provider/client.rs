@@ -2,28 +2,34 @@
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use zeroize::Zeroize;
 
+use crate::rpc::Environment;
 use crate::rpc::channel::Channel;
 use crate::rpc::deadline::Deadline;
 use crate::rpc::pb::provider as pb;
 use crate::rpc::status::{Code, Status};
 use crate::secret::{SecretBytes, SecretString};
+use crate::sys::socket::SocketId;
 
 use super::name::ProviderName;
 use super::registry::CallLimits;
+use super::socket::ProviderSocket;
 
 /// One provider behind one socket.
 pub struct Provider {
     name: ProviderName,
-    socket: PathBuf,
+    /// Before the socket, which it has to outlive.
     channel: Channel,
+    socket: ProviderSocket,
+    /// The last call found nobody: look again before the next.
+    was_absent: AtomicBool,
     in_hand: Arc<AtomicUsize>,
     limits: CallLimits,
 }
@@ -63,13 +69,19 @@ pub struct MountResponse {
 
 impl Provider {
     pub(super) fn new(
+        environment: &Environment,
         name: ProviderName,
-        socket: PathBuf,
-        channel: Channel,
+        socket: ProviderSocket,
         in_hand: Arc<AtomicUsize>,
         limits: CallLimits,
     ) -> Provider {
-        Provider { name, socket, channel, in_hand, limits }
+        let channel = Channel::to_socket(environment, &socket.address(), limits.answer_bytes);
+        Provider { name, channel, socket, was_absent: AtomicBool::new(false), in_hand, limits }
+    }
+
+    /// True when the next call may be made to `socket` without another look.
+    pub(super) fn is_good(&self, socket: &Path, id: SocketId) -> bool {
+        self.socket.path() == socket && self.socket.id() == id && !self.was_absent.load(Ordering::Relaxed)
     }
 
     pub(super) fn calls_in_hand(&self) -> Arc<AtomicUsize> {
@@ -83,16 +95,11 @@ impl Provider {
 
     /// Where it listens.
     pub fn socket(&self) -> &Path {
-        &self.socket
+        self.socket.path()
     }
 
     /// Asks for the content of a volume, once. A provider that has its fill of calls is not asked.
-    pub fn mount(
-        &self,
-        request: &MountRequest,
-        if_absent: IfAbsent,
-        deadline: Deadline,
-    ) -> Result<MountResponse, CallError> {
+    pub fn mount(&self, request: &MountRequest, deadline: Deadline) -> Result<MountResponse, CallError> {
         let _slot = self.enter()?;
         let mut message = pb::MountRequest {
             attributes: request.attributes.expose().to_owned(),
@@ -102,13 +109,14 @@ impl Provider {
             current_object_version: request.current.iter().map(to_message).collect(),
             ..pb::MountRequest::default()
         };
-        let answered = match if_absent {
-            IfAbsent::Wait => self.channel.call(MOUNT, &message, deadline),
-            IfAbsent::Fail => self.channel.call_if_present(MOUNT, &message, deadline),
-        };
+        // Not waiting for anybody to listen here: a provider that restarts does so on another file.
+        let answered = self.channel.call_if_present(MOUNT, &message, deadline);
         message.attributes.zeroize();
         message.secrets.zeroize();
-        answered.map(from_message).map_err(|status| CallError::Failed(self.explain(status)))
+        answered.map(from_message).map_err(|status| {
+            self.was_absent.store(status.code == Code::Unavailable, Ordering::Relaxed);
+            CallError::Failed(self.explain(status))
+        })
     }
 
     /// Asks for the provider's version: does it answer at all?
@@ -143,22 +151,13 @@ impl Provider {
                 format!(
                     "provider \"{}\" at {} gave no answer in time: {}",
                     self.name,
-                    self.socket.display(),
+                    self.socket.path().display(),
                     status.message
                 ),
             ),
             _ => status,
         }
     }
-}
-
-/// What a call does while there is a socket but nobody listens on it: the provider is starting, or is dead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IfAbsent {
-    /// Wait until the deadline.
-    Wait,
-    /// End UNAVAILABLE.
-    Fail,
 }
 
 /// Why a provider gave no content.
@@ -233,7 +232,7 @@ fn jittered(delay: Duration) -> Duration {
 }
 
 /// Sleeps; false as soon as the deadline is past.
-fn sleep_unless_past(delay: Duration, deadline: Deadline) -> bool {
+pub(super) fn sleep_unless_past(delay: Duration, deadline: Deadline) -> bool {
     let until = Instant::now() + delay;
     loop {
         if deadline.is_past() {

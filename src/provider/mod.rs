@@ -6,3 +6,4 @@
 pub mod client;
 pub mod name;
 pub mod registry;
+pub mod socket;

@@ -1,20 +1,25 @@
 //! Finds providers and keeps one connection to each.
 //!
-//! The socket is looked up anew for every call: a file that was replaced, or that moved to another directory,
-//! gets a new connection. What is kept across that is the count of calls in hand, so that a provider that hangs
+//! The socket is looked up anew for every call: a file that was replaced, or that moved to another directory, is
+//! looked at anew and gets a new connection. What is kept across that is the count of calls in hand, so that a provider that hangs
 //! costs its own callers only.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use crate::config::ProviderTrust;
 use crate::rpc::Environment;
-use crate::rpc::channel::Channel;
+use crate::rpc::deadline::Deadline;
+use crate::rpc::status::{Code, Status};
+use crate::sys::at::SysError;
 use crate::sys::socket::{self, SocketId};
 
-use super::client::Provider;
+use super::client::{Provider, sleep_unless_past};
 use super::name::ProviderName;
+use super::socket::{Distrust, Look, ProviderSocket};
 
 /// What bounds a provider's use.
 #[derive(Debug, Clone, Copy)]
@@ -29,48 +34,75 @@ pub struct CallLimits {
 pub struct Registry {
     environment: Environment,
     directories: Vec<PathBuf>,
+    trust: ProviderTrust,
     limits: CallLimits,
-    known: Mutex<HashMap<ProviderName, Known>>,
-}
-
-struct Known {
-    socket: PathBuf,
-    id: SocketId,
-    provider: Arc<Provider>,
+    known: Mutex<HashMap<ProviderName, Arc<Provider>>>,
 }
 
 impl Registry {
     /// Searches `directories` in their order for `<name>.sock`.
-    pub fn new(environment: Environment, directories: Vec<PathBuf>, limits: CallLimits) -> Registry {
-        Registry { environment, directories, limits, known: Mutex::default() }
+    pub fn new(
+        environment: Environment,
+        directories: Vec<PathBuf>,
+        trust: ProviderTrust,
+        limits: CallLimits,
+    ) -> Registry {
+        Registry { environment, directories, trust, limits, known: Mutex::default() }
     }
 
-    /// The provider of that name as its socket is now. The lock is held for a few `stat`s, never for a call.
-    pub fn find(&self, name: &ProviderName) -> Result<Arc<Provider>, NotFound> {
-        let (socket, id) = self.find_socket(name)?;
+    /// The provider of that name as its socket is now. A socket on which nobody listens is waited for, or not: it is
+    /// looked for anew each time, since a provider that restarts makes another one.
+    pub fn find(
+        &self,
+        name: &ProviderName,
+        if_absent: IfAbsent,
+        deadline: Deadline,
+    ) -> Result<Arc<Provider>, Unreachable> {
+        let mut was_seen = false;
+        loop {
+            match self.find_now(name) {
+                Err(Unreachable::Absent { .. }) if if_absent == IfAbsent::Wait => was_seen = true,
+                // It has just removed the old file.
+                Err(Unreachable::NotFound { .. }) if was_seen => {}
+                found => return found,
+            }
+            if !sleep_unless_past(LOOK_AGAIN, deadline) {
+                return Err(Unreachable::Late { name: name.clone() });
+            }
+        }
+    }
+
+    /// The lock is held for a few system calls, none of which waits.
+    fn find_now(&self, name: &ProviderName) -> Result<Arc<Provider>, Unreachable> {
+        let (path, id) = self.find_socket(name)?;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let before = known.get(name);
-        if let Some(same) = before.filter(|known| known.socket == socket && known.id == id) {
-            return Ok(Arc::clone(&same.provider));
+        if let Some(same) = before.filter(|provider| provider.is_good(&path, id)) {
+            return Ok(Arc::clone(same));
         }
+        let socket = match ProviderSocket::look(name, &path, &self.trust) {
+            Ok(Look::Good(socket)) => socket,
+            Ok(Look::Absent) => return Err(Unreachable::Absent { name: name.clone(), path }),
+            Ok(Look::Distrusted(distrust)) => return Err(Unreachable::Distrusted(distrust)),
+            Err(source) => return Err(Unreachable::Sys { name: name.clone(), source }),
+        };
         if before.is_some() {
-            log::info!(provider = name.as_str(), socket:% = socket.display(); "provider socket was replaced, connecting again");
+            log::info!(provider = name.as_str(), socket:% = path.display(); "provider socket was replaced, connecting again");
         }
-        let in_hand = before.map_or_else(Arc::default, |known| known.provider.calls_in_hand());
-        let channel = Channel::to_socket(&self.environment, &socket, self.limits.answer_bytes);
-        let provider = Provider::new(name.clone(), socket.clone(), channel, in_hand, self.limits);
+        let in_hand = before.map_or_else(Arc::default, |known| known.calls_in_hand());
+        let provider = Provider::new(&self.environment, name.clone(), socket, in_hand, self.limits);
         let provider = Arc::new(provider);
-        known.insert(name.clone(), Known { socket, id, provider: Arc::clone(&provider) });
+        known.insert(name.clone(), Arc::clone(&provider));
         Ok(provider)
     }
 
     /// Every provider that was found since the start.
     pub fn known(&self) -> Vec<Arc<Provider>> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.values().map(|known| Arc::clone(&known.provider)).collect()
+        known.values().map(Arc::clone).collect()
     }
 
-    fn find_socket(&self, name: &ProviderName) -> Result<(PathBuf, SocketId), NotFound> {
+    fn find_socket(&self, name: &ProviderName) -> Result<(PathBuf, SocketId), Unreachable> {
         let file = format!("{name}.sock");
         let in_directory = |directory: &PathBuf| {
             let socket = Path::join(directory, &file);
@@ -83,27 +115,104 @@ impl Registry {
                 }
             }
         };
-        self.directories.iter().find_map(in_directory).ok_or_else(|| NotFound { name: name.clone() })
+        self.directories
+            .iter()
+            .find_map(in_directory)
+            .ok_or_else(|| Unreachable::NotFound { name: name.clone() })
     }
 }
 
-/// There is no socket of that name in any directory.
+/// What happens while there is a socket but nobody listens on it: the provider is starting, or is dead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IfAbsent {
+    /// Wait until the deadline.
+    Wait,
+    /// Say so.
+    Fail,
+}
+
+/// Why a provider cannot be called.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotFound {
-    name: ProviderName,
+pub enum Unreachable {
+    /// There is a socket, but nobody listens on it.
+    Absent {
+        /// The provider.
+        name: ProviderName,
+        /// The socket.
+        path: PathBuf,
+    },
+    /// The same, until the caller had waited for as long as it wanted to.
+    Late {
+        /// The provider.
+        name: ProviderName,
+    },
+    /// There is a socket that must not be called.
+    Distrusted(Distrust),
+    /// There is no socket of that name in any directory.
+    NotFound {
+        /// The provider.
+        name: ProviderName,
+    },
+    /// The socket could not be looked at.
+    Sys {
+        /// The provider.
+        name: ProviderName,
+        /// What failed.
+        source: SysError,
+    },
 }
 
-impl NotFound {
-    /// The name that was looked for.
+impl Unreachable {
+    /// The name of the provider.
     pub fn name(&self) -> &str {
-        self.name.as_str()
+        match self {
+            Unreachable::Absent { name, .. }
+            | Unreachable::Late { name }
+            | Unreachable::NotFound { name }
+            | Unreachable::Sys { name, .. } => name.as_str(),
+            Unreachable::Distrusted(distrust) => distrust.name(),
+        }
+    }
+
+    /// True when trying again in a second may help: the provider is restarting, or a descriptor is free again.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Unreachable::Absent { .. } => true,
+            Unreachable::Sys { source, .. } => source.is_shortage() || source.is_not_found(),
+            Unreachable::Late { .. } | Unreachable::Distrusted(_) | Unreachable::NotFound { .. } => false,
+        }
+    }
+
+    /// The gRPC code that kubelet gets to see.
+    pub fn code(&self) -> Code {
+        match self {
+            Unreachable::Absent { .. } | Unreachable::Sys { .. } => Code::Unavailable,
+            Unreachable::Late { .. } => Code::DeadlineExceeded,
+            Unreachable::Distrusted(_) => Code::FailedPrecondition,
+            Unreachable::NotFound { .. } => Code::Unknown,
+        }
     }
 }
 
-impl fmt::Display for NotFound {
+impl fmt::Display for Unreachable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "provider not found: provider \"{}\"", self.name)
+        match self {
+            Unreachable::Absent { path, .. } => {
+                Status::new(self.code(), format!("nobody listens on {}", path.display())).fmt(f)
+            }
+            Unreachable::Late { .. } => {
+                Status::new(self.code(), "it did not begin to listen before the caller's deadline").fmt(f)
+            }
+            Unreachable::Distrusted(distrust) => distrust.fmt(f),
+            Unreachable::NotFound { name } => write!(f, "provider not found: provider \"{name}\""),
+            Unreachable::Sys { name, source } => {
+                write!(f, "could not look at the socket of provider \"{name}\": {source}")
+            }
+        }
     }
 }
 
-impl std::error::Error for NotFound {}
+impl std::error::Error for Unreachable {}
+
+/// A provider that restarts is back in well under a second more often than not.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);

@@ -6,7 +6,7 @@ use crate::kube::error::ApiError;
 use crate::kube::text::printable;
 use crate::provider::client::CallError;
 use crate::provider::name::InvalidProviderName;
-use crate::provider::registry::NotFound;
+use crate::provider::registry::Unreachable;
 use crate::rpc::status::{Code, Status};
 use crate::sys::at::SysError;
 use crate::volume::payload::PayloadError;
@@ -67,8 +67,8 @@ pub enum PublishError {
 /// What went wrong between asking a provider and having its answer in the volume.
 #[derive(Debug)]
 pub enum ProviderError {
-    /// No such socket.
-    NotFound(NotFound),
+    /// There is no socket that may be called and is listened on.
+    Unreachable(Unreachable),
     /// No such name.
     InvalidName(InvalidProviderName),
     /// The call failed, or was not made.
@@ -104,8 +104,8 @@ impl PublishError {
             PublishError::Displaced | PublishError::Place(_) => Code::Internal,
             PublishError::Provider(error) => match error {
                 ProviderError::Call(error) => error.code(),
-                ProviderError::NotFound(_)
-                | ProviderError::InvalidName(_)
+                ProviderError::Unreachable(error) => error.code(),
+                ProviderError::InvalidName(_)
                 | ProviderError::Answered { .. }
                 | ProviderError::NoObjects
                 | ProviderError::Payload(_)
@@ -131,7 +131,11 @@ impl PublishError {
             | PublishError::Place(_) => FAILED_TO_MOUNT,
             PublishError::PodStatus(_) => "",
             PublishError::Provider(error) => match error {
-                ProviderError::NotFound(_) | ProviderError::InvalidName(_) => "",
+                ProviderError::Unreachable(Unreachable::NotFound { .. }) | ProviderError::InvalidName(_) => {
+                    ""
+                }
+                ProviderError::Unreachable(Unreachable::Distrusted(_)) => "ProviderSocketRefused",
+                ProviderError::Unreachable(_) => "GRPCProviderError",
                 ProviderError::Call(_) | ProviderError::NoObjects => "GRPCProviderError",
                 ProviderError::Answered { code } => code,
                 ProviderError::Payload(_) | ProviderError::Write(_) => "FileWriteError",
@@ -184,10 +188,21 @@ impl fmt::Display for PublishError {
 
 impl std::error::Error for PublishError {}
 
+impl ProviderError {
+    /// True when trying again in a second may help.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            ProviderError::Call(error) => error.may_pass(),
+            ProviderError::Unreachable(error) => error.may_pass(),
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for ProviderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ProviderError::NotFound(error) => connecting(f, error.name(), error),
+            ProviderError::Unreachable(error) => connecting(f, error.name(), error),
             ProviderError::InvalidName(error) => connecting(f, error.name(), error),
             ProviderError::Call(error) => error.fmt(f),
             ProviderError::Answered { code } => {

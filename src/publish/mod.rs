@@ -22,11 +22,12 @@ use crate::kube::client::Client;
 use crate::kube::event::{EventSink, PodRef};
 use crate::kube::text::printable;
 use crate::metrics::Metrics;
+use crate::mounter::client::MounterClient;
 use crate::provider::registry::Registry;
 use crate::rpc::deadline::Deadline;
 use crate::rpc::status::{Code, Status};
 use crate::sync::SecretSync;
-use crate::sys::mount::{Limits, Mounter, Usage};
+use crate::sys::mount::Usage;
 use crate::timestamp;
 use crate::volume::live::LiveVolume;
 use crate::volume::place::{Found, Place, PlaceError};
@@ -48,10 +49,8 @@ pub struct Publisher {
     pub rotation: Rotation,
     /// Who wins where a class and a pod use one key.
     pub precedence: Precedence,
-    /// Size of each volume.
-    pub limits: Limits,
     /// Makes the mounts.
-    pub mounter: Mounter,
+    pub mounter: MounterClient,
     /// The programs that know the secrets.
     pub providers: Registry,
     /// The API server.
@@ -144,7 +143,7 @@ impl Publisher {
 
     fn take_down(&self, target: &TargetPath) -> Result<(), PublishError> {
         if let Some(place) = Place::open(target)? {
-            place.take_down()?;
+            place.take_down(&self.mounter)?;
         }
         let forgotten = self.volumes.forget(target.as_str());
         self.secrets.gone(target);

@@ -9,9 +9,10 @@ use crate::kube::budget::Budget;
 use crate::kube::error::ApiError;
 use crate::kube::types::{ObjectKey, SecretProviderClass};
 use crate::provider::client::{
-    CallError, IfAbsent, MountRequest, MountResponse, ObjectVersion, Provider, with_retries,
+    CallError, MountRequest, MountResponse, ObjectVersion, Provider, with_retries,
 };
 use crate::provider::name::ProviderName;
+use crate::provider::registry::IfAbsent;
 use crate::rpc::deadline::Deadline;
 use crate::rpc::status::Code;
 use crate::sync::{Freshness, MirroredVolume};
@@ -73,7 +74,7 @@ impl<'a> Publishing<'a> {
             Found::NoVolume => self.first_publish(place)?,
             Found::Unfinished => {
                 log::warn!(target_path:% = target; "taking down a volume that a crash left unfinished");
-                place.take_down()?;
+                place.take_down(&self.publisher.mounter)?;
                 self.first_publish(Place::open_or_create(target)?)?;
             }
         }
@@ -90,9 +91,8 @@ impl<'a> Publishing<'a> {
                 return Err(error);
             }
         };
-        let Publisher { mounter, limits, .. } = self.publisher;
         // From here on dropping the attempt undoes it.
-        let attempt = place.begin(mounter, *limits).map_err(PublishError::Mount)?;
+        let attempt = place.begin(&self.publisher.mounter).map_err(PublishError::Mount)?;
         let filled = self.fill(&class, attempt.volume(), &[])?;
         self.in_time("opening the volume")?;
         let refreshed = SystemTime::now();
@@ -234,10 +234,11 @@ impl<'a> Publishing<'a> {
             self.deadline,
             || {
                 // Found anew for each attempt: a provider that restarts may come back on another socket.
-                let provider = self.publisher.providers.find(&name).map_err(ProviderError::NotFound)?;
+                let provider = self.publisher.providers.find(&name, self.if_absent, self.deadline);
+                let provider = provider.map_err(ProviderError::Unreachable)?;
                 self.call(&provider, &question).map_err(ProviderError::Call)
             },
-            |error| matches!(error, ProviderError::Call(error) if error.may_pass()),
+            ProviderError::may_pass,
         )?;
         if !answer.error_code.is_empty() {
             return Err(ProviderError::Answered { code: answer.error_code }.into());
@@ -254,7 +255,7 @@ impl<'a> Publishing<'a> {
 
     fn call(&self, provider: &Provider, question: &MountRequest) -> Result<MountResponse, CallError> {
         let begun = Instant::now();
-        let answered = provider.mount(question, self.if_absent, self.deadline);
+        let answered = provider.mount(question, self.deadline);
         let code = match &answered {
             Ok(_) => Code::Ok,
             Err(CallError::Failed(status)) => status.code,

@@ -7,17 +7,18 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, Stat, StatxAttributes, StatxFlags, Timespec,
-    Timestamps, UTIME_OMIT,
+    AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, ResolveFlags, Stat, StatxAttributes, StatxFlags,
+    Timespec, Timestamps, UTIME_OMIT,
 };
-use rustix::io::Errno;
 
+/// The kernel's error numbers.
+pub use rustix::io::Errno;
 /// An open file. Whoever works with files takes it from here, where no path can open one.
 pub use std::fs::File;
 
@@ -159,6 +160,30 @@ impl Dir {
         self.open("openat", name, DIRECTORY | OFlags::RDONLY, Mode::empty()).map(Dir)
     }
 
+    /// Opens a directory anywhere below this one. No symlink is followed on the way, nor the way left, by the kernel's
+    /// own promise; before 5.6, and in sandboxes without `openat2`, names are opened one by one to the same effect.
+    pub fn open_beneath(&self, path: &Path) -> Result<Dir, SysError> {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        match rustix::fs::openat2(&self.0, path, DIRECTORY | OFlags::RDONLY, Mode::empty(), resolve) {
+            Ok(found) => Ok(Dir(found)),
+            Err(Errno::NOSYS | Errno::PERM) => {
+                let mut dir = self.try_clone()?;
+                for name in path {
+                    dir = dir.open_dir(name)?;
+                }
+                Ok(dir)
+            }
+            Err(errno) => Err(SysError::new("openat2", path, errno)),
+        }
+    }
+
+    /// Opens a directory below this one as the kernel resolves the path: see [`Dir::open_trusting_path`].
+    pub fn open_beneath_trusting_links(&self, path: &Path) -> Result<Dir, SysError> {
+        rustix::fs::openat(&self.0, path, DIRECTORY | OFlags::RDONLY, Mode::empty())
+            .map(Dir)
+            .map_err(|errno| SysError::new("openat", path, errno))
+    }
+
     /// A second descriptor of this directory.
     pub fn try_clone(&self) -> Result<Dir, SysError> {
         self.0.try_clone().map(Dir).map_err(|error| io_error("fcntl", "", &error))
@@ -252,6 +277,37 @@ impl Dir {
         }
     }
 
+    /// The kernel's number of the mount that this directory was opened in; `None` where it does not tell (before 5.8,
+    /// and in sandboxes without `statx`).
+    pub fn mount_id(&self) -> Result<Option<u64>, SysError> {
+        match rustix::fs::statx(&self.0, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID) {
+            Ok(found) if StatxFlags::from_bits_retain(found.stx_mask).contains(StatxFlags::MNT_ID) => {
+                Ok(Some(found.stx_mnt_id))
+            }
+            Ok(_) | Err(Errno::NOSYS | Errno::PERM) => Ok(None),
+            Err(errno) => Err(SysError::new("statx", "", errno)),
+        }
+    }
+
+    /// The path that leads to this directory now, as the kernel tells it: for people, and to be checked anew.
+    pub fn path_now(&self) -> Result<PathBuf, SysError> {
+        let link = format!("/proc/self/fd/{}", self.0.as_raw_fd());
+        rustix::fs::readlink(&link, Vec::new())
+            .map(|path| PathBuf::from(OsString::from_vec(path.into_bytes())))
+            .map_err(|errno| SysError::new("readlink", link, errno))
+    }
+
+    /// The kernel's number of that mount which no other mount ever gets; `None` where there is none (before 6.8).
+    pub fn unique_mount_id(&self) -> Result<Option<u64>, SysError> {
+        match rustix::fs::statx(&self.0, c"", AtFlags::EMPTY_PATH, MNT_ID_UNIQUE) {
+            Ok(found) if StatxFlags::from_bits_retain(found.stx_mask).contains(MNT_ID_UNIQUE) => {
+                Ok(Some(found.stx_mnt_id))
+            }
+            Ok(_) | Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => Ok(None),
+            Err(errno) => Err(SysError::new("statx", "", errno)),
+        }
+    }
+
     /// The names in this directory, without `.` and `..`.
     pub fn names(&self) -> Result<Vec<OsString>, SysError> {
         let failed = |errno| SysError::new("getdents", "", errno);
@@ -339,6 +395,8 @@ fn component<'a>(call: &'static str, name: &'a OsStr) -> Result<&'a OsStr, SysEr
     Ok(name)
 }
 
+/// From linux/stat.h.
+const MNT_ID_UNIQUE: StatxFlags = StatxFlags::from_bits_retain(0x4000);
 const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
 
 #[cfg(test)]

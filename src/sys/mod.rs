@@ -4,8 +4,10 @@
 //! (close-on-exec, no-follow) itself, and each error reads like a line of strace.
 
 pub mod at;
+pub mod message;
 pub mod mount;
 pub mod mountinfo;
+pub mod privileges;
 pub mod proc;
 pub mod process;
 pub mod socket;

@@ -202,24 +202,10 @@ pub fn usage(dir: &Dir) -> Result<Usage, SysError> {
     })
 }
 
-/// Takes down the topmost mount on the entry `name` of `parent`, never following a symlink.
-///
-/// A mount that is still in use (a provider with an open file) is detached: it is gone from every path at once
-/// and freed with its last user, so that a pod never hangs in termination.
-pub fn unmount(parent: &Dir, name: &OsStr) -> Result<(), SysError> {
-    let mut target = descriptor_path(parent);
-    target.push(name);
-    let unmount = |flags| {
-        rustix::mount::unmount(&target, flags | UnmountFlags::NOFOLLOW)
-            .map_err(|errno| SysError::new("umount2", name, errno))
-    };
-    match unmount(UnmountFlags::empty()) {
-        Err(error) if error.errno == Errno::BUSY => unmount(UnmountFlags::DETACH),
-        other => other,
-    }
-}
-
 /// Takes down the mount whose root is open here, wherever it is now. False when it was down already.
+///
+/// A mount that is still in use (a provider with an open file) is detached: it is gone from every path at once and
+/// freed with its last user, so that a pod never hangs in termination.
 pub fn unmount_root(root: &Dir) -> Result<bool, SysError> {
     // The last part of this path is a link, which leads to the root itself and nowhere else.
     match rustix::mount::unmount(descriptor_path(root), UnmountFlags::DETACH) {

@@ -1,5 +1,5 @@
 //! The list of mounts that the kernel shows in `/proc/self/mountinfo`: read once, at start, to find the volumes
-//! that an earlier process left alive, and by the doctor. Format: proc_pid_mountinfo(5).
+//! that an earlier process left alive, by the mounter for what it has not mounted itself, and by the doctor. Format: proc_pid_mountinfo(5).
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -8,6 +8,10 @@ use std::path::PathBuf;
 /// One mount, as far as this driver asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MountEntry {
+    /// The kernel's number of it, which it uses again for another one after this is gone.
+    pub id: u64,
+    /// Which directory of the file system it shows.
+    pub root: PathBuf,
     /// Where it is mounted, as this process sees it.
     pub mount_point: PathBuf,
     /// Type of the file system.
@@ -26,7 +30,9 @@ pub fn parse(text: &[u8]) -> Vec<MountEntry> {
 fn parse_line(line: &[u8]) -> Option<MountEntry> {
     // id parent major:minor root MOUNT_POINT options [optional fields ...] - FS_TYPE SOURCE super_options
     let mut fields = line.split(|byte| *byte == b' ');
-    let mount_point = unescape(fields.nth(4)?);
+    let id = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
+    let root = unescape(fields.nth(2)?);
+    let mount_point = unescape(fields.next()?);
     let _options = fields.next()?;
     let mut is_shared = false;
     for field in fields.by_ref().take_while(|field| *field != b"-") {
@@ -35,8 +41,8 @@ fn parse_line(line: &[u8]) -> Option<MountEntry> {
     let mut rest = fields;
     let fs_type = String::from_utf8(rest.next()?.to_vec()).ok()?;
     let source = String::from_utf8(unescape(rest.next()?)).ok()?;
-    let mount_point = PathBuf::from(OsString::from_vec(mount_point));
-    Some(MountEntry { mount_point, fs_type, source, is_shared })
+    let [root, mount_point] = [root, mount_point].map(|path| PathBuf::from(OsString::from_vec(path)));
+    Some(MountEntry { id, root, mount_point, fs_type, source, is_shared })
 }
 
 /// Space, tab, newline and backslash are written as a backslash and three octal digits.
@@ -60,6 +66,8 @@ fn unescape(field: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -72,6 +80,8 @@ mod tests {
         assert_eq!(mounts[1].source, "secrets-store-csi");
         assert!(mounts[1].mount_point.ends_with("mount"));
         assert_eq!([mounts[0].is_shared, mounts[1].is_shared], [true, false]);
+        assert_eq!([mounts[0].id, mounts[1].id], [36, 70]);
+        assert_eq!([&mounts[0].root, &mounts[1].root], [Path::new("/mnt1"), Path::new("/")]);
     }
 
     #[test]

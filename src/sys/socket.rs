@@ -6,10 +6,15 @@
 )]
 
 use std::fmt;
-use std::fs::{DirBuilder, Permissions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{Error, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::at::{SysError, io_error};
 
@@ -157,7 +162,72 @@ pub struct SocketId {
 /// Identifies the socket at `path`, or says why there is none.
 pub fn identify(path: &Path) -> Result<SocketId, SysError> {
     let found = std::fs::metadata(path).map_err(|error| io_error("stat", path, &error))?;
-    Ok(SocketId { device: found.dev(), inode: found.ino(), changed: (found.ctime(), found.ctime_nsec()) })
+    Ok(SocketId::of(&found))
+}
+
+impl SocketId {
+    fn of(found: &Metadata) -> SocketId {
+        SocketId { device: found.dev(), inode: found.ino(), changed: (found.ctime(), found.ctime_nsec()) }
+    }
+}
+
+/// A file held open where nothing but its place is known; whatever its path leads to later, this stays.
+#[derive(Debug)]
+pub struct Held {
+    path: PathBuf,
+    file: File,
+    id: SocketId,
+}
+
+/// Who would take up a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listener {
+    /// A process that had this uid when it began to listen.
+    Uid(u32),
+    /// Nobody listens, or too many are waiting already.
+    Absent,
+}
+
+impl Held {
+    /// Holds what `path` leads to. Nothing is read, and nobody is called.
+    pub fn open(path: &Path) -> Result<Held, SysError> {
+        let flags = (OFlags::PATH | OFlags::CLOEXEC).bits().cast_signed();
+        let failed = |error: Error| io_error("open", path, &error);
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(failed)?;
+        let id = SocketId::of(&file.metadata().map_err(|error| io_error("fstat", path, &error))?);
+        Ok(Held { path: path.to_owned(), file, id })
+    }
+
+    /// A path that leads to the file itself.
+    pub fn address(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd()))
+    }
+
+    /// Which file it is.
+    pub fn id(&self) -> SocketId {
+        self.id
+    }
+
+    /// What the directory of its path is.
+    pub fn directory(&self) -> Result<Standing, SysError> {
+        look(self.path.parent().unwrap_or_else(|| Path::new("/")))
+    }
+
+    /// Connects, to see whose process would answer, and hangs up. Never waits.
+    pub fn listener(&self) -> Result<Listener, SysError> {
+        let failed = |call| move |errno| SysError::new(call, &self.path, errno);
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+            .map_err(failed("socket"))?;
+        let address = SocketAddrUnix::new(self.address()).map_err(failed("connect"))?;
+        match rustix::net::connect(&socket, &address) {
+            Ok(()) => {}
+            Err(Errno::CONNREFUSED | Errno::AGAIN) => return Ok(Listener::Absent),
+            Err(errno) => return Err(SysError::new("connect", &self.path, errno)),
+        }
+        let peer = rustix::net::sockopt::socket_peercred(&socket).map_err(failed("getsockopt"))?;
+        Ok(Listener::Uid(peer.uid.as_raw()))
+    }
 }
 
 /// What stands at a path, not followed.

@@ -5,9 +5,11 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::path::Path;
 
-use crate::sys::at::{Dir, SysError};
-use crate::sys::mount::{self, Limits, Mounter};
+use crate::mounter::client::{self, MounterClient};
+use crate::sys::at::{Dir, Errno, SysError};
+use crate::sys::mount;
 
 use super::live::LiveVolume;
 use super::target::TargetPath;
@@ -82,9 +84,12 @@ impl Place {
     }
 
     /// Mounts a new, closed tmpfs here. Dropping the attempt takes it and its directories down again.
-    pub fn begin(self, mounter: &Mounter, limits: Limits) -> Result<Attempt, SysError> {
-        match mounter.mount(&self.parent, &self.name, limits) {
-            Ok(root) => Ok(Attempt { place: self, volume: LiveVolume::new(root), kept: false }),
+    pub fn begin(self, mounter: &MounterClient) -> Result<Attempt, SysError> {
+        match mounter.mount(self.target.below()) {
+            Ok(root) => {
+                let volume = LiveVolume::new(root);
+                Ok(Attempt { place: self, volume, mounter: mounter.clone(), kept: false })
+            }
             Err(error) => {
                 self.remove_created();
                 Err(error)
@@ -98,8 +103,8 @@ impl Place {
     }
 
     /// Takes down whatever volume is here and removes the target itself. Nothing there is fine.
-    pub fn take_down(&self) -> Result<(), PlaceError> {
-        self.unmount_all()?;
+    pub fn take_down(&self, mounter: &MounterClient) -> Result<(), PlaceError> {
+        self.unmount_all(mounter)?;
         let failed = |source| PlaceError::Remove { target: self.target.clone(), source };
         match self.parent.remove_dir(&self.name) {
             Ok(()) => Ok(()),
@@ -120,10 +125,13 @@ impl Place {
         &self.target
     }
 
-    /// Unmounts every tmpfs stacked here, after closing and emptying it: content goes now, not with the last
-    /// process that still holds a descriptor.
-    fn unmount_all(&self) -> Result<(), PlaceError> {
-        let failed = |source| PlaceError::Remove { target: self.target.clone(), source };
+    /// Unmounts every tmpfs stacked here, and closes and empties it: content goes now, not with the last process that
+    /// still holds a descriptor.
+    fn unmount_all(&self, mounter: &MounterClient) -> Result<(), PlaceError> {
+        let failed = |source| match source {
+            source if client::is_refusal(&source) => PlaceError::ForeignMount { target: self.target.clone() },
+            source => PlaceError::Remove { target: self.target.clone(), source },
+        };
         for _ in 0..MAX_STACKED {
             let volume = match self.look() {
                 Ok(Found::NoVolume) => return Ok(()),
@@ -133,11 +141,11 @@ impl Place {
                 Ok(Found::Unfinished) => LiveVolume::new(self.parent.open_dir(&self.name).map_err(failed)?),
                 Ok(Found::Live(volume)) => volume,
             };
+            // First, since only the mounter knows whether it is a volume: nothing of anybody else's is ever emptied.
+            mounter.unmount(self.target.below()).map_err(failed)?;
             if let Err(error) = volume.close_and_empty() {
-                log::warn!(target_path:% = self.target, error:% = error; "could not empty the volume before unmounting it");
+                log::warn!(target_path:% = self.target, error:% = error; "could not empty a volume that was taken down");
             }
-            drop(volume);
-            mount::unmount(&self.parent, &self.name).map_err(failed)?;
         }
         match self.look()? {
             Found::NoVolume => Ok(()),
@@ -199,6 +207,7 @@ fn open(parent: &Dir, name: &OsStr, target: &TargetPath) -> Result<Dir, SysError
 pub struct Attempt {
     place: Place,
     volume: LiveVolume,
+    mounter: MounterClient,
     kept: bool,
 }
 
@@ -224,19 +233,17 @@ impl Attempt {
     }
 
     /// Takes the volume down where the name does not lead to it, because somebody has moved the directory meanwhile.
-    fn unmount_elsewhere(&self) {
-        match mount::unmount_root(&self.volume.root) {
-            Ok(false) => {}
-            Ok(true) => {
-                log::warn!(target_path:% = self.place.target; "the directory of a failed publish was moved away, its volume is taken down there");
-                if let Err(error) = self.volume.close_and_empty() {
-                    log::warn!(target_path:% = self.place.target, error:% = error; "could not empty the volume of a failed publish");
-                }
-            }
-            Err(error) => {
-                log::error!(target_path:% = self.place.target, error:% = error; "could not take down the volume of a failed publish");
-            }
+    fn unmount_elsewhere(&self) -> Result<(), SysError> {
+        let path = self.volume.root.path_now()?;
+        let base = Dir::open_trusting_path(self.place.target.root())?.path_now()?;
+        let is_down = path == Path::new("/");
+        if is_down {
+            return Ok(());
         }
+        let below = path.strip_prefix(&base).map_err(|_| SysError::new("umount2", &path, Errno::XDEV))?;
+        log::warn!(target_path:% = self.place.target; "the directory of a failed publish was moved away, its volume is taken down there");
+        self.mounter.unmount(below)?;
+        self.volume.close_and_empty()
     }
 }
 
@@ -246,8 +253,10 @@ impl Drop for Attempt {
             return;
         }
         // Our own descriptor keeps the mount busy: it is detached at once, and freed when this value is gone.
-        let cleared = self.place.unmount_all();
-        self.unmount_elsewhere();
+        let cleared = self.place.unmount_all(&self.mounter);
+        if let Err(error) = self.unmount_elsewhere() {
+            log::error!(target_path:% = self.place.target, error:% = error; "could not take down the volume of a failed publish");
+        }
         match cleared {
             Ok(()) => self.place.remove_created(),
             Err(error) => {

@@ -71,7 +71,8 @@ impl Copy {
 impl Drop for Copy {
     fn drop(&mut self) {
         let unmounted = Dir::open_trusting_path(self.above.path())
-            .and_then(|parent| mount::unmount(&parent, OsStr::new(NAME)));
+            .and_then(|parent| parent.open_dir(OsStr::new(NAME)))
+            .and_then(|root| mount::unmount_root(&root));
         if let Err(error) = unmounted {
             eprintln!("demo: could not unmount the copy of {}: {error}", self.original.display());
         }

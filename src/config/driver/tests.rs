@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use super::super::DRIVER_FLAGS;
+use super::super::SocketCheck;
 use super::*;
 
 fn resolve(args: &[&str]) -> Result<Invocation, ConfigError> {
@@ -49,6 +50,11 @@ fn without_flags_the_driver_has_upstreams_defaults_and_ours() {
         kubelet_pods_dir: None,
         volume_size_limit: 33_554_432,
         volume_inode_limit: 4096,
+        provider_trust: ProviderTrust {
+            check: SocketCheck::Enforce,
+            owners: [("gcp".to_owned(), 1000)].into_iter().collect(),
+        },
+        seccomp: Seccomp::Enforce,
         allow_attribute_override: false,
         max_concurrent_calls: 192,
         max_provider_calls: 128,
@@ -331,5 +337,26 @@ fn arguments_that_are_not_read_are_noted() {
 fn every_flag_that_is_noted_is_in_the_table() {
     for name in REMOVED.iter().chain(&FIXED_LOG) {
         assert!(DRIVER_FLAGS.iter().any(|flag| flag.name == *name), "{name}");
+    }
+}
+
+#[test]
+fn what_the_driver_gives_up_and_whom_it_believes_can_be_relaxed_by_name_alone() {
+    let relaxed =
+        config(&["--seccomp=log", "--provider-socket-check=warn", "--provider-socket-owners= a=1,b=2 "]);
+    assert_eq!(relaxed.seccomp, Seccomp::Log);
+    assert_eq!(relaxed.provider_trust.check, SocketCheck::Warn);
+    assert_eq!(["a", "b", "gcp", "vault"].map(|name| relaxed.provider_trust.owner(name)), [1, 2, 0, 0]);
+    let off = config(&["--seccomp=off", "--provider-socket-check=off", "--provider-socket-owners="]);
+    assert_eq!((off.seccomp, off.provider_trust.check), (Seccomp::Off, SocketCheck::Off));
+    assert!(off.provider_trust.owners.is_empty());
+    for (wrong, must) in [
+        ("--seccomp=no", "enforce, log or off"),
+        ("--provider-socket-check=", "enforce, warn or off"),
+        ("--provider-socket-owners=gcp", "such as gcp=1000"),
+        ("--provider-socket-owners=gcp=root", "such as gcp=1000"),
+        ("--provider-socket-owners=gcp=-1", "such as gcp=1000"),
+    ] {
+        assert!(error(&[wrong]).contains(must), "{wrong}: {}", error(&[wrong]));
     }
 }

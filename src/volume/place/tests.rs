@@ -8,11 +8,15 @@ use std::time::SystemTime;
 
 use super::super::payload::tests::payload;
 use super::*;
+use crate::mounter::in_thread;
+use crate::sys::mount::Limits;
 
 /// A pods directory, and one beside it that nothing may touch.
 struct Node {
     directory: tempfile::TempDir,
-    mounter: Mounter,
+    mounter: MounterClient,
+    /// For targets that are taken without a pods directory.
+    anywhere: MounterClient,
 }
 
 impl Node {
@@ -21,7 +25,8 @@ impl Node {
         fs::create_dir(directory.path().join("pods")).unwrap();
         fs::create_dir_all(directory.path().join("victim").join(BELOW_POD)).unwrap();
         fs::write(directory.path().join("victim/precious"), "1").unwrap();
-        Node { directory, mounter: Mounter::new() }
+        let mounter = in_thread(Some(&directory.path().join("pods")), LIMITS);
+        Node { directory, mounter, anywhere: in_thread(None, LIMITS) }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -41,7 +46,8 @@ impl Node {
 
     #[track_caller]
     fn begin(&self, target: &TargetPath) -> Attempt {
-        let attempt = Place::open_or_create(target).unwrap().begin(&self.mounter, LIMITS);
+        let mounter = if target.is_confined() { &self.mounter } else { &self.anywhere };
+        let attempt = Place::open_or_create(target).unwrap().begin(mounter);
         attempt.unwrap_or_else(|error| {
             panic!("{error}: tests that mount run through tests/sandbox.sh, as `make test` does")
         })
@@ -148,7 +154,7 @@ fn an_attempt_that_was_unmounted_or_covered_is_not_in_place() {
     let node = Node::new();
     let (unmounted, place) = (node.begin(&node.target()), Place::open(&node.target()).unwrap().unwrap());
     unmounted.volume().finish(SystemTime::now()).unwrap();
-    mount::unmount(&place.parent, &place.name).unwrap();
+    assert!(node.mounter.unmount(place.target.below()).unwrap());
     assert!(!unmounted.is_in_place().unwrap(), "unmounted");
 
     let covered = node.begin(&node.target());
@@ -168,11 +174,12 @@ fn an_attempt_whose_directory_is_moved_away_is_taken_down_where_it_went() {
         attempt.volume().finish(SystemTime::now()).unwrap();
         // A mount point cannot be renamed itself, but what it is in can.
         let above = node.path(TARGET).parent().unwrap().to_owned();
-        fs::rename(&above, node.path("pods/away")).unwrap();
+        let away = above.with_file_name("away");
+        fs::rename(&above, &away).unwrap();
         if is_replaced {
             symlink(node.path("victim").join(BELOW_POD), &above).unwrap();
         }
-        let held = fs::File::open(node.path("pods/away/mount")).unwrap();
+        let held = fs::File::open(away.join("mount")).unwrap();
         drop(attempt);
         assert!(node.mounts().is_empty(), "{is_replaced}");
         let held = PathBuf::from(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&held)));
@@ -185,18 +192,18 @@ fn an_attempt_whose_directory_is_moved_away_is_taken_down_where_it_went() {
 fn an_attempt_whose_target_was_moved_before_it_was_mounted_is_taken_down_too() {
     let node = Node::new();
     let place = Place::open_or_create(&node.target()).unwrap();
-    let moved = node.path(TARGET).with_file_name("moved");
     // What an exchange between opening the directory and mounting on it comes to.
-    let root = {
-        fs::rename(node.path(TARGET), &moved).unwrap();
-        let root = node.mounter.mount(&place.parent, "moved".as_ref(), LIMITS).unwrap();
-        symlink(node.path("victim"), node.path(TARGET)).unwrap();
-        root
-    };
-    let attempt = Attempt { place, volume: LiveVolume::new(root), kept: false };
+    let above = node.path(TARGET).parent().unwrap().to_owned();
+    fs::rename(&above, above.with_file_name("moved")).unwrap();
+    let moved = above.with_file_name("moved").join("mount");
+    let root = node.mounter.mount(moved.strip_prefix(node.path("pods")).unwrap()).unwrap();
+    fs::create_dir(&above).unwrap();
+    symlink(node.path("victim"), node.path(TARGET)).unwrap();
+    let mounter = node.mounter.clone();
+    let attempt = Attempt { place, volume: LiveVolume::new(root), mounter, kept: false };
     attempt.volume().write(&payload(&[("a", 0, "1")]), None, SystemTime::now()).unwrap();
     let held = fs::File::open(&moved).unwrap();
-    assert!(attempt.is_in_place().is_err());
+    assert!(!attempt.is_in_place().is_ok_and(|is_in_place| is_in_place));
     drop(attempt);
     assert!(node.mounts().is_empty());
     let held = PathBuf::from(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&held)));
@@ -231,7 +238,7 @@ fn a_symlink_anywhere_below_the_pods_directory_is_refused() {
                 // The place itself is above the link: it opens, but nothing can be found or mounted in it.
                 let place = Place::open_or_create(&node.target()).unwrap();
                 assert!(matches!(place.look(), Err(PlaceError::Check { .. })), "{at}");
-                assert!(place.begin(&node.mounter, LIMITS).unwrap_err().is_not_a_directory(), "{at}");
+                assert!(place.begin(&node.mounter).unwrap_err().is_not_a_directory(), "{at}");
             } else {
                 let refused = Place::open_or_create(&node.target());
                 assert!(matches!(refused, Err(PlaceError::Create { .. })), "{at}: {refused:?}");
@@ -255,7 +262,7 @@ fn taking_down_a_symlink_or_a_file_removes_that_entry_alone() {
             "link" => symlink(node.path("victim"), &target).unwrap(),
             _ => fs::write(&target, "x").unwrap(),
         }
-        Place::open(&node.target()).unwrap().unwrap().take_down().unwrap();
+        Place::open(&node.target()).unwrap().unwrap().take_down(&node.mounter).unwrap();
         assert!(fs::symlink_metadata(&target).is_err(), "{kind}");
         assert!(target.parent().unwrap().exists(), "{kind}: kubelet removes its own directories");
         node.assert_victim_is_untouched(kind);
@@ -283,7 +290,7 @@ fn what_somebody_else_mounted_is_refused_and_never_unmounted_or_emptied() {
         }
         let place = Place::open_or_create(&node.target()).unwrap();
         assert!(matches!(place.look(), Err(PlaceError::ForeignMount { .. })), "{kind}: {:?}", place.look());
-        let refused = place.take_down();
+        let refused = place.take_down(&node.mounter);
         assert!(matches!(refused, Err(PlaceError::ForeignMount { .. })), "{kind}: {refused:?}");
         place.abandon();
         assert_eq!(node.mounts(), [node.path(TARGET)], "{kind}");
@@ -291,6 +298,18 @@ fn what_somebody_else_mounted_is_refused_and_never_unmounted_or_emptied() {
         assert!(node.path(TARGET).join(witness).exists(), "{kind}");
         node.assert_victim_is_untouched(kind);
     }
+}
+
+#[test]
+fn a_tmpfs_of_somebody_else_is_neither_taken_down_nor_emptied() {
+    let node = Node::new();
+    fs::create_dir_all(node.path(TARGET)).unwrap();
+    let flags = rustix::mount::MountFlags::empty();
+    rustix::mount::mount("another-driver", node.path(TARGET), "tmpfs", flags, None).unwrap();
+    fs::write(node.path(TARGET).join("precious"), "1").unwrap();
+    let refused = Place::open(&node.target()).unwrap().unwrap().take_down(&node.mounter);
+    assert!(matches!(refused, Err(PlaceError::ForeignMount { .. })), "{refused:?}");
+    assert_eq!(fs::read_to_string(node.path(TARGET).join("precious")).unwrap(), "1");
 }
 
 #[test]
@@ -304,11 +323,11 @@ fn a_foreign_mount_over_our_volume_shields_it() {
         assert!(attempt.is_in_place().is_err(), "{kind}");
         attempt.keep();
         let place = Place::open(&node.target()).unwrap().unwrap();
-        assert!(matches!(place.take_down(), Err(PlaceError::ForeignMount { .. })), "{kind}");
+        assert!(matches!(place.take_down(&node.mounter), Err(PlaceError::ForeignMount { .. })), "{kind}");
         rustix::mount::unmount(node.path(TARGET), rustix::mount::UnmountFlags::empty()).unwrap();
         assert_eq!(fs::read_to_string(node.path(TARGET).join("a")).unwrap(), "1", "{kind}");
         node.assert_victim_is_untouched(kind);
-        place.take_down().unwrap();
+        place.take_down(&node.mounter).unwrap();
         assert!(node.mounts().is_empty() && !node.path(TARGET).exists(), "{kind}");
     }
 }
@@ -346,14 +365,14 @@ fn taking_down_empties_the_volume_for_those_who_still_hold_it() {
     attempt.keep();
     let held = fs::File::open(node.path(TARGET)).unwrap();
     let place = Place::open(&node.target()).unwrap().unwrap();
-    place.take_down().unwrap();
+    place.take_down(&node.mounter).unwrap();
     assert!(node.mounts().is_empty());
     assert!(!node.path(TARGET).exists());
     assert!(node.path(TARGET).parent().unwrap().exists());
     let held = PathBuf::from(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&held)));
     assert_eq!(fs::read_dir(&held).unwrap().count(), 0, "content goes with the volume");
     assert_eq!(fs::metadata(&held).unwrap().permissions().mode() & 0o777, 0o700);
-    place.take_down().expect("gone already is fine");
+    place.take_down(&node.mounter).expect("gone already is fine");
 }
 
 #[test]
@@ -365,7 +384,7 @@ fn volumes_stacked_by_other_software_are_all_taken_down() {
         attempt.keep();
     }
     assert_eq!(node.mounts().len(), 5);
-    Place::open(&node.target()).unwrap().unwrap().take_down().unwrap();
+    Place::open(&node.target()).unwrap().unwrap().take_down(&node.mounter).unwrap();
     assert!(node.mounts().is_empty());
     assert!(!node.path(TARGET).exists());
 }
@@ -379,14 +398,14 @@ fn files_on_the_nodes_disk_are_removed_only_where_kubelet_keeps_volumes() {
         symlink(node.path("victim"), target.join("bait")).unwrap();
     };
     plant(&node.path(TARGET));
-    Place::open(&node.target()).unwrap().unwrap().take_down().unwrap();
+    Place::open(&node.target()).unwrap().unwrap().take_down(&node.mounter).unwrap();
     assert!(!node.path(TARGET).exists());
     node.assert_victim_is_untouched("kubelet's layout");
 
     let elsewhere = node.path("pods/elsewhere");
     plant(&elsewhere);
     let target = TargetPath::parse(&elsewhere.display().to_string(), Some(&node.path("pods"))).unwrap();
-    let refused = Place::open(&target).unwrap().unwrap().take_down();
+    let refused = Place::open(&target).unwrap().unwrap().take_down(&node.mounter);
     assert!(matches!(refused, Err(PlaceError::Remove { .. })), "{refused:?}");
     assert!(elsewhere.join("old/secret").exists());
 }
@@ -398,7 +417,7 @@ fn a_disk_that_is_bound_below_an_unmounted_target_is_not_emptied() {
         let bound = node.path(TARGET).join(inside);
         fs::create_dir_all(&bound).unwrap();
         rustix::mount::mount_bind(node.path("victim"), &bound).unwrap();
-        let refused = Place::open(&node.target()).unwrap().unwrap().take_down();
+        let refused = Place::open(&node.target()).unwrap().unwrap().take_down(&node.mounter);
         assert!(matches!(refused, Err(PlaceError::Remove { .. })), "{inside}: {refused:?}");
         node.assert_victim_is_untouched(inside);
         assert_eq!(node.mounts().len(), 1, "{inside}");
@@ -414,5 +433,5 @@ fn a_missing_parent_is_no_place_and_nothing_is_created_by_looking() {
     fs::create_dir_all(node.path(TARGET).parent().unwrap()).unwrap();
     let place = Place::open(&node.target()).unwrap().unwrap();
     assert!(matches!(place.look(), Ok(Found::NoVolume)));
-    place.take_down().unwrap();
+    place.take_down(&node.mounter).unwrap();
 }

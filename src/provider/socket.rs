@@ -1,0 +1,174 @@
+//! The socket of a provider: which file it is, and whether only the provider can be behind it.
+//!
+//! A provider is handed tokens of pods, and what it answers becomes their secrets. So a socket is called when nobody
+//! but its owner could have placed it, and its owner listens on it. The file that was looked at is held open, and calls
+//! go to that very file whatever its path leads to meanwhile: there is no moment between the check and the use.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::config::{ProviderTrust, SocketCheck};
+use crate::sys::at::SysError;
+use crate::sys::socket::{self, Held, Kind, Listener, SocketId};
+
+use super::name::ProviderName;
+
+/// A socket that may be called.
+#[derive(Debug)]
+pub struct ProviderSocket {
+    path: PathBuf,
+    held: Held,
+}
+
+/// What a look at a socket has shown.
+#[derive(Debug)]
+pub enum Look {
+    /// It may be called.
+    Good(ProviderSocket),
+    /// Nobody listens on it, or nobody takes up connections.
+    Absent,
+    /// It must not be called.
+    Distrusted(Distrust),
+}
+
+impl ProviderSocket {
+    /// Looks at the file at `path` and at who listens there.
+    pub fn look(name: &ProviderName, path: &Path, trust: &ProviderTrust) -> Result<Look, SysError> {
+        let owner = trust.owner(name.as_str());
+        let held = Held::open(path)?;
+        let listener = held.listener()?;
+        let fault = match trust.check {
+            SocketCheck::Off => None,
+            SocketCheck::Enforce | SocketCheck::Warn => fault(path, &held, &listener, owner, trust)?,
+        };
+        if let Some(fault) = fault {
+            let distrust = Distrust { name: name.clone(), path: path.to_owned(), fault };
+            if trust.check == SocketCheck::Enforce {
+                return Ok(Look::Distrusted(distrust));
+            }
+            log::warn!("{distrust}; it is called all the same, because of --provider-socket-check=warn");
+        }
+        Ok(match listener {
+            Listener::Uid(_) => Look::Good(ProviderSocket { path: path.to_owned(), held }),
+            Listener::Absent => Look::Absent,
+        })
+    }
+
+    /// Its path, for people.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A path that leads to the file that was looked at, for as long as this value lives.
+    pub fn address(&self) -> PathBuf {
+        self.held.address()
+    }
+
+    /// Which file it is.
+    pub fn id(&self) -> SocketId {
+        self.held.id()
+    }
+}
+
+fn fault(
+    path: &Path,
+    held: &Held,
+    listener: &Listener,
+    owner: u32,
+    trust: &ProviderTrust,
+) -> Result<Option<Fault>, SysError> {
+    let (standing, directory) = (socket::look(path)?, held.directory()?);
+    let may_hold = |uid: u32| uid == ROOT || trust.owners.values().any(|pinned| *pinned == uid);
+    Ok(match (standing.kind, listener) {
+        (Kind::Link { .. }, _) => Some(Fault::Link),
+        (Kind::Other, _) => Some(Fault::NoSocket),
+        (Kind::Socket, _) if held.id() != socket::identify(path)? => Some(Fault::Changing),
+        (Kind::Socket, _) if !may_hold(directory.uid) => Some(Fault::DirectoryOwner { uid: directory.uid }),
+        (Kind::Socket, _) if directory.mode & WRITABLE_BY_OTHERS != 0 => {
+            Some(Fault::DirectoryMode { mode: directory.mode })
+        }
+        (Kind::Socket, _) if standing.uid != owner => {
+            Some(Fault::Owner { uid: standing.uid, expected: owner })
+        }
+        (Kind::Socket, Listener::Uid(uid)) if *uid != owner => {
+            Some(Fault::Peer { uid: *uid, expected: owner })
+        }
+        (Kind::Socket, _) => None,
+    })
+}
+
+/// A socket that is not called, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Distrust {
+    name: ProviderName,
+    path: PathBuf,
+    fault: Fault,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Fault {
+    /// It was replaced while it was looked at.
+    Changing,
+    DirectoryMode {
+        mode: u32,
+    },
+    DirectoryOwner {
+        uid: u32,
+    },
+    Link,
+    NoSocket,
+    Owner {
+        uid: u32,
+        expected: u32,
+    },
+    Peer {
+        uid: u32,
+        expected: u32,
+    },
+}
+
+impl Distrust {
+    /// The provider's name.
+    pub fn name(&self) -> &str {
+        self.name.as_str()
+    }
+}
+
+impl fmt::Display for Distrust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Distrust { name, path, fault } = self;
+        write!(f, "provider \"{name}\" must not be called at {}: ", path.display())?;
+        match fault {
+            Fault::Changing => write!(f, "the file is being replaced"),
+            Fault::DirectoryMode { mode } => {
+                write!(f, "others than its owner can write to the directory (mode {mode:04o}): chmod go-w it")
+            }
+            Fault::DirectoryOwner { uid } => write!(
+                f,
+                "the directory belongs to uid {uid}: give it to root, or name the provider that runs as {uid} in \
+                 --provider-socket-owners"
+            ),
+            Fault::Link => write!(f, "it is a symlink: let the provider listen there itself"),
+            Fault::NoSocket => write!(f, "it is no socket"),
+            Fault::Owner { uid, expected } => write!(
+                f,
+                "the socket belongs to uid {uid}, not to {expected}: if the provider runs as {uid}, say \
+                 --provider-socket-owners={name}={uid}"
+            ),
+            Fault::Peer { uid, expected } => write!(
+                f,
+                "a process of uid {uid} listens there, not one of {expected}: if the provider runs as {uid}, say \
+                 --provider-socket-owners={name}={uid}"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Distrust {}
+
+const ROOT: u32 = 0;
+/// Group and everybody.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+
+#[cfg(test)]
+mod tests;
