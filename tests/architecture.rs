@@ -52,6 +52,7 @@ const LAYERS: &[Layer<'_>] = &[
         "doctor",
         &[
             "provider::name",
+            "provider::socket",
             "rpc",
             "kube",
             "mounter::program",

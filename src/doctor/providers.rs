@@ -7,7 +7,9 @@ use std::thread;
 
 use super::finding::{Finding, Verdict};
 use super::subject::{ANSWER_TIME, Subject};
+use crate::config::ProviderTrust;
 use crate::provider::name::ProviderName;
+use crate::provider::socket::{Look, ProviderSocket};
 use crate::rpc::Environment;
 use crate::rpc::channel::Channel;
 use crate::rpc::deadline::Deadline;
@@ -21,13 +23,13 @@ pub fn check(subject: &Subject) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut sockets = Vec::new();
     let mut known = BTreeSet::new();
-    let directories = &subject.config().provider_dirs;
+    let (directories, trust) = (&subject.config().provider_dirs, &subject.config().provider_trust);
     let mut there = 0;
     for directory in directories {
         let names = match open(directory) {
             Ok((metadata, names)) => {
                 there += 1;
-                found.extend(judge_directory(directory, metadata));
+                found.extend(judge_directory(directory, metadata, trust));
                 names
             }
             Err(error) => {
@@ -41,7 +43,8 @@ pub fn check(subject: &Subject) -> Vec<Finding> {
         for file in names {
             let Some(name) = file.to_str().and_then(|file| file.strip_suffix(".sock")) else { continue };
             let path = directory.join(&file);
-            match judge_file(&path, name, socket::look(&path).ok()) {
+            let fault = judge_file(&path, name, socket::look(&path).ok());
+            match fault.or_else(|| judge_trust(&path, name, trust)) {
                 Some(finding) => found.push(finding),
                 // Of two sockets of one name the driver takes the first.
                 None if known.insert(name.to_owned()) => sockets.push((name.to_owned(), path)),
@@ -105,10 +108,11 @@ fn ask(environment: &Environment, sockets: &[(String, PathBuf)]) -> Vec<Finding>
     })
 }
 
-fn judge_directory(directory: &Path, metadata: Metadata) -> Option<Finding> {
+fn judge_directory(directory: &Path, metadata: Metadata, trust: &ProviderTrust) -> Option<Finding> {
     let Metadata { uid, mode, .. } = metadata;
     let others_write = mode & 0o022 != 0;
-    (uid != 0 || others_write).then(|| {
+    let is_pinned = trust.owners.values().any(|pinned| *pinned == uid);
+    (!(uid == 0 || is_pinned) || others_write).then(|| {
         Finding::warning(
             DIRECTORY,
             format!(
@@ -116,7 +120,7 @@ fn judge_directory(directory: &Path, metadata: Metadata) -> Option<Finding> {
                  asked for secrets",
                 directory.display()
             ),
-            "let it belong to root, mode 0755; providers run as root",
+            "let it belong to root, mode 0755, or to the uid of a provider that --provider-socket-owners names",
         )
     })
 }
@@ -131,14 +135,26 @@ fn judge_file(path: &Path, name: &str, standing: Option<Standing>) -> Option<Fin
     }
     let wrong = |what: &str| Some(Finding::wrong(SOCKET, format!("{shown} {what}"), REPLACE));
     match standing?.kind {
-        Kind::Socket => None,
-        Kind::Link { to_socket: true } => Some(Finding::warning(
+        Kind::Socket | Kind::Link { to_socket: true } => None,
+        Kind::Link { to_socket: false } => wrong("is a symlink that leads to no socket here"),
+        Kind::Other => wrong("is no socket"),
+    }
+}
+
+/// Whether the driver calls this socket. Only where its check does not refuse, a link to a socket is a mere warning.
+fn judge_trust(path: &Path, name: &str, trust: &ProviderTrust) -> Option<Finding> {
+    let shown = path.display();
+    let is_link = socket::look(path).is_ok_and(|standing| matches!(standing.kind, Kind::Link { .. }));
+    match ProviderSocket::look(&ProviderName::parse(name).ok()?, path, trust) {
+        Ok(Look::Distrusted(distrust)) => Some(Finding::wrong(SOCKET, distrust.to_string(), RELAX)),
+        // Whether anybody answers is seen when it is asked.
+        Ok(Look::Good(_) | Look::Absent) if is_link => Some(Finding::warning(
             SOCKET,
             format!("{shown} is a symlink: whoever owns what it leads to is asked for secrets"),
             REPLACE,
         )),
-        Kind::Link { to_socket: false } => wrong("is a symlink that leads to no socket here"),
-        Kind::Other => wrong("is no socket"),
+        Ok(Look::Good(_) | Look::Absent) => None,
+        Err(error) => Some(Finding::unknown(SOCKET, format!("{shown} is not looked at: {error}"))),
     }
 }
 
@@ -185,6 +201,7 @@ const DIRECTORY: &str = "provider-directory";
 const MOUNT_DIRECTORY: &str = "mount the hostPath of --provider-volume into the driver's container (chart: \
                                linux.providersDir)";
 const REPLACE: &str = "remove it, and let the provider listen there itself: restart its pod";
+const RELAX: &str = "mend it as told; until then --provider-socket-check=warn lets the driver call it";
 const LARGEST_ANSWER_BYTES: i32 = 64 * 1024;
 /// More than a node has.
 const MOST_ASKED: usize = 32;
@@ -205,7 +222,11 @@ mod tests {
             (0, 0o775, Some(Verdict::Warning)),
             (0, 0o1777, Some(Verdict::Warning)),
             (1000, 0o755, Some(Verdict::Warning)),
+            (2000, 0o755, None),
+            (2000, 0o775, Some(Verdict::Warning)),
         ];
+        let owners = [("pinned".to_owned(), 2000)].into_iter().collect();
+        let trust = ProviderTrust { owners, ..ProviderTrust::default() };
         for (uid, mode, verdict) in rows {
             let modified = SystemTime::UNIX_EPOCH;
             let metadata = Metadata {
@@ -218,7 +239,7 @@ mod tests {
                 inode: 0,
                 modified,
             };
-            let finding = judge_directory(Path::new("/p"), metadata);
+            let finding = judge_directory(Path::new("/p"), metadata, &trust);
             assert_eq!(finding.map(|finding| finding.verdict), verdict, "{uid} {mode:o}");
         }
     }
@@ -229,7 +250,7 @@ mod tests {
             ("vault", Kind::Socket, None),
             ("vault", Kind::Other, Some(("provider-socket", Verdict::Wrong))),
             ("vault", Kind::Link { to_socket: false }, Some(("provider-socket", Verdict::Wrong))),
-            ("vault", Kind::Link { to_socket: true }, Some(("provider-socket", Verdict::Warning))),
+            ("vault", Kind::Link { to_socket: true }, None),
             ("my.vault", Kind::Socket, Some(("provider-name", Verdict::Warning))),
         ];
         for (name, kind, expected) in rows {
