@@ -40,6 +40,8 @@ export CGO_ENABLED=0 GOFLAGS='-mod=readonly -trimpath -buildvcs=false'
 # Without the clients of two dozen clouds, by which Prometheus finds what to scrape: promtool reads rules here.
 go build -tags remove_all_sd -o "$out/" -ldflags "$flags" \
     helm.sh/helm/v3/cmd/helm ./kubectl ./dashboard github.com/prometheus/prometheus/cmd/promtool
+# No code of it is built, so nothing else fetches it.
+go mod download github.com/prometheus-operator/prometheus-operator
 operator=$(go list -m -f '{{.Dir}}' github.com/prometheus-operator/prometheus-operator)
 for kind in podmonitors prometheusrules; do
     install -m 0644 "$operator/example/prometheus-operator-crd/monitoring.coreos.com_$kind.yaml" "$out/"
