@@ -29,6 +29,7 @@ mod health;
 mod hostile;
 mod identity;
 mod manifests;
+mod memory;
 mod metrics;
 mod pod_status;
 mod provider;
