@@ -108,6 +108,16 @@ impl Shutdown {
     }
 }
 
+/// Goes on at SIGTERM and SIGINT. For a process that another one ends in its own time: whoever stops a service may send
+/// them to all of its processes at once.
+pub fn outlive_signals() -> Result<(), ShutdownError> {
+    for signal in [SIGTERM, SIGINT] {
+        // Nobody reads the flag: it is there because a handler has to do something.
+        flag::register(signal, Arc::default()).map_err(|source| ShutdownError::Handler { source })?;
+    }
+    Ok(())
+}
+
 impl Drop for SignalWatch {
     fn drop(&mut self) {
         self.handle.close();

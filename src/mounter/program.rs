@@ -17,7 +17,8 @@ use super::protocol::{Answer, LONGEST_MESSAGE};
 use super::service::{Base, Service};
 use crate::config::Seccomp;
 use crate::confinement::{self, Role};
-use crate::sys::at::SysError;
+use crate::shutdown;
+use crate::sys::at::{Errno, SysError};
 use crate::sys::message::Messages;
 use crate::sys::mount::Limits;
 
@@ -139,6 +140,8 @@ pub fn main() -> Option<ExitCode> {
     let base = Base::open(settings.pods_dir.as_deref());
     let confined = base.and_then(|base| {
         let service = Service::new(base, settings.limits);
+        // The driver drains its calls first.
+        shutdown::outlive_signals().map_err(|_| SysError::new("sigaction", "", Errno::INVAL))?;
         confinement::confine(Role::Mounter, settings.seccomp).map(|()| service)
     });
     Some(match confined {

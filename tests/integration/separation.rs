@@ -126,6 +126,34 @@ fn a_mounter_whose_driver_is_killed_ends() {
 }
 
 #[test]
+fn the_mounter_outlives_the_signals_that_are_for_the_driver() {
+    let world = World::start(&[]);
+    let _provider = ScriptedProvider::start(&world.environment, &world.providers(), "test", |_| {
+        Ok(answer("v1", &[("password", 0, b"x")]))
+    });
+    world.class("db", "test", objects(&["password"]));
+    let mounter = mounter_of(world.driver().id());
+    for signal in ["-TERM", "-INT"] {
+        assert!(Command::new("kill").args([signal, &mounter.to_string()]).status().unwrap().success());
+    }
+    world.kubelet.publish(&world.pod("web", "db")).unwrap();
+    assert_eq!(mounter_of(world.driver().id()), mounter);
+}
+
+#[test]
+fn the_list_of_system_calls_can_be_relaxed_and_the_log_says_so() {
+    for (mode, kernels) in [("log", "2"), ("off", "0")] {
+        let world = World::start(&[&format!("--seccomp={mode}")]);
+        world.driver().wait_for_log(&format!("--seccomp={mode}: "));
+        for process in [world.driver().id(), mounter_of(world.driver().id())] {
+            for thread in threads(process) {
+                assert_eq!(field(&status(&thread), "Seccomp"), kernels, "{}", thread.display());
+            }
+        }
+    }
+}
+
+#[test]
 fn a_driver_without_its_pods_directory_says_so_and_ends() {
     let world = World::without_driver(&[]);
     fs::remove_dir(world.path("pods")).unwrap();
