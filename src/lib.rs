@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! kubelet ──unix socket──> csi ──> publish ──> volume ──> sys        kernel
+//!                                    │ │ │       └────> mounter      a second process, which alone may mount
 //!                                    │ │ └───> provider ──> rpc      providers' unix sockets
 //!                                    │ └─────> kube                  API server
 //!                                    └───────> sync                  what a class mirrors into Secrets
@@ -15,8 +16,8 @@
 //! 1. [`csi`]`::node` receives the message, [`csi`]`::request` checks it into a [`publish`]`::request`;
 //! 2. [`publish`] tells the story: claim the volume, look what is there, then first publish or refresh;
 //! 3. [`kube`]`::client` reads the SecretProviderClass, [`publish`]`::attributes` merges it with the pod's;
-//! 4. [`volume`]`::place` mounts a closed tmpfs through [`sys`]`::mount`;
-//! 5. [`provider`] finds the socket and asks; [`volume`]`::payload` checks the answer's every path and mode;
+//! 4. [`volume`]`::place` has the [`mounter`] mount a closed tmpfs, which it does through [`sys`]`::mount`;
+//! 5. [`provider`] finds the socket, sees who listens, and asks; [`volume`]`::payload` checks the answer's every path and mode;
 //! 6. [`volume`]`::writer` makes it the content, in numbered steps;
 //! 7. [`volume`]`::live` opens the root, [`publish`]`::pod_status` tells the API server;
 //! 8. [`sync`]`::reconcile` mirrors files into the Secrets that the class asks for, and kubelet gets its answer.
@@ -28,8 +29,8 @@
 //! | roots | [`driver`], [`doctor`], [`reference_provider`] | put the parts together, name every thread |
 //! | services | [`csi`], [`registration`] | translate messages |
 //! | use cases | [`publish`], below it [`sync`] | decide |
-//! | adapters | [`rpc`], [`provider`], [`volume`], [`kube`], [`metrics`], [`http`], [`health`], [`admin`] | one outside world each |
-//! | leaves | [`sys`], [`config`], [`cli`], [`secret`], [`logging`], [`shutdown`] and small ones | know nothing of ours |
+//! | adapters | [`rpc`], [`provider`], [`volume`], [`mounter`], [`kube`], [`metrics`], [`http`], [`health`], [`admin`] | one outside world each |
+//! | leaves | [`confinement`], [`sys`], [`config`], [`cli`], [`secret`], [`logging`], [`shutdown`] and small ones | know nothing of ours |
 //!
 //! # What is not here
 //!

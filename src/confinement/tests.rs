@@ -61,7 +61,11 @@ fn the_list_holds_on_threads_that_are_started_later() {
 #[test]
 fn with_log_a_forbidden_call_is_made_and_fails_for_want_of_the_capability() {
     let name = "with_log_a_forbidden_call_is_made_and_fails_for_want_of_the_capability";
-    let deed = || assert_eq!(mount_bind("/proc", "/tmp"), Err(rustix::io::Errno::PERM));
+    let deed = || {
+        assert_eq!(mount_bind("/proc", "/tmp"), Err(rustix::io::Errno::PERM));
+        let dumpable = rustix::process::dumpable_behavior();
+        assert_eq!(dumpable, Ok(rustix::process::DumpableBehavior::NotDumpable));
+    };
     assert!(outcome(name, Role::Driver, Seccomp::Log, deed).success());
 }
 

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::config::ProviderTrust;
@@ -36,8 +36,10 @@ pub struct Registry {
     directories: Vec<PathBuf>,
     trust: ProviderTrust,
     limits: CallLimits,
-    known: Mutex<HashMap<ProviderName, Arc<Provider>>>,
+    known: Mutex<Known>,
 }
+
+type Known = HashMap<ProviderName, Arc<Provider>>;
 
 impl Registry {
     /// Searches `directories` in their order for `<name>.sock`.
@@ -59,6 +61,7 @@ impl Registry {
         deadline: Deadline,
     ) -> Result<Arc<Provider>, Unreachable> {
         let mut was_seen = false;
+        let mut pause = FIRST_PAUSE;
         loop {
             match self.find_now(name) {
                 Err(Unreachable::Absent { .. }) if if_absent == IfAbsent::Wait => was_seen = true,
@@ -66,19 +69,17 @@ impl Registry {
                 Err(Unreachable::NotFound { .. }) if was_seen => {}
                 found => return found,
             }
-            if !sleep_unless_past(LOOK_AGAIN, deadline) {
+            if !sleep_unless_past(pause, deadline) {
                 return Err(Unreachable::Late { name: name.clone() });
             }
+            pause = (pause * 2).min(LAST_PAUSE);
         }
     }
 
-    /// The lock is held for a few system calls, none of which waits.
     fn find_now(&self, name: &ProviderName) -> Result<Arc<Provider>, Unreachable> {
         let (path, id) = self.find_socket(name)?;
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = known.get(name);
-        if let Some(same) = before.filter(|provider| provider.is_good(&path, id)) {
-            return Ok(Arc::clone(same));
+        if let Some(good) = good(&self.lock(), name, &path, id) {
+            return Ok(good);
         }
         let socket = match ProviderSocket::look(name, &path, &self.trust) {
             Ok(Look::Good(socket)) => socket,
@@ -86,6 +87,12 @@ impl Registry {
             Ok(Look::Distrusted(distrust)) => return Err(Unreachable::Distrusted(distrust)),
             Err(source) => return Err(Unreachable::Sys { name: name.clone(), source }),
         };
+        let mut known = self.lock();
+        // Another call may have looked meanwhile.
+        if let Some(good) = good(&known, name, &path, id) {
+            return Ok(good);
+        }
+        let before = known.get(name);
         if before.is_some() {
             log::info!(provider = name.as_str(), socket:% = path.display(); "provider socket was replaced, connecting again");
         }
@@ -96,10 +103,14 @@ impl Registry {
         Ok(provider)
     }
 
+    /// Held for as long as it takes to look into it, never for a system call.
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Every provider that was found since the start.
     pub fn known(&self) -> Vec<Arc<Provider>> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.values().map(Arc::clone).collect()
+        self.lock().values().map(Arc::clone).collect()
     }
 
     fn find_socket(&self, name: &ProviderName) -> Result<(PathBuf, SocketId), Unreachable> {
@@ -120,6 +131,11 @@ impl Registry {
             .find_map(in_directory)
             .ok_or_else(|| Unreachable::NotFound { name: name.clone() })
     }
+}
+
+/// The provider that is known by that name, where the next call may be made to it without another look.
+fn good(known: &Known, name: &ProviderName, path: &Path, id: SocketId) -> Option<Arc<Provider>> {
+    known.get(name).filter(|provider| provider.is_good(path, id)).map(Arc::clone)
 }
 
 /// What happens while there is a socket but nobody listens on it: the provider is starting, or is dead.
@@ -215,4 +231,6 @@ impl fmt::Display for Unreachable {
 impl std::error::Error for Unreachable {}
 
 /// A provider that restarts is back in well under a second more often than not.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// One that is away for long has as many callers as the driver takes, and each of them looks.
+const LAST_PAUSE: Duration = Duration::from_millis(800);
