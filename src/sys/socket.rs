@@ -6,13 +6,13 @@
 )]
 
 use std::fmt;
-use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
+use std::fs::{DirBuilder, File, Metadata, Permissions};
 use std::io::{Error, ErrorKind};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
@@ -191,9 +191,9 @@ pub enum Listener {
 impl Held {
     /// Holds what `path` leads to. Nothing is read, and nobody is called.
     pub fn open(path: &Path) -> Result<Held, SysError> {
-        let flags = (OFlags::PATH | OFlags::CLOEXEC).bits().cast_signed();
-        let failed = |error: Error| io_error("open", path, &error);
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(failed)?;
+        let file = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+            .map(File::from)
+            .map_err(|errno| SysError::new("open", path, errno))?;
         let id = SocketId::of(&file.metadata().map_err(|error| io_error("fstat", path, &error))?);
         Ok(Held { path: path.to_owned(), file, id })
     }
