@@ -81,6 +81,10 @@ fn unrecoverable(error: &dyn fmt::Display, code: u8) -> ExitCode {
 }
 
 fn run(config: DriverConfig) -> Result<(), RunError> {
+    if let Err(error) = processes::wait_apart() {
+        log::warn!(error:% = error;
+            "a provider that sends without end will keep others waiting: set GRPC_POLL_STRATEGY=poll");
+    }
     let build = BuildInfo::current();
     log::info!(version = build.version, commit = build.commit, node = config.node_id; "starting");
     for notice in &config.notices {
@@ -95,7 +99,7 @@ fn run(config: DriverConfig) -> Result<(), RunError> {
     let api_latch = readiness.latch("the API server");
     let registrar = registrar(&config, &readiness, &metrics)?;
     let environment = Environment::start();
-    let publisher = Arc::new(publisher(&config, mounter, &environment, &metrics, &shutdown)?);
+    let publisher = Arc::new(publisher(&config, mounter, &metrics, &shutdown)?);
     let adopted = adopt_volumes(&publisher, config.kubelet_pods_dir.as_deref());
     watch_volumes(&metrics, &publisher);
 
@@ -129,7 +133,6 @@ fn run(config: DriverConfig) -> Result<(), RunError> {
 fn publisher(
     config: &DriverConfig,
     mounter: MounterClient,
-    environment: &Environment,
     metrics: &Arc<Metrics>,
     shutdown: &Shutdown,
 ) -> Result<Publisher, RunError> {
@@ -159,12 +162,7 @@ fn publisher(
         rotation: config.rotation,
         precedence: if config.allow_attribute_override { Precedence::Pod } else { Precedence::Class },
         mounter,
-        providers: Registry::new(
-            environment.clone(),
-            config.provider_dirs.clone(),
-            config.provider_trust.clone(),
-            limits,
-        ),
+        providers: Registry::new(config.provider_dirs.clone(), config.provider_trust.clone(), limits),
         classes: Classes::new(client.clone(), Arc::clone(&pause)),
         secrets: SecretSync::new(settings, client.clone(), Arc::clone(&events), Arc::clone(metrics), pause),
         client,

@@ -11,6 +11,8 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "tests set their own stage")]
 
+#[path = "architecture/hardening.rs"]
+mod hardening;
 #[path = "architecture/rules.rs"]
 mod rules;
 #[path = "architecture/source.rs"]
@@ -179,6 +181,7 @@ const OWNERS: &[Owner<'_>] = &[
             "confinement/filter.rs",
             "doctor/mod.rs",
             "driver.rs",
+            "driver/processes.rs",
             "metrics/mod.rs",
             "mounter/program.rs",
             "reference_provider/mod.rs",
@@ -203,6 +206,7 @@ const OWNERS: &[Owner<'_>] = &[
             "confinement/",
             "doctor/",
             "driver.rs",
+            "driver/processes.rs",
             "logging.rs",
             "mounter/program.rs",
             "reference_provider/mod.rs",

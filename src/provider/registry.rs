@@ -32,7 +32,6 @@ pub struct CallLimits {
 
 /// All providers of this node.
 pub struct Registry {
-    environment: Environment,
     directories: Vec<PathBuf>,
     trust: ProviderTrust,
     limits: CallLimits,
@@ -43,13 +42,8 @@ type Known = HashMap<ProviderName, Arc<Provider>>;
 
 impl Registry {
     /// Searches `directories` in their order for `<name>.sock`.
-    pub fn new(
-        environment: Environment,
-        directories: Vec<PathBuf>,
-        trust: ProviderTrust,
-        limits: CallLimits,
-    ) -> Registry {
-        Registry { environment, directories, trust, limits, known: Mutex::default() }
+    pub fn new(directories: Vec<PathBuf>, trust: ProviderTrust, limits: CallLimits) -> Registry {
+        Registry { directories, trust, limits, known: Mutex::default() }
     }
 
     /// The provider of that name as its socket is now. A socket on which nobody listens is waited for, or not: it is
@@ -97,7 +91,8 @@ impl Registry {
             log::info!(provider = name.as_str(), socket:% = path.display(); "provider socket was replaced, connecting again");
         }
         let in_hand = before.map_or_else(Arc::default, |known| known.calls_in_hand());
-        let provider = Provider::new(&self.environment, name.clone(), socket, in_hand, self.limits);
+        // With a thread of its own: who sends faster than is read keeps that thread busy, and nobody else's.
+        let provider = Provider::new(&Environment::start(), name.clone(), socket, in_hand, self.limits);
         let provider = Arc::new(provider);
         known.insert(name.clone(), Arc::clone(&provider));
         Ok(provider)

@@ -2,10 +2,16 @@
 //! outside of the volume is touched, a live volume keeps its content, and the driver goes on.
 
 mod api_server;
+mod callers;
+mod classes;
+mod messages;
 mod metrics_port;
+mod pod_statuses;
 mod pods;
+mod provider_frames;
 mod providers;
 mod race;
+mod tls;
 mod volumes;
 
 use std::collections::BTreeMap;

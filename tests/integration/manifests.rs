@@ -63,6 +63,81 @@ fn the_chart_gives_the_same_rights_as_the_manifests() {
     assert_eq!(all, 5);
 }
 
+/// The rights of everybody whom the installation gives any: a verb more is a change of this table, and reads as one.
+#[test]
+fn nobody_is_given_more_rights_than_these() {
+    let mut rights: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut bindings = Vec::new();
+    for file in files(Path::new(DEPLOY), "yaml") {
+        // Checked against the same files above, and copies of others.
+        if file.starts_with(CHART) || file.parent() == Some(&Path::new(DEPLOY).join("sync")) {
+            continue;
+        }
+        for object in yaml::read(&file) {
+            let kind = object["kind"].as_str().unwrap_or_default();
+            let name = object["metadata"]["name"].as_str().unwrap_or_default();
+            match kind {
+                "ClusterRole" => drop(rights.insert(name.to_owned(), permissions(&object))),
+                "ClusterRoleBinding" => {
+                    let role = object["roleRef"]["name"].as_str().unwrap_or_default().to_owned();
+                    let subjects = object["subjects"].as_array().expect("a list");
+                    let subjects = subjects.iter().map(|subject| {
+                        format!(
+                            "{} {}/{}",
+                            text(&subject["kind"]),
+                            text(&subject["namespace"]),
+                            text(&subject["name"])
+                        )
+                    });
+                    bindings.extend(subjects.map(|subject| (role.clone(), subject)));
+                }
+                _ => assert!(!kind.contains("Role"), "{}: a {kind} that nobody looks at", file.display()),
+            }
+        }
+    }
+    let expected = RIGHTS.map(|(role, rights)| {
+        (role.to_owned(), rights.iter().map(|right| (*right).to_owned()).collect::<Vec<_>>())
+    });
+    assert_eq!(rights, BTreeMap::from(expected));
+    bindings.sort();
+    let driver = "ServiceAccount kube-system/secrets-store-csi-driver".to_owned();
+    let bound = ["secretproviderclasses-role", "secretprovidersyncing-role"];
+    assert_eq!(bindings, bound.map(|role| (role.to_owned(), driver.clone())));
+    // The chart's templates bind and give what these do: `the_chart_gives_the_same_rights_as_the_manifests`.
+    let roles =
+        |text: &str| text.matches("\nkind: ClusterRole\n").count() + text.matches("\nkind: Role\n").count();
+    let templates = files(&Path::new(CHART).join("templates"), "yaml");
+    assert_eq!(templates.iter().map(|file| roles(&read(file))).sum::<usize>(), RIGHTS.len());
+}
+
+/// What a role permits, in the order of its file: verbs, resource with its group, and the names it is limited to.
+fn permissions(role: &Value) -> Vec<String> {
+    let list = |value: &Value| -> Vec<String> {
+        value.as_array().into_iter().flatten().map(|item| text(item).to_owned()).collect()
+    };
+    let mut all = Vec::new();
+    for rule in role["rules"].as_array().expect("a role has rules") {
+        let known = ["apiGroups", "resources", "verbs", "resourceNames"];
+        assert!(
+            rule.as_object().is_some_and(|rule| rule.keys().all(|key| known.contains(&&**key))),
+            "{rule}"
+        );
+        let names = list(&rule["resourceNames"]);
+        let names = if names.is_empty() { String::new() } else { format!(" {}", names.join(",")) };
+        for group in list(&rule["apiGroups"]) {
+            for resource in list(&rule["resources"]) {
+                let group = if group.is_empty() { String::new() } else { format!(".{group}") };
+                all.push(format!("{} {resource}{group}{names}", list(&rule["verbs"]).join(",")));
+            }
+        }
+    }
+    all
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
 #[test]
 fn there_is_one_version() {
     let version = env!("CARGO_PKG_VERSION");
@@ -137,6 +212,37 @@ fn files(directory: &Path, ending: &str) -> Vec<PathBuf> {
     };
     paths.flat_map(of).filter(|path| path.to_string_lossy().ends_with(ending)).collect()
 }
+
+/// Every role that is shipped, and all that it permits. Nothing deletes Secrets, nothing makes tokens, nothing reads
+/// config maps or nodes.
+const RIGHTS: [(&str, &[&str]); 5] = [
+    (
+        "secretproviderclasses-role",
+        &[
+            "create events",
+            "get,list,watch pods",
+            "get,list,watch secretproviderclasses.secrets-store.csi.x-k8s.io",
+            "get,create,update secretproviderclasspodstatuses.secrets-store.csi.x-k8s.io",
+            "get csidrivers.storage.k8s.io secrets-store.csi.k8s.io",
+        ],
+    ),
+    ("secretprovidersyncing-role", &["get,list,watch,create,patch secrets"]),
+    (
+        "secretproviderclasses-admin-role",
+        &[concat!(
+            "get,list,watch,create,update,patch,delete ",
+            "secretproviderclasses.secrets-store.csi.x-k8s.io"
+        )],
+    ),
+    (
+        "secretproviderclasses-viewer-role",
+        &["get,list,watch secretproviderclasses.secrets-store.csi.x-k8s.io"],
+    ),
+    (
+        "secretproviderclasspodstatuses-viewer-role",
+        &["get,list,watch secretproviderclasspodstatuses.secrets-store.csi.x-k8s.io"],
+    ),
+];
 
 /// Versions of a kind, with the fields of each.
 type Versions = &'static [(&'static str, &'static [&'static [&'static str]])];

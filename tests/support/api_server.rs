@@ -184,6 +184,11 @@ impl ApiServer {
         *locked(&self.shared.authority) = Some(Authority::new());
     }
 
+    /// The same, with an authority that may only vouch for some names and networks, or for all but some.
+    pub fn limit_authority(&self, permitted: &[&str], excluded: &[&str]) {
+        *locked(&self.shared.authority) = Some(Authority::limited_to(permitted, excluded));
+    }
+
     /// Replaces the accepted token.
     pub fn set_token(&self, token: &str) {
         locked(&self.shared.settings).token = Some(token.to_owned());

@@ -6,12 +6,15 @@
 pub mod api_cases;
 pub mod api_server;
 pub mod driver;
+pub mod elf;
 pub mod gate;
+pub mod http2;
 pub mod kubelet;
 pub mod mirror;
 pub mod objects;
 pub mod plugin_watcher;
 pub mod provider;
+pub mod random;
 pub mod registrar;
 pub mod scene;
 pub mod shell;

@@ -3,7 +3,10 @@
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, CidrSubnet, DnType, GeneralSubtree, IsCa, KeyPair,
+    KeyUsagePurpose, NameConstraints,
+};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
@@ -16,7 +19,17 @@ pub struct Authority {
 impl Authority {
     /// A fresh authority with a certificate for the loopback names.
     pub fn new() -> Authority {
+        Authority::limited_to(&[], &[])
+    }
+
+    /// The same, from an authority that may only vouch for some names and networks, or for all but some.
+    pub fn limited_to(permitted: &[&str], excluded: &[&str]) -> Authority {
         let mut params = CertificateParams::default();
+        if !permitted.is_empty() || !excluded.is_empty() {
+            let [permitted_subtrees, excluded_subtrees] =
+                [permitted, excluded].map(|names| names.iter().map(|name| subtree(name)).collect());
+            params.name_constraints = Some(NameConstraints { permitted_subtrees, excluded_subtrees });
+        }
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params.distinguished_name.push(DnType::CommonName, "api server double");
@@ -45,6 +58,14 @@ impl Authority {
     /// The server's side of a handshake.
     pub fn server_config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.config)
+    }
+}
+
+/// A network, or a name and all below it.
+fn subtree(text: &str) -> GeneralSubtree {
+    match text.parse::<CidrSubnet>() {
+        Ok(network) => GeneralSubtree::IpAddress(network),
+        Err(()) => GeneralSubtree::DnsName(text.to_owned()),
     }
 }
 
