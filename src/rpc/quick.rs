@@ -90,6 +90,8 @@ impl QuickServer {
         let arguments = ChannelBuilder::new(Arc::clone(&environment.0))
             .max_receive_message_len(MAX_REQUEST_BYTES)
             .max_concurrent_stream(MAX_STREAMS_PER_CONNECTION)
+            // Answering a ping costs less than the library's way of complaining about too many of them.
+            .http2_max_ping_strikes(0)
             .build_args();
         let mut server = ServerBuilder::new(Arc::clone(&environment.0))
             .channel_args(arguments)
