@@ -65,6 +65,55 @@ impl fmt::Debug for SecretString {
 mod tests {
     use super::*;
 
+    /// Whether a type has a trait, found out by the compiler.
+    macro_rules! has {
+        ($type:ty, $bound:path) => {{
+            trait Without {
+                fn has(&self) -> bool {
+                    false
+                }
+            }
+            struct Asked<T>(std::marker::PhantomData<T>);
+            impl<T> Without for &Asked<T> {}
+            trait With {
+                fn has(&self) -> bool {
+                    true
+                }
+            }
+            impl<T: $bound> With for Asked<T> {}
+            // Found first, where there is such a method.
+            (&Asked::<$type>(std::marker::PhantomData)).has()
+        }};
+    }
+
+    /// Each would be a way into a text that nobody has to look at twice.
+    #[test]
+    #[allow(dead_code, reason = "of two traits that could answer, one is never asked")]
+    fn a_secret_can_be_neither_shown_nor_serialised_nor_taken_for_text() {
+        assert!(has!(String, fmt::Display) && has!(String, serde::Serialize) && has!(String, AsRef<str>));
+        macro_rules! assert_has_none {
+            ($($bound:path),*) => {$(
+                assert!(!has!(SecretBytes, $bound), "bytes have {}", stringify!($bound));
+                assert!(!has!(SecretString, $bound), "text has {}", stringify!($bound));
+            )*};
+        }
+        assert_has_none!(
+            fmt::Display,
+            fmt::LowerHex,
+            serde::Serialize,
+            AsRef<str>,
+            AsRef<[u8]>,
+            Into<String>,
+            Into<Vec<u8>>,
+            std::ops::Deref,
+            std::borrow::Borrow<str>,
+            std::borrow::Borrow<[u8]>,
+            std::hash::Hash,
+            PartialOrd,
+            Copy
+        );
+    }
+
     #[test]
     fn debug_shows_the_length_and_nothing_of_the_content() {
         assert_eq!(format!("{:?}", SecretBytes::new(b"hunter2".to_vec())), "SecretBytes(7 bytes)");

@@ -18,6 +18,8 @@ mod metrics;
 mod output;
 #[path = "documents/script.rs"]
 mod script;
+#[path = "documents/security.rs"]
+mod security;
 
 use std::collections::BTreeSet;
 

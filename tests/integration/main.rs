@@ -25,6 +25,7 @@ mod deadline;
 mod doctor;
 mod events;
 mod group;
+mod hardening;
 mod health;
 mod hostile;
 mod identity;
