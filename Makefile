@@ -80,6 +80,7 @@ lint: $(cargo_deny) ## check format, lints, documentation, generated code, licen
 	RUSTDOCFLAGS='-D warnings' cargo doc $(cargo_flags) --no-deps --document-private-items
 	@$(MAKE) --no-print-directory proto-check
 	'$(cargo_deny)' --locked check --deny warnings licenses bans sources
+	@scripts/advisories.sh '$(cargo_deny)' --if-reachable
 	scripts/versions.sh
 	tests/versions/check.sh
 	@if command -v shellcheck >/dev/null; then echo shellcheck $(scripts); shellcheck $(scripts); \

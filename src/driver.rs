@@ -41,7 +41,7 @@ use crate::rpc::pool::Pool;
 use crate::rpc::server::{Server, ServerError};
 use crate::shutdown::{Shutdown, ShutdownError};
 use crate::sync::{SecretSync, SyncSettings};
-use crate::sys::{mount, mountinfo};
+use crate::sys::{mount, mountinfo, process};
 use crate::volume::target::TargetPath;
 use crate::{http, kube, logging};
 
@@ -85,6 +85,7 @@ fn run(config: DriverConfig) -> Result<(), RunError> {
         log::warn!(error:% = error;
             "a provider that sends without end will keep others waiting: set GRPC_POLL_STRATEGY=poll");
     }
+    process::set_name(c"secrets-store");
     let build = BuildInfo::current();
     log::info!(version = build.version, commit = build.commit, node = config.node_id; "starting");
     for notice in &config.notices {

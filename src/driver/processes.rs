@@ -28,7 +28,7 @@ pub fn wait_apart() -> io::Result<()> {
         clippy::disallowed_methods,
         reason = "this program itself, which is the one that the image holds"
     )]
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = Command::new(program::THIS_PROGRAM);
     command.arg0(arguments.next().unwrap_or_default()).args(arguments).env(POLL_STRATEGY, "poll");
     Err(command.exec())
 }

@@ -21,6 +21,7 @@ use crate::shutdown;
 use crate::sys::at::{Errno, SysError};
 use crate::sys::message::Messages;
 use crate::sys::mount::Limits;
+use crate::sys::process;
 
 /// What the mounter is told once, so that nobody can ask it for anything else later.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,7 +98,7 @@ pub fn start(settings: &Settings) -> Result<Mounter, StartError> {
         clippy::disallowed_methods,
         reason = "this program itself, which is the one that the image holds"
     )]
-    let mut command = Command::new("/proc/self/exe");
+    let mut command = Command::new(THIS_PROGRAM);
     command
         .arg0(std::env::args_os().next().unwrap_or_default())
         .args(settings.to_arguments())
@@ -140,6 +141,7 @@ pub fn main() -> Option<ExitCode> {
     let base = Base::open(settings.pods_dir.as_deref());
     let confined = base.and_then(|base| {
         let service = Service::new(base, settings.limits);
+        process::set_name(c"mounter");
         // The driver drains its calls first.
         shutdown::outlive_signals().map_err(|_| SysError::new("sigaction", "", Errno::INVAL))?;
         confinement::confine(Role::Mounter, settings.seccomp).map(|()| service)
@@ -208,13 +210,15 @@ impl fmt::Display for StartError {
                  kernel with seccomp, or --seccomp=off"
             ),
             StartError::Socket(error) => write!(f, "the mounter cannot be reached: {error}"),
-            StartError::Spawn(error) => write!(f, "could not start the mounter, /proc/self/exe: {error}"),
+            StartError::Spawn(error) => write!(f, "could not start the mounter, {THIS_PROGRAM}: {error}"),
         }
     }
 }
 
 impl std::error::Error for StartError {}
 
+/// What runs here, whatever has become of its path.
+pub const THIS_PROGRAM: &str = "/proc/self/exe";
 /// The first argument, by which `ps` tells the two processes apart too.
 pub const SUBCOMMAND: &str = "mounter";
 /// It is there within a millisecond or two.

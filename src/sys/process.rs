@@ -1,5 +1,7 @@
 //! Limits of this process, and who may look into it.
 
+use std::ffi::CStr;
+
 use rustix::mm::{MlockAllFlags, mlockall};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 
@@ -13,6 +15,12 @@ pub fn raise_open_files() -> Result<(), SysError> {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
         .map_err(|errno| SysError::new("setrlimit", "RLIMIT_NOFILE", errno))
+}
+
+/// The name that `ps` and `top` show of this thread: of one that was started by a link, it would be the link's.
+pub fn set_name(name: &CStr) {
+    // It is for people, and nothing depends on it.
+    rustix::thread::set_name(name).ok();
 }
 
 /// Keeps the memory of this process, which holds secrets, out of core dumps, and processes without privileges from
