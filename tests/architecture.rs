@@ -114,6 +114,7 @@ const LAYERS: &[Layer<'_>] = &[
 /// Who may name what is not ours. Every dependency is here, and the parts of the standard library that reach out.
 const OWNERS: &[Owner<'_>] = &[
     ("grpcio", &["rpc/"]),
+    ("futures_core", &["rpc/channel.rs"]),
     ("protobuf", &["rpc/", "csi/", "provider/client.rs"]),
     ("ureq", &["kube/transport.rs"]),
     ("rustls", &["kube/config.rs", "kube/transport.rs"]),

@@ -1,10 +1,12 @@
 //! The client's end: a connection to one unix socket, and blocking unary calls on it.
 
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use grpcio::{CallOption, ChannelBuilder, Client};
+use futures_core::Stream;
+use grpcio::{CallOption, ChannelBuilder, Client, ClientSStreamReceiver};
 use protobuf::Message;
 
 use super::deadline::Deadline;
@@ -65,18 +67,37 @@ impl Channel {
         deadline: Deadline,
     ) -> Result<R, Status> {
         let option = option.timeout(deadline.at_most());
-        let mut receiver = self
+        let mut answer = self
             .client
-            .unary_call_async(&method::<Q, R>(name), request, option)
+            .server_streaming(&method::<Q, R>(name), request, option)
             .map_err(Status::from_grpcio)?;
-        let answered = wait(std::pin::pin!(receiver.message()), || deadline.is_past());
-        match answered {
-            Some(outcome) => outcome.map_err(Status::from_grpcio),
-            None => {
-                receiver.cancel();
-                Err(Status::new(Code::DeadlineExceeded, "no answer before the caller's deadline"))
-            }
+        let outcome = whole(&mut answer, deadline);
+        if outcome.is_err() {
+            answer.cancel();
         }
+        outcome
+    }
+}
+
+/// The one message of an answer. The library's own unary call takes it for granted that there is one: where a peer says
+/// that all went well and sends none, it panics. On the wire a unary answer is a stream of one message, so it is read as
+/// a stream.
+fn whole<R: Message>(answer: &mut ClientSStreamReceiver<R>, deadline: Deadline) -> Result<R, Status> {
+    let Some(message) = next(answer, deadline)? else {
+        return Err(Status::new(Code::Internal, "the answer says OK and holds no message"));
+    };
+    match next(answer, deadline)? {
+        None => Ok(message),
+        Some(_) => Err(Status::new(Code::Internal, "the answer holds more than one message")),
+    }
+}
+
+/// The next message; none when the answer has ended and is OK.
+fn next<R>(answer: &mut ClientSStreamReceiver<R>, deadline: Deadline) -> Result<Option<R>, Status> {
+    let next = std::future::poll_fn(|context| Pin::new(&mut *answer).poll_next(context));
+    match wait(next, || deadline.is_past()) {
+        Some(next) => next.transpose().map_err(Status::from_grpcio),
+        None => Err(Status::new(Code::DeadlineExceeded, "no answer before the caller's deadline")),
     }
 }
 

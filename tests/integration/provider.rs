@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::provider::{ScriptedProvider, answer};
 use crate::support::scene::{ALWAYS, Scene, new, old};
+use crate::support::wire::{self, WireProvider};
 use crate::support::{eventually, provider};
 
 const TOKENS: &str = "csi.storage.k8s.io/serviceAccount.tokens";
@@ -245,4 +246,37 @@ fn of_two_files_with_one_path_the_last_wins() {
         Scene::scripted(&[], |_| Ok(answer("v1", &[("password", 0, b"one"), ("password", 0, b"two")])));
     scene.publish();
     assert_eq!(scene.pod.read("password"), "two");
+}
+
+#[test]
+fn an_answer_that_says_ok_and_holds_no_message_is_an_error_of_the_provider_and_no_bug_of_the_driver() {
+    let scene = Scene::published(&ALWAYS);
+    let rows: [(&str, &[&[u8]]); 3] = [
+        ("the answer says OK and holds no message", &[]),
+        ("the answer says OK and holds no message", &[b"cut"]),
+        ("the answer holds more than one message", &[b"", b""]),
+    ];
+    for (words, messages) in rows {
+        let wire = WireProvider::instead_of(scene.provider.socket(), move |wire| {
+            wire.greet()?;
+            let stream = wire.request()?;
+            wire.write(&wire::answer_head(stream))?;
+            for bytes in messages {
+                let length = if *bytes == b"cut" { 100 } else { 0 };
+                let wrapped = [&[0, 0, 0, 0, length][..], *bytes].concat();
+                wire.write(&wire::frame(wire::DATA, 0, stream, &wrapped))?;
+            }
+            wire.write(&wire::trailers(stream, "0"))?;
+            wire.linger()
+        });
+        scene.publish();
+        let (is_abnormal, condition) = scene.world.kubelet.condition(&scene.pod);
+        assert!(is_abnormal && condition.contains(words), "{words}: {condition}");
+        assert_eq!(scene.pod.read("password"), "old");
+        drop(wire);
+    }
+    scene.answer_with(new());
+    scene.publish();
+    assert_eq!(scene.pod.read("password"), "new");
+    assert_eq!(scene.world.driver().count_log("panicked"), 0, "{}", scene.world.driver().log());
 }

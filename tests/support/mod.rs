@@ -18,6 +18,7 @@ pub mod random;
 pub mod registrar;
 pub mod scene;
 pub mod shell;
+pub mod wire;
 pub mod world;
 pub mod yaml;
 
