@@ -96,15 +96,17 @@ impl PublishError {
             | PublishError::ClassWithoutParameters { .. }
             | PublishError::ClassWithoutProvider { .. }
             | PublishError::ClassWithReservedParameter { .. }
-            | PublishError::Mount(_)
             | PublishError::PodStatus(_) => Code::Unknown,
             PublishError::Deadline { .. } => Code::DeadlineExceeded,
             // Kubelet must not take a shortage on the node for the end of a volume that may well be live.
             PublishError::Place(error) if error.is_shortage() => Code::Unavailable,
+            PublishError::Mount(error) if error.is_shortage() => Code::Unavailable,
+            PublishError::Mount(_) => Code::Unknown,
             PublishError::Displaced | PublishError::Place(_) => Code::Internal,
             PublishError::Provider(error) => match error {
                 ProviderError::Call(error) => error.code(),
                 ProviderError::Unreachable(error) => error.code(),
+                ProviderError::Write(WriteError::Sys(error)) if error.is_shortage() => Code::Unavailable,
                 ProviderError::InvalidName(_)
                 | ProviderError::Answered { .. }
                 | ProviderError::NoObjects
@@ -247,3 +249,20 @@ const LONGEST_MESSAGE_BYTES: usize = 1536;
 const LONGEST_NAME_BYTES: usize = 320;
 /// The `error_type` of failures before anything specific is known.
 pub const FAILED_TO_MOUNT: &str = "FailedToMount";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::at::Errno;
+
+    #[test]
+    fn a_shortage_on_the_node_may_pass_wherever_it_is_met_and_a_refusal_does_not() {
+        let rows = [("EMFILE", Errno::MFILE, Code::Unavailable), ("EPERM", Errno::PERM, Code::Unknown)];
+        for (name, errno, code) in rows {
+            let error = || SysError::new("openat", "mount", errno);
+            let write = ProviderError::Write(WriteError::Sys(error()));
+            assert_eq!(PublishError::Mount(error()).code(), code, "{name} while mounting");
+            assert_eq!(PublishError::Provider(write).code(), code, "{name} while writing");
+        }
+    }
+}
