@@ -36,8 +36,8 @@ scripts := .ci/run scripts/*.sh scripts/*/*.sh tests/*.sh tests/*/*.sh tests/e2e
 export DEMO_DIR := $(value DIR)
 export E2E_CASE := $(value CASE)
 
-.PHONY: help build test demo sanity e2e lint bench bench-static static test-static image test-image sbom sbom-check \
-	advisories proto proto-check fmt clean
+.PHONY: help build test demo sanity e2e faults lint bench bench-static static test-static image test-image sbom \
+	sbom-check advisories proto proto-check fmt clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -85,6 +85,12 @@ lint: $(cargo_deny) ## check format, lints, documentation, generated code, licen
 	tests/versions/check.sh
 	@if command -v shellcheck >/dev/null; then echo shellcheck $(scripts); shellcheck $(scripts); \
 		else echo 'shellcheck is not installed: the shell scripts are not checked'; fi
+
+faults: export FAULT_CASE := $(value CASE)
+faults: ## inject faults into the running driver and show what comes of each; with CASE=text, those that contain it
+	@scripts/ensure-tools.sh build mount faults
+	@cargo build $(cargo_flags) --bins --example faults
+	@cargo run --quiet $(cargo_flags) $(sandbox) --example faults -- "$$FAULT_CASE"
 
 bench: ## measure what the driver costs
 	@scripts/ensure-tools.sh build mount

@@ -9,6 +9,7 @@
 #   emulator    QEMU, to run the static programs of the other architecture
 #   containers  containerd, runc and buildah, for what is done with the image
 #   documents  bash and curl, which the commands of the documents use
+#   faults      prlimit, and the library that gives a process a clock of its own
 #   lint        rustfmt and clippy; shellcheck where it can be had
 #
 # Says nothing when all is there. Otherwise it installs what it can, which is Debian packages when run as root, and
@@ -134,6 +135,18 @@ need_python() {
     fi
 }
 
+need_faults() {
+    need prlimit=util-linux
+    # The command comes with the library, in a package of its own that this does not need.
+    for library in /usr/lib/*/faketime/libfaketimeMT.so.1 /usr/lib*/faketime/libfaketimeMT.so.1; do
+        [ ! -e "$library" ] || return 0
+    done
+    if can_install && install libfaketime; then
+        return 0
+    fi
+    fail 'libfaketime (on Debian as root: apt-get install libfaketime)'
+}
+
 need_lint() {
     for component in fmt clippy; do
         cargo "$component" --version >/dev/null 2>&1 ||
@@ -156,6 +169,7 @@ for what in "$@"; do
     documents) need bash=bash curl=curl ;;
     emulator) need_emulator ;;
     containers) need containerd=containerd runc=runc buildah=buildah ;;
+    faults) need_faults ;;
     python) need_python ;;
     lint) need_lint ;;
     *)

@@ -82,7 +82,7 @@ use serde_json::Value;
 
 use access::Access;
 use faults::Faults;
-pub use faults::{Close, Matcher};
+pub use faults::{Close, Matcher, Then};
 use request::Place;
 use store::Store;
 use tls::Authority;
@@ -187,6 +187,18 @@ impl ApiServer {
     /// The same, with an authority that may only vouch for some names and networks, or for all but some.
     pub fn limit_authority(&self, permitted: &[&str], excluded: &[&str]) {
         *locked(&self.shared.authority) = Some(Authority::limited_to(permitted, excluded));
+    }
+
+    /// Replaces the certificate by one that ended long ago, under the same authority; connections that are open stay.
+    pub fn let_certificate_expire(&self) {
+        let mut authority = locked(&self.shared.authority);
+        authority.as_mut().expect("the double speaks TLS").certify(LONG_AGO);
+    }
+
+    /// Replaces the certificate by one that is valid.
+    pub fn renew_certificate(&self) {
+        let mut authority = locked(&self.shared.authority);
+        authority.as_mut().expect("the double speaks TLS").certify(tls::FAR_FUTURE);
     }
 
     /// Replaces the accepted token.
@@ -414,3 +426,6 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Enough for every test; a benchmark must not fill the memory.
 pub const LONGEST_JOURNAL: usize = 65_536;
+
+/// The year in which an expired certificate ended.
+const LONG_AGO: i32 = 2001;

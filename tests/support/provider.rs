@@ -39,7 +39,7 @@ impl ScriptedProvider {
         let calls = Arc::new(AtomicUsize::new(0));
         let last = Arc::new(Mutex::new(None));
         let (current, counter, seen) = (Arc::clone(&script), Arc::clone(&calls), Arc::clone(&last));
-        let pool = Pool::start(64, 64).expect("threads can be started");
+        let pool = Pool::start(256, 64).expect("threads can be started");
         let metrics = Arc::new(Metrics::new("", "").expect("the table of series is sound"));
         let methods = Methods::new(pool.clone(), metrics)
             .unary("/v1alpha1.CSIDriverProvider/Version", |_, _: pb::VersionRequest| {

@@ -18,6 +18,17 @@ pub enum Close {
     After,
 }
 
+/// What follows bytes that a test chose.
+#[derive(Clone, Debug)]
+pub enum Then {
+    /// The end of the connection.
+    Close,
+    /// Nothing, until the faults are cleared or the peer is gone.
+    Silence,
+    /// These, over and over, until the faults are cleared or the peer is gone.
+    Again(Vec<u8>),
+}
+
 /// What happens to a matching request.
 #[derive(Clone, Debug)]
 pub enum Fault {
@@ -25,6 +36,8 @@ pub enum Fault {
     Fail { code: u16, retry_after: Option<u64> },
     /// Exactly that answer.
     Answer { code: u16, body: Vec<u8> },
+    /// Exactly these bytes, the head of the answer included, and what follows them.
+    Raw { bytes: Vec<u8>, then: Then },
     /// The connection ends.
     Close(Close),
     /// Nothing, for as long as the fault stands.

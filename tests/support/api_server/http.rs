@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::access;
 use super::clock;
-use super::faults::{Close, Fault};
+use super::faults::{Close, Fault, Then};
 use super::request::{Place, Request};
 use super::review;
 use super::routes;
@@ -26,6 +26,8 @@ enum Next {
     Write(Answer),
     /// Write this answer, a byte at a time.
     Drip(Answer, Duration),
+    /// Write these bytes, and what follows them while the faults were cleared that often.
+    Raw(Vec<u8>, Then, u64),
     /// End the connection.
     Close,
     /// Stream changes.
@@ -55,6 +57,7 @@ fn handle(shared: &Shared, stream: &mut impl Write, head: &Head) -> io::Result<b
             let code = answer.code;
             (Next::Drip(answer, pause), code)
         }
+        Next::Raw(bytes, then, clearings) => (Next::Raw(bytes, then, clearings), 0),
         Next::Close => (Next::Close, 0),
         Next::Watch(watch) => (Next::Watch(watch), 200),
     };
@@ -81,6 +84,13 @@ fn handle(shared: &Shared, stream: &mut impl Write, head: &Head) -> io::Result<b
                 std::thread::sleep(pause);
             }
             Ok(true)
+        }
+        Next::Raw(bytes, then, clearings) => {
+            record();
+            stream.write_all(&bytes)?;
+            stream.flush()?;
+            follow(shared, stream, &then, clearings)?;
+            Ok(false)
         }
         Next::Close => {
             record();
@@ -118,6 +128,7 @@ fn decide(shared: &Shared, head: &Head) -> Next {
         Some(Fault::Answer { code, body }) => {
             return Next::Write(Answer { code, content_type: "application/json", body, retry_after: None });
         }
+        Some(Fault::Raw { bytes, then }) => return Next::Raw(bytes, then, clearings),
         Some(Fault::Fail { code, retry_after }) => return Next::Write(failure(request, code, retry_after)),
         Some(Fault::Hang) => {
             shared.record(seen(head, 0));
@@ -158,6 +169,23 @@ fn refusal(shared: &Shared, head: &Head) -> Option<Answer> {
         return Some(status::of_code(401, None));
     }
     locked(&shared.access).refusal(&head.request)
+}
+
+/// What follows bytes that a test chose.
+fn follow(shared: &Shared, stream: &mut impl Write, then: &Then, clearings: u64) -> io::Result<()> {
+    match then {
+        Then::Close => {}
+        Then::Silence => {
+            wait_for_release(shared, clearings);
+        }
+        Then::Again(bytes) => {
+            while !shared.is_stopped() && locked(&shared.faults).clearings == clearings {
+                stream.write_all(bytes)?;
+                stream.flush()?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Waits until the faults are cleared once more than `clearings`; false when the server stops first.

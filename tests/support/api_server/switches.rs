@@ -4,7 +4,7 @@ use std::net::Shutdown;
 use std::time::Duration;
 
 use super::faults::Fault;
-use super::{ApiServer, Close, Matcher, locked};
+use super::{ApiServer, Close, Matcher, Then, locked};
 
 impl ApiServer {
     // -- rights --
@@ -55,6 +55,12 @@ impl ApiServer {
     /// The next `n` matching requests get exactly these bytes as the body, and nothing else happens.
     pub fn answer_next(&self, n: usize, matcher: Matcher, code: u16, body: impl Into<Vec<u8>>) {
         self.add_fault(matcher, Some(n), Fault::Answer { code, body: body.into() });
+    }
+
+    /// Every matching request gets exactly these bytes, the head of an answer included, and what follows them; then
+    /// the connection ends.
+    pub fn answer_raw(&self, matcher: Matcher, bytes: impl Into<Vec<u8>>, then: Then) {
+        self.add_fault(matcher, None, Fault::Raw { bytes: bytes.into(), then });
     }
 
     /// The next `n` matching requests lose their connection, before or after they are carried out.

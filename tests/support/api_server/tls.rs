@@ -12,6 +12,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// A self-signed authority and the server's certificate under it.
 pub struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
     pem: String,
     config: Arc<ServerConfig>,
 }
@@ -35,19 +36,13 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, "api server double");
         let issuer =
             CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("an authority");
-        let key = KeyPair::generate().expect("a key");
-        let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
-        let certificate = CertificateParams::new(names).expect("legal names").signed_by(&key, &issuer);
-        let chain = vec![certificate.expect("a certificate").der().clone()];
-        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("versions of the provider")
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .expect("a certificate with its key");
-        Authority { pem: issuer.pem(), config: Arc::new(config) }
+        let config = certified(&issuer, FAR_FUTURE);
+        Authority { pem: issuer.pem(), issuer, config }
+    }
+
+    /// Gives the server a new certificate, which ends with the beginning of that year.
+    pub fn certify(&mut self, year: i32) {
+        self.config = certified(&self.issuer, year);
     }
 
     /// The authority's certificate.
@@ -69,6 +64,26 @@ fn subtree(text: &str) -> GeneralSubtree {
     }
 }
 
+/// A server whose certificate under that authority ends with the beginning of that year.
+fn certified(issuer: &CertifiedIssuer<'static, KeyPair>, year: i32) -> Arc<ServerConfig> {
+    let key = KeyPair::generate().expect("a key");
+    let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
+    let mut params = CertificateParams::new(names).expect("legal names");
+    params.not_before = rcgen::date_time_ymd(2000, 1, 1);
+    params.not_after = rcgen::date_time_ymd(year, 1, 1);
+    let certificate = params.signed_by(&key, issuer).expect("a certificate");
+    let chain = vec![certificate.der().clone()];
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions of the provider")
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .expect("a certificate with its key");
+    Arc::new(config)
+}
+
 /// The encrypted stream; the handshake is done on its first use.
 pub fn accept(
     config: Arc<ServerConfig>,
@@ -76,3 +91,6 @@ pub fn accept(
 ) -> Option<StreamOwned<ServerConnection, TcpStream>> {
     Some(StreamOwned::new(ServerConnection::new(config).ok()?, stream))
 }
+
+/// A year that no test sees.
+pub const FAR_FUTURE: i32 = 4000;
