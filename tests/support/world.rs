@@ -18,6 +18,7 @@ use super::driver::{DriverProcess, program};
 use super::kubelet::Kubelet;
 use super::objects;
 use super::provider::ScriptedProvider;
+use super::umask_lock;
 
 /// The node. Dropping it kills the driver, unmounts what is left and removes the directory.
 pub struct World {
@@ -59,9 +60,11 @@ impl World {
     /// A node whose driver is not started yet.
     pub fn without_driver(flags: &[&str]) -> World {
         let directory = tempfile::Builder::new().prefix("csi").tempdir().expect("a temporary directory");
+        let umask = umask_lock();
         for name in ["pods", "providers"] {
             std::fs::create_dir(directory.path().join(name)).expect("an empty directory takes another");
         }
+        drop(umask);
         let environment = Environment::start();
         let kubelet = Kubelet::new(&environment, &directory.path().join("csi/csi.sock"));
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
@@ -167,7 +170,10 @@ impl World {
     /// The same, of the uid that the API server gave it.
     pub fn pod_of_uid(&self, name: &str, class: &str, uid: &str) -> Pod {
         let above = self.path(&format!("pods/{uid}/volumes/kubernetes.io~csi/secrets"));
+        // With a mode that lets the mounter through: root's power over modes is not one of its capabilities.
+        let umask = umask_lock();
         std::fs::create_dir_all(&above).expect("kubelet can make directories");
+        drop(umask);
         Pod {
             name: name.to_owned(),
             namespace: "default".to_owned(),
