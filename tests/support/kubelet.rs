@@ -16,12 +16,18 @@ use super::world::Pod;
 /// A client of the driver.
 pub struct Kubelet {
     channel: Channel,
+    is_patient: bool,
 }
 
 impl Kubelet {
     /// Addresses the socket; calls wait until somebody listens there.
     pub fn new(environment: &Environment, socket: &Path) -> Kubelet {
-        Kubelet { channel: Channel::to_socket(environment, socket, 4 << 20) }
+        Kubelet { channel: Channel::to_socket(environment, socket, 4 << 20), is_patient: true }
+    }
+
+    /// The same, but calls fail where nobody listens, as kubelet's own do.
+    pub fn impatient(environment: &Environment, socket: &Path) -> Kubelet {
+        Kubelet { is_patient: false, ..Kubelet::new(environment, socket) }
     }
 
     /// Any unary call.
@@ -40,7 +46,12 @@ impl Kubelet {
         request: &Q,
         timeout: Duration,
     ) -> Result<R, Status> {
-        self.channel.call(method, request, Deadline::after(timeout))
+        let deadline = Deadline::after(timeout);
+        if self.is_patient {
+            self.channel.call(method, request, deadline)
+        } else {
+            self.channel.call_if_present(method, request, deadline)
+        }
     }
 
     /// Publishes the pod's volume, for the first time or again.

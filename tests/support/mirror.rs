@@ -21,7 +21,13 @@ pub struct Mirror {
 impl Mirror {
     /// A node whose provider answers [`old`]; of every class that the test makes.
     pub fn start(flags: &[&str]) -> Mirror {
-        let world = World::start(flags);
+        let mut mirror = Mirror::of(World::without_driver(flags));
+        mirror.world.start_driver();
+        mirror
+    }
+
+    /// The same around a world whose driver need not run yet.
+    pub fn of(world: World) -> Mirror {
         let provider = world.provider("test", |_| Ok(old()));
         let fence = world.provider("fence", |_| Ok(old()));
         Mirror { provider, _fence: fence, world }

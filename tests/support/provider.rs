@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use protobuf::MessageField;
@@ -20,7 +20,8 @@ type Script = dyn Fn(pb::MountRequest) -> Result<pb::MountResponse, Status> + Se
 /// A provider in this process on a real socket.
 pub struct ScriptedProvider {
     socket: PathBuf,
-    server: Option<Server>,
+    /// In a mutex, so that threads may share the provider.
+    server: Mutex<Option<Server>>,
     script: Arc<Mutex<Arc<Script>>>,
     calls: Arc<AtomicUsize>,
     last: Arc<Mutex<Option<pb::MountRequest>>>,
@@ -56,7 +57,8 @@ impl ScriptedProvider {
         let umask = umask_lock();
         let server = Server::start_unix(environment, &socket, pool, vec![methods]);
         drop(umask);
-        let server = Some(server.unwrap_or_else(|error| panic!("scripted provider: {error}")));
+        let server = server.unwrap_or_else(|error| panic!("scripted provider: {error}"));
+        let server = Mutex::new(Some(server));
         ScriptedProvider { socket, server, script, calls, last }
     }
 
@@ -85,7 +87,8 @@ impl ScriptedProvider {
 
     /// Stops listening, cutting off whatever is in hand; the socket file stays, as after a crash.
     pub fn stop(&mut self) {
-        if let Some(server) = self.server.take() {
+        let server = self.server.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(server) = server {
             server.stop(Duration::ZERO);
         }
     }

@@ -1,0 +1,119 @@
+//! After the last restart: every volume comes to be whole, every Secret to have what its volume has, and then kubelet
+//! takes all of it down and nothing is left.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::board::{Board, locked};
+use crate::content::{ALWAYS, State};
+use crate::kubelet::{is_whole, others_in};
+use crate::process;
+use crate::report::Verdicts;
+use crate::secrets::{SECRETS, state};
+use crate::stage::{REGISTRY, Stage, driver_program, is_owned, replica_set_path, secret_name};
+use crate::support::driver::DriverProcess;
+use crate::support::world::Pod;
+use crate::volume;
+
+/// Plays the end with a driver that is not killed any more, and says what holds.
+pub fn play(stage: &mut Stage, board: &Board, driver: DriverProcess, verdicts: &mut Verdicts) {
+    stage.is_frozen.store(true, Ordering::SeqCst);
+    stage.mirror.world.start_driver_as(driver);
+    let pods: Vec<(usize, Pod)> = board
+        .slots
+        .iter()
+        .enumerate()
+        .filter_map(|(place, slot)| Some((place, locked(&slot.pod).clone()?)))
+        .collect();
+    let failed = |pod: &Pod, what: &str| format!("{}: {what}", pod.name);
+
+    let faults = pods.iter().filter_map(|(_, pod)| publish(stage, pod).err().map(|why| failed(pod, &why)));
+    verdicts.check("every volume is published, whole and without leftovers", &faults.collect::<Vec<_>>());
+    let faults = pods.iter().filter_map(|(place, pod)| secret(stage, *place, pod).err());
+    verdicts.check("every Secret holds what its volume holds", &faults.collect::<Vec<_>>());
+
+    let faults = pods.iter().filter_map(|(_, pod)| {
+        let unpublished = stage.kubelet().unpublish(pod).map_err(|status| status.to_string());
+        unpublished.and_then(|()| stage.bury(pod)).err().map(|why| failed(pod, &why))
+    });
+    verdicts.check("every volume can be unpublished", &faults.collect::<Vec<_>>());
+    verdicts.check("no mount is left", &volume_mounts(stage));
+    let known = ["csi", "pods", "providers", REGISTRY];
+    let mut left = others_in(&stage.mirror.world.path(""), &known);
+    left.extend(others_in(&stage.mirror.world.path("pods"), &[]));
+    verdicts.check("no directory and no temporary name is left", &left);
+    verdicts.check("no Secret and no pod status is left", &objects(stage, board));
+
+    let driver = stage.mirror.world.take_driver();
+    drop(driver.terminate());
+    verdicts.check("no process is left", &named(&process::strays(&driver_program(), &[])));
+    let mut left = others_in(&stage.mirror.world.path("csi"), &["csi.sock"]);
+    left.extend(others_in(&stage.mirror.world.path(REGISTRY), &[]));
+    verdicts.check("no socket is left but the one that a start replaces", &left);
+}
+
+/// Twice: the second call finds nothing to do.
+fn publish(stage: &Stage, pod: &Pod) -> Result<(), String> {
+    for _ in 0..2 {
+        stage.kubelet().publish(pod).map_err(|status| status.to_string())?;
+        is_whole(pod)?;
+        let left = volume::leftovers(pod)?;
+        if !left.is_empty() {
+            return Err(format!("leftovers in the root: {left:?}"));
+        }
+        if pod.mount_count() != 1 {
+            return Err(format!("{} mounts on one another", pod.mount_count()));
+        }
+    }
+    Ok(())
+}
+
+/// The Secret of a class comes to hold the state of the one pod of that class.
+fn secret(stage: &Stage, place: usize, pod: &Pod) -> Result<(), String> {
+    let bytes = std::fs::read(pod.target.join(ALWAYS[0])).map_err(|error| error.to_string())?;
+    let wanted = State::named_in(&bytes).ok_or("the volume names no state")?;
+    let name = secret_name(place);
+    let path = format!("{SECRETS}/{name}");
+    let found = || {
+        stage.mirror.world.api.get(&path).ok_or("there is none".to_owned()).and_then(|secret| state(&secret))
+    };
+    if stage.mirror.world.api.wait(SYNC_PATIENCE, |_| found().as_ref() == Ok(&wanted)) {
+        return Ok(());
+    }
+    let found = found().map_or_else(|why| why, |state| state.to_string());
+    Err(format!("{name} is of {wanted} no copy: {found}"))
+}
+
+/// With all owners gone, the collector of the API server removes what they owned, and the driver brings nothing back.
+fn objects(stage: &Stage, board: &Board) -> Vec<String> {
+    let api = &stage.mirror.world.api;
+    for class in (0..board.slots.len()).filter(|class| is_owned(*class)) {
+        api.delete(&replica_set_path(class));
+    }
+    api.collect_garbage();
+    // When the fence has come back twice, all is done that was due.
+    stage.mirror.settle();
+    stage.mirror.pass_fence();
+    let mut left = Vec::new();
+    for (kind, path) in [
+        ("Secret", SECRETS),
+        (
+            "pod status",
+            "/apis/secrets-store.csi.x-k8s.io/v1/namespaces/default/secretproviderclasspodstatuses",
+        ),
+    ] {
+        let objects = api.list(path);
+        left.extend(objects.iter().map(|object| format!("{kind} {}", object["metadata"]["name"])));
+    }
+    left
+}
+
+fn volume_mounts(stage: &Stage) -> Vec<String> {
+    stage.mirror.world.mounts().iter().map(|path| path.display().to_string()).collect()
+}
+
+fn named(ids: &[u32]) -> Vec<String> {
+    ids.iter().map(|id| format!("process {id}")).collect()
+}
+
+const SYNC_PATIENCE: Duration = Duration::from_secs(10);
