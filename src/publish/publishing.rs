@@ -141,6 +141,9 @@ impl<'a> Publishing<'a> {
     fn refresh(&mut self, volume: &LiveVolume, record: Record) -> Result<Written, PublishError> {
         // What failed before may have written, and then nobody has told the Secrets.
         let has_failed = record.failing.is_some();
+        // What an earlier process wrote into the volume it may not have told the Secrets, and times alone cannot tell:
+        // those of Secrets are in whole seconds. Now the provider says what is current.
+        let is_inherited = record.class.is_none();
         let class = match (self.class(Classes::followed), record.class) {
             (Err(PublishError::Class { source, .. }), Some(last_known)) if source.is_retryable() => {
                 log::debug!(error:% = source; "could not read the class, refreshing with its last known form");
@@ -154,6 +157,7 @@ impl<'a> Publishing<'a> {
         volume.stamp(refreshed).map_err(PublishError::Mount)?;
         let freshness = match filled.written {
             Written::Changed => Freshness::New,
+            Written::Unchanged if is_inherited => Freshness::New,
             Written::Unchanged if filled.by_provider || has_failed => Freshness::Unsure,
             Written::Unchanged => Freshness::Same,
         };

@@ -137,9 +137,14 @@ impl Mirror {
 
     /// Makes all that was ever written to a Secret lie further back.
     pub fn age(&self, name: &str) {
+        self.date(name, "2020-01-01T00:00:00Z");
+    }
+
+    /// Makes all that was ever written to a Secret be of that time.
+    pub fn date(&self, name: &str, time: &str) {
         self.edit(DRIVER, name, |secret| {
             for manager in secret["metadata"]["managedFields"].as_array_mut().into_iter().flatten() {
-                manager["time"] = json!("2020-01-01T00:00:00Z");
+                manager["time"] = json!(time);
             }
         });
     }

@@ -68,6 +68,28 @@ fn content_that_a_crash_kept_from_a_secret_is_written_after_it() {
 }
 
 #[test]
+fn content_that_a_crash_kept_from_a_secret_of_the_same_second_is_written_with_the_next_refresh() {
+    let (mut mirror, pod) = Mirror::published(&ALWAYS);
+    mirror.settle();
+    mirror.world.api.fail_always(Matcher::verb("patch").and_path(SECRETS), 500);
+    mirror.answer_with("v2", &[("password", b"new")]);
+    mirror.publish(&pod);
+    restart(&mut mirror, |mirror| {
+        mirror.world.api.clear_faults();
+        // As if it had been written in the very second of the content that it lacks.
+        mirror.date("db-secret", "2040-01-01T00:00:00Z");
+    });
+    mirror.settle();
+    assert_eq!(
+        mirror.value("db-secret", "pass").as_deref(),
+        Some("old"),
+        "times do not tell that it is older"
+    );
+    mirror.publish(&pod);
+    mirror.wait_for("db-secret", "pass", "new");
+}
+
+#[test]
 fn what_another_node_wrote_while_the_driver_was_away_stays() {
     let (mut mirror, _pod) = Mirror::published(&[]);
     mirror.settle();
