@@ -39,6 +39,7 @@ pub struct Slot {
 pub struct Call {
     pub kind: Event,
     pub pod: Pod,
+    pub begun: Instant,
     /// Which generation was live when it began.
     pub before: Option<PathBuf>,
 }

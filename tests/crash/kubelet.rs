@@ -102,7 +102,8 @@ impl PodWorker<'_> {
     ) -> Result<bool, Ended> {
         let life = self.board.life().ok_or(Ended)?;
         let before = std::fs::read_link(pod.target.join("..data")).ok();
-        *locked(&self.slot().call) = Some(Call { kind, pod: pod.clone(), before });
+        *locked(&self.slot().call) =
+            Some(Call { kind, pod: pod.clone(), begun: std::time::Instant::now(), before });
         self.board.happens(kind);
         match run(&self.stage.kubelet()) {
             Ok(()) => {
