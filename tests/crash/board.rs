@@ -51,6 +51,7 @@ pub enum Event {
     Refresh,
     Unpublish,
     ProviderCalled,
+    ProviderAnswers,
 }
 
 /// What was done.

@@ -116,6 +116,10 @@ impl Lives<'_> {
             }
             Moment::After(event) => {
                 self.board.wait_for(event, PATIENCE);
+                if event == Event::ProviderAnswers {
+                    wait_exactly(self.random.moment(LONGEST_WRITE));
+                    return;
+                }
             }
             Moment::When(event, sight) => {
                 if let Some(call) = self.call(event) {
@@ -190,7 +194,7 @@ impl Sight {
     }
 }
 
-/// Looks all the time, for a short while: what is waited for comes within milliseconds or not at all.
+/// Looks all the time, for a short while: what is waited for comes soon, or not at all.
 fn spin_until(mut condition: impl FnMut() -> bool) {
     let until = Instant::now() + SIGHT_PATIENCE;
     while !condition() && Instant::now() < until {
@@ -204,7 +208,7 @@ fn hurry(on: bool) {
     let _not_permitted = setpriority_process(None, if on { HURRY } else { 0 });
 }
 
-const MOMENTS: [Moment; 19] = [
+const MOMENTS: [Moment; 22] = [
     Moment::Starting,
     Moment::Starting,
     Moment::Serving,
@@ -214,6 +218,9 @@ const MOMENTS: [Moment; 19] = [
     Moment::After(Event::Refresh),
     Moment::After(Event::Unpublish),
     Moment::After(Event::ProviderCalled),
+    Moment::After(Event::ProviderAnswers),
+    Moment::After(Event::ProviderAnswers),
+    Moment::After(Event::ProviderAnswers),
     Moment::When(Event::Publish, Sight::Mounted),
     Moment::When(Event::Publish, Sight::Begun),
     Moment::When(Event::Publish, Sight::Begun),
@@ -231,12 +238,12 @@ const LONGEST_SERVING: Duration = Duration::from_millis(400);
 /// As long as a publish takes on a busy machine.
 const LONGEST_CALL: Duration = Duration::from_millis(10);
 /// As long as a part of it takes.
-const LONGEST_WRITE: Duration = Duration::from_millis(1);
+const LONGEST_WRITE: Duration = Duration::from_millis(3);
 /// Long enough for watches to be open and the Secrets of former lives to be taken up.
 const LATE: Duration = Duration::from_millis(800);
 const LATE_ONCE_IN: u64 = 40;
 /// Kubelet's threads call all the time.
 const PATIENCE: Duration = Duration::from_millis(500);
-const SIGHT_PATIENCE: Duration = Duration::from_millis(50);
+const SIGHT_PATIENCE: Duration = Duration::from_millis(200);
 const HURRY: i32 = -15;
 const HELPER_ONCE_IN: u64 = 5;

@@ -38,6 +38,6 @@ pub fn run(board: &Board, first: usize) {
 }
 
 /// Leaves the processors to those who do the work.
-const PAUSE: Duration = Duration::from_micros(100);
+const PAUSE: Duration = Duration::from_micros(500);
 /// Pods come and go.
 const REMEMBERED: usize = 64;

@@ -57,7 +57,9 @@ impl Stage {
             }
             let state = State { pod, number: *number };
             drop(numbers);
-            Ok(state.answer())
+            let answer = state.answer();
+            board.happens(Event::ProviderAnswers);
+            Ok(answer)
         });
         for class in 0..classes {
             mirror.class(&class_name(class), json!([object(&secret_name(class), &SECRET_ITEMS)]));
