@@ -18,6 +18,7 @@
 )]
 
 mod board;
+mod calls;
 mod content;
 mod finale;
 mod kubelet;
@@ -57,6 +58,9 @@ fn main() -> ExitCode {
     let mut verdicts = Verdicts::default();
     if options.kills > 0 {
         scene::play(options.kills, &mut random, &mut verdicts);
+    }
+    if options.calls {
+        calls::play(options.full, &mut random, &mut verdicts);
     }
     if verdicts.close() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -9,6 +9,22 @@ pub fn children(parent: u32) -> Vec<u32> {
     all().into_iter().filter(|process| process.parent == parent).map(|process| process.id).collect()
 }
 
+/// The threads of a process that have this name.
+pub fn threads(process: u32, name: &str) -> Vec<u32> {
+    let Ok(entries) = std::fs::read_dir(format!("/proc/{process}/task")) else { return Vec::new() };
+    let ids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let is_named = |id: &u32| {
+        std::fs::read_to_string(format!("/proc/{process}/task/{id}/comm"))
+            .is_ok_and(|found| found.trim() == name)
+    };
+    ids.filter(is_named).collect()
+}
+
+/// True while a process runs.
+pub fn is_alive(id: u32) -> bool {
+    all().iter().any(|process| process.id == id)
+}
+
 /// Waits until no process of this program is left but these and their children; those that stay.
 pub fn strays(program: &Path, known: &[u32]) -> Vec<u32> {
     let until = Instant::now() + PATIENCE;

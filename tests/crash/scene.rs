@@ -11,14 +11,14 @@ use crate::lives::Lives;
 use crate::phase::Phases;
 use crate::random::Random;
 use crate::report::{Progress, Verdicts};
-use crate::stage::Stage;
+use crate::stage::{Provider, Stage};
 use crate::{readers, secrets};
 
 /// Plays the scene with that many kills, and says what holds.
 pub fn play(kills: u64, random: &mut Random, verdicts: &mut Verdicts) {
     println!("\n{kills} kills at moments of chance, under {PODS} pods and {READERS} readers");
     let board = Arc::new(Board::new(PODS));
-    let mut stage = Stage::set(&board, PODS, random);
+    let mut stage = Stage::set(&board, PODS, Provider::OfMoods, random);
     let mut progress = Progress::start();
     let mut lives = Lives {
         stage: &stage,

@@ -22,6 +22,15 @@ use crate::support::mirror::{Mirror, object, reference};
 use crate::support::scene::ALWAYS as EVERY_CALL;
 use crate::support::world::{Pod, World};
 
+/// How the provider answers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Provider {
+    /// Sooner or later, and now and then with what it answered before.
+    OfMoods,
+    /// At once, and each time with the next state.
+    Steady,
+}
+
 /// The node without its driver, which has many lives.
 pub struct Stage {
     pub mirror: Mirror,
@@ -33,7 +42,7 @@ pub struct Stage {
 
 impl Stage {
     /// Sets the stage; the provider tells `board` when it is called.
-    pub fn set(board: &Arc<Board>, classes: usize, random: &mut Random) -> Stage {
+    pub fn set(board: &Arc<Board>, classes: usize, provider: Provider, random: &mut Random) -> Stage {
         let mut world = World::without_driver(&EVERY_CALL);
         std::fs::create_dir(world.path(REGISTRY)).expect("an empty directory takes another");
         world.add_flags(&[&format!("--kubelet-registration-dir={}", world.path(REGISTRY).display())]);
@@ -44,11 +53,14 @@ impl Stage {
         let random = Mutex::new(random.fork());
         mirror.provider.script(move |request| {
             board.happens(Event::ProviderCalled);
+            let is_lively = provider == Provider::OfMoods;
             let (pause, is_same) = {
                 let mut random = locked(&random);
-                (random.moment(SLOWEST_ANSWER), random.once_in(4))
+                (random.moment(SLOWEST_ANSWER), is_lively && random.once_in(4))
             };
-            thread::sleep(pause);
+            if is_lively {
+                thread::sleep(pause);
+            }
             let pod = pod_name(&request.attributes);
             let mut numbers = locked(&numbers);
             let number = numbers.entry(pod.clone()).or_insert(0);
@@ -72,10 +84,14 @@ impl Stage {
 
     /// A new pod of that class; kubelet has not called yet. Some have a group, some belong to a ReplicaSet.
     pub fn pod(&self, class: usize, number: u64) -> Pod {
+        self.pod_named(&format!("pod-{class}-{number}"), class)
+    }
+
+    /// The same with a name of its own.
+    pub fn pod_named(&self, name: &str, class: usize) -> Pod {
         let owner = self.mirror.world.api.get(&replica_set_path(class));
         let owners: Vec<Value> = owner.iter().map(reference).collect();
-        let name = format!("pod-{class}-{number}");
-        let pod = self.mirror.pod_with("default", &name, &class_name(class), json!(owners));
+        let pod = self.mirror.pod_with("default", name, &class_name(class), json!(owners));
         Pod { group: class.is_multiple_of(3).then_some(GROUP), ..pod }
     }
 
