@@ -69,7 +69,14 @@ impl<'a> Publishing<'a> {
             return Err(PublishError::Busy);
         };
         let place = Place::open_or_create(target)?;
-        match place.look()? {
+        let found = match place.look() {
+            Ok(found) => found,
+            Err(error) => {
+                place.abandon();
+                return Err(error.into());
+            }
+        };
+        match found {
             Found::Live(volume) => return Ok(self.keep_fresh(&volume)),
             Found::NoVolume => self.first_publish(place)?,
             Found::Unfinished => {

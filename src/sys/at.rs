@@ -201,13 +201,16 @@ impl Dir {
         self.open("openat", name, flags, Mode::from_raw_mode(0o600)).map(File::from)
     }
 
-    /// Creates a directory with the given mode, whatever the umask says, and opens it.
+    /// Creates a directory with the given mode, whatever the umask says, and opens it. On failure there is none.
     pub fn create_dir(&self, name: &OsStr, mode: u32) -> Result<Dir, SysError> {
         rustix::fs::mkdirat(&self.0, component("mkdirat", name)?, Mode::from_raw_mode(mode & 0o700))
             .map_err(|errno| SysError::new("mkdirat", name, errno))?;
-        let dir = self.open_dir(name)?;
-        dir.set_mode(mode)?;
-        Ok(dir)
+        let opened = self.open_dir(name).and_then(|dir| dir.set_mode(mode).map(|()| dir));
+        if opened.is_err() {
+            // It is of no use to anybody; the failure that is told is the first one.
+            let _still_there = self.remove_dir(name);
+        }
+        opened
     }
 
     /// Creates a symlink in this directory. `target` is stored as it is; nothing here ever follows it.
