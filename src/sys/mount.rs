@@ -91,14 +91,16 @@ impl Mounter {
 
     fn mount_detached(&self, directory: &Dir, limits: Limits) -> Result<Dir, SysError> {
         let detached = self.detached_tmpfs_with_swap_fallback(limits)?;
+        // fsmount answers an O_PATH descriptor, which cannot list or chmod: open the same root in full. Before it is
+        // attached, so that nothing that may fail comes after that.
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        let root = rustix::fs::openat(&detached, c".", flags, Mode::empty())
+            .map(Dir::from)
+            .map_err(|errno| SysError::new("openat", ".", errno))?;
         let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
         rustix::mount::move_mount(&detached, c"", directory, c"", flags)
             .map_err(|errno| SysError::new("move_mount", "", errno))?;
-        // fsmount answers an O_PATH descriptor, which cannot list or chmod: open the same root in full.
-        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
-        rustix::fs::openat(&detached, c".", flags, Mode::empty())
-            .map(Dir::from)
-            .map_err(|errno| SysError::new("openat", ".", errno))
+        Ok(root)
     }
 
     fn detached_tmpfs_with_swap_fallback(&self, limits: Limits) -> Result<OwnedFd, SysError> {
