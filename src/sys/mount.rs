@@ -75,8 +75,8 @@ impl Mounter {
         if self.detached.load(Ordering::Relaxed) {
             match self.mount_detached(&directory, limits) {
                 Ok(root) => return Ok(root),
-                // Too old, or a sandbox that knows mount(2) alone.
-                Err(error) if error.call == "fsopen" => self.detached.store(false, Ordering::Relaxed),
+                // Too old, or a sandbox that knows mount(2) alone; not one that is short of something for now.
+                Err(error) if error.call == "fsopen" && !error.is_shortage() => self.detached.store(false, Ordering::Relaxed),
                 Err(error) => return Err(error),
             }
         }
@@ -105,7 +105,7 @@ impl Mounter {
 
     fn detached_tmpfs_with_swap_fallback(&self, limits: Limits) -> Result<OwnedFd, SysError> {
         match self.detached_tmpfs(limits, self.noswap.load(Ordering::Relaxed)) {
-            Err(error) if error.call == "fsconfig" && error.on == NOSWAP => {
+            Err(error) if error.call == "fsconfig" && error.on == NOSWAP && !error.is_shortage() => {
                 self.noswap.store(false, Ordering::Relaxed);
                 self.detached_tmpfs(limits, false)
             }
