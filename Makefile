@@ -35,9 +35,14 @@ scripts := .ci/run scripts/*.sh scripts/*/*.sh tests/*.sh tests/*/*.sh tests/e2e
 # Given to the shell through the environment, so that any path and any text can be typed.
 export DEMO_DIR := $(value DIR)
 export E2E_CASE := $(value CASE)
+export CRASH_KILLS := $(value KILLS)
+export CRASH_SEED := $(value SEED)
+export CRASH_FULL := $(value FULL)
 
 .PHONY: help build test demo sanity e2e faults lint bench bench-static static test-static image test-image sbom \
 	sbom-check advisories proto proto-check fmt clean
+.PHONY: help build test demo sanity e2e crash lint bench bench-static static test-static image test-image sbom sbom-check \
+	advisories proto proto-check fmt clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -72,6 +77,12 @@ e2e: ## run the driver against a real API server (needs Go); with CASE=text, the
 	@cargo build $(cargo_flags) --bins --example e2e --example minimal-provider
 	@cargo run --quiet $(cargo_flags) $(sandbox) --example e2e -- \
 		'$(go_bin)/cluster' '$(go_bin)/tools' "$$E2E_CASE"
+
+crash: ## kill the driver at moments of chance and at its system calls; with KILLS=number, SEED=number, FULL=1
+	@scripts/ensure-tools.sh build mount strace
+	@cargo build $(cargo_flags) --bins --example crash
+	@cargo run --quiet $(cargo_flags) $(sandbox) --example crash -- \
+		--kills "$$CRASH_KILLS" --seed "$$CRASH_SEED" --full "$$CRASH_FULL"
 
 lint: $(cargo_deny) ## check format, lints, documentation, generated code, licences, versions and scripts
 	@scripts/ensure-tools.sh build lint

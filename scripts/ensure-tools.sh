@@ -8,6 +8,7 @@
 #   python      Python with pip and venv, for the compiler of the static build and for the bill of materials
 #   emulator    QEMU, to run the static programs of the other architecture
 #   containers  containerd, runc and buildah, for what is done with the image
+#   strace      strace, to kill the driver at its system calls
 #   documents  bash and curl, which the commands of the documents use
 #   faults      prlimit, and the library that gives a process a clock of its own
 #   lint        rustfmt and clippy; shellcheck where it can be had
@@ -171,6 +172,7 @@ for what in "$@"; do
     containers) need containerd=containerd runc=runc buildah=buildah ;;
     faults) need_faults ;;
     python) need_python ;;
+    strace) need strace=strace ;;
     lint) need_lint ;;
     *)
         say "ensure-tools.sh: unknown need: $what"

@@ -76,7 +76,9 @@ impl Mounter {
             match self.mount_detached(&directory, limits) {
                 Ok(root) => return Ok(root),
                 // Too old, or a sandbox that knows mount(2) alone; not one that is short of something for now.
-                Err(error) if error.call == "fsopen" && !error.is_shortage() => self.detached.store(false, Ordering::Relaxed),
+                Err(error) if error.call == "fsopen" && !error.is_shortage() => {
+                    self.detached.store(false, Ordering::Relaxed)
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -5,7 +5,7 @@
 //! that is not whole, or a volume without content; and in the end nothing may be left. Then at each system call of a
 //! publish, a rotation and an unpublish, and with errors at the same places.
 //!
-//! `crash [--kills N] [--seed N] [--only kills|calls] [--full]`. All chance comes from the seed, which is printed; the
+//! `crash [--kills N] [--seed N] [--only kills|calls] [--full 1]`. All chance comes from the seed, which is printed; the
 //! machine's own timing does not.
 
 #![allow(
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
         Ok(options) => options,
         Err(argument) => {
             eprintln!(
-                "unknown argument {argument:?}; known are --kills N, --seed N, --only kills|calls, --full"
+                "unknown argument {argument:?}; known are --kills N, --seed N, --only kills|calls, --full 1"
             );
             return ExitCode::from(2);
         }

@@ -25,6 +25,8 @@ pub struct Lane {
     /// For what strace writes.
     logs: tempfile::TempDir,
     number: u64,
+    /// Options of the first volume's mount, which every other has to have as well.
+    options: Option<String>,
     /// Names of this node's pods.
     name: String,
 }
@@ -69,7 +71,7 @@ impl Lane {
         // So that it is known which thread will do the work.
         stage.mirror.world.add_flags(&["--max-concurrent-calls=1"]);
         let logs = tempfile::tempdir().expect("a temporary directory");
-        Lane { stage, driver: None, logs, number: 0, name: name.to_owned() }
+        Lane { stage, driver: None, logs, number: 0, options: None, name: name.to_owned() }
     }
 
     /// Makes the call with nothing done to it: who made which system calls.
@@ -176,6 +178,12 @@ impl Lane {
         if pod.mount_count() != 1 {
             return Err(format!("{} mounts on one another", pod.mount_count()));
         }
+        let line = pod.mountinfo();
+        let options: String = line.split(' ').skip(MOUNT_OPTIONS).collect::<Vec<_>>().join(" ");
+        let wanted = self.options.get_or_insert_with(|| options.clone());
+        if *wanted != options {
+            return Err(format!("the mount has the options {options} instead of {wanted}"));
+        }
         published(None);
         self.unpublish(pod)?;
         self.stage.bury(pod)
@@ -183,6 +191,10 @@ impl Lane {
 
     /// A driver that serves, and a pod for that call.
     fn prepare(&mut self, op: Op) -> Result<Pod, String> {
+        if op == Op::Publish {
+            // Also what a driver does once, with its first volume.
+            self.driver = None;
+        }
         self.start()?;
         self.number += 1;
         let pod = self.stage.pod_named(&format!("{SMALL}-{}-{}", self.name, self.number), 0);
@@ -269,5 +281,7 @@ fn last_line(log: &str) -> &str {
     log.lines().rev().find(|line| line.contains("INJECTED")).unwrap_or_default()
 }
 
+/// Where they begin in a line of mountinfo, before the type and the file system's own.
+const MOUNT_OPTIONS: usize = 5;
 /// See `content`: of this state and the next, each has a name that the other lacks.
 const FIRST_STATE: u64 = 3;

@@ -58,7 +58,7 @@ pub fn play(full: bool, random: &mut Random, verdicts: &mut Verdicts) {
         cases.into_iter().partition(|case| matches!(case.injection, Injection::Kill { .. }));
     println!("  {} kills and {} errors are possible", kills.len(), errors.len());
     let most = if full { usize::MAX } else { MOST };
-    let mut cases = points::sample(kills, most);
+    let mut cases = kills;
     cases.extend(points::sample(errors, most));
     if cases.len() < all {
         println!("  {} of {all} are tried, evenly spread; with FULL=1 all", cases.len());
@@ -93,10 +93,10 @@ pub fn play(full: bool, random: &mut Random, verdicts: &mut Verdicts) {
     verdicts.check("each of them is survived", &faults);
     faults = locked(&rows)
         .iter()
-        .filter(|(_, row)| row.is_missed())
+        .filter(|((_, _, call), row)| points::CHANGING.contains(&call.as_str()) && row.is_missed())
         .map(|((op, who, call), _)| format!("{op:?} {who:?} {call}"))
         .collect();
-    verdicts.check("each system call is hit at least once", &faults);
+    verdicts.check("each system call that changes something is hit", &faults);
     for mut lane in lanes {
         let board = Arc::new(Board::new(0));
         let driver = lane.stage.spawn();
@@ -159,5 +159,5 @@ fn show(rows: &Rows, verdicts: &mut Verdicts) {
     verdicts.add(passed, failed);
 }
 
-/// Of kills, and again of errors.
-const MOST: usize = 5000;
+/// Errors that are tried, of several for each system call. Kills are tried all.
+const MOST: usize = 700;
