@@ -146,7 +146,7 @@ impl Lives<'_> {
     }
 
     /// Kills it, and looks what it was about.
-    fn end(&mut self, mut driver: DriverProcess, is_starting: bool) {
+    fn end(&mut self, driver: DriverProcess, is_starting: bool) {
         let id = driver.id();
         let helpers = process::children(id);
         self.board.is_ending();
@@ -154,7 +154,9 @@ impl Lives<'_> {
             let helper = Pid::from_raw(helpers[0].cast_signed()).expect("a process has an id");
             // It may have ended by itself.
             let _ended_already = kill_process(helper, Signal::KILL);
-            driver.wait();
+            if !process::ends(id) {
+                self.board.fault("the driver goes on without its helper");
+            }
             self.helper_kills += 1;
         }
         let log = driver.kill();

@@ -20,6 +20,18 @@ pub fn threads(process: u32, name: &str) -> Vec<u32> {
     ids.filter(is_named).collect()
 }
 
+/// Waits until a process has ended; false when it does not.
+pub fn ends(id: u32) -> bool {
+    let until = Instant::now() + PATIENCE;
+    while is_alive(id) {
+        if Instant::now() > until {
+            return false;
+        }
+        thread::sleep(PAUSE);
+    }
+    true
+}
+
 /// True while a process runs.
 pub fn is_alive(id: u32) -> bool {
     all().iter().any(|process| process.id == id)

@@ -91,6 +91,6 @@ impl Progress {
     }
 }
 
-const MOST_FAULTS: usize = 40;
+const MOST_FAULTS: usize = 20;
 const TERMINAL_PAUSE: Duration = Duration::from_millis(200);
 const LOG_PAUSE: Duration = Duration::from_secs(10);

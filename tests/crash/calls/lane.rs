@@ -128,10 +128,10 @@ impl Lane {
         let tracer = Strace::attach(self.thread(case.who)?, &case.injection, &log)?;
         let answer = self.call(case.op, pod);
         let is_kill = matches!(case.injection, Injection::Kill { .. });
-        let mut driver = self.driver.take().expect("it was prepared");
-        if is_kill && answer.is_err() {
-            // Of a helper's end the driver's own is the consequence.
-            driver.wait();
+        let driver = self.driver.take().expect("it was prepared");
+        // Of a helper's end the driver's own is the consequence.
+        if is_kill && answer.is_err() && !process::ends(driver.id()) {
+            return Err(format!("the call failed, and the driver goes on: {answer:?}"));
         }
         let log = tracer.detach();
         let is_alive = process::is_alive(driver.id());

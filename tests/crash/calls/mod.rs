@@ -76,7 +76,12 @@ pub fn play(full: bool, random: &mut Random, verdicts: &mut Verdicts) {
                     let outcome = lane.try_case(&case);
                     locked(rows).entry(case.place()).or_default().count(&case, &outcome);
                     if let Err(fault) = outcome {
-                        locked(faults).push(format!("{case}: {fault}"));
+                        let mut faults = locked(faults);
+                        faults.push(format!("{case}: {fault}"));
+                        if faults.len() >= ENOUGH {
+                            locked(queue).clear();
+                        }
+                        drop(faults);
                         // Whatever is wrong there must not spoil the next case.
                         *lane = Lane::new("again", &mut random);
                     }
@@ -159,5 +164,7 @@ fn show(rows: &Rows, verdicts: &mut Verdicts) {
     verdicts.add(passed, failed);
 }
 
+/// Faults after which no further case is tried.
+const ENOUGH: usize = 20;
 /// Errors that are tried, of several for each system call. Kills are tried all.
 const MOST: usize = 700;
