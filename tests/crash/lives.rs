@@ -68,6 +68,7 @@ impl Lives<'_> {
             let driver = self.stage.spawn();
             let moment = if self.kills < kills { self.moment() } else { Moment::Serving };
             let is_starting = matches!(moment, Moment::Starting) && self.kills > 0;
+            let mut helpers = Vec::new();
             if is_starting {
                 wait_exactly(self.random.moment(LONGEST_START));
             } else {
@@ -83,13 +84,14 @@ impl Lives<'_> {
                 if !strays.is_empty() {
                     self.board.fault(format!("processes of the driver outlive it: {strays:?}"));
                 }
+                helpers = process::children(driver.id());
                 if self.kills >= kills {
                     return Some(driver);
                 }
                 hurry(true);
                 self.wait_for(moment);
             }
-            self.end(driver, is_starting);
+            self.end(driver, &helpers, is_starting);
             progress.show(self.board, self.kills, kills);
             if self.board.is_stopped() {
                 return None;
@@ -146,12 +148,13 @@ impl Lives<'_> {
     }
 
     /// Kills it, and looks what it was about.
-    fn end(&mut self, driver: DriverProcess, is_starting: bool) {
+    fn end(&mut self, driver: DriverProcess, helpers: &[u32], is_starting: bool) {
         let id = driver.id();
-        let helpers = process::children(id);
         self.board.is_ending();
-        if !is_starting && !helpers.is_empty() && self.random.once_in(HELPER_ONCE_IN) {
-            let helper = Pid::from_raw(helpers[0].cast_signed()).expect("a process has an id");
+        if let Some(helper) = helpers.first()
+            && self.random.once_in(HELPER_ONCE_IN)
+        {
+            let helper = Pid::from_raw(helper.cast_signed()).expect("a process has an id");
             // It may have ended by itself.
             let _ended_already = kill_process(helper, Signal::KILL);
             if !process::ends(id) {

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::PATIENCE;
+
 /// Processes that this one has started and that are still there.
 pub fn children(parent: u32) -> Vec<u32> {
     all().into_iter().filter(|process| process.parent == parent).map(|process| process.id).collect()
@@ -82,6 +84,4 @@ fn is_ours(id: u32, program: &Path) -> bool {
     link("exe").as_deref() == Some(program) && link("ns/mnt") == own
 }
 
-/// A helper sees the end of the driver at once.
-const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(5);
