@@ -1,12 +1,12 @@
 //! After the last restart: every volume comes to be whole, every Secret to have what its volume has, and then kubelet
 //! takes all of it down and nothing is left.
 
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::board::{Board, locked};
 use crate::content::{ALWAYS, State};
-use crate::kubelet::{is_whole, others_in};
 use crate::process;
 use crate::report::Verdicts;
 use crate::secrets::{SECRETS, state};
@@ -56,7 +56,7 @@ pub fn play(stage: &mut Stage, board: &Board, driver: DriverProcess, verdicts: &
 fn publish(stage: &Stage, pod: &Pod) -> Result<(), String> {
     for _ in 0..2 {
         stage.kubelet().publish(pod).map_err(|status| status.to_string())?;
-        is_whole(pod)?;
+        volume::is_whole(pod)?;
         let left = volume::leftovers(pod)?;
         if !left.is_empty() {
             return Err(format!("leftovers in the root: {left:?}"));
@@ -106,6 +106,13 @@ fn objects(stage: &Stage, board: &Board) -> Vec<String> {
         left.extend(objects.iter().map(|object| format!("{kind} {}", object["metadata"]["name"])));
     }
     left
+}
+
+/// What is in a directory beside these names.
+fn others_in(directory: &Path, known: &[&str]) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| !known.contains(&name.as_str())).collect()
 }
 
 fn volume_mounts(stage: &Stage) -> Vec<String> {

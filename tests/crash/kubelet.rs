@@ -3,10 +3,8 @@
 //! A call that fails because the driver was killed is made again when the driver is back, as kubelet does. One that
 //! fails although nobody killed the driver is a fault.
 
-use std::path::Path;
 use std::sync::PoisonError;
-use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use secrets_store_csi_driver::rpc::status::Status;
 
@@ -102,8 +100,7 @@ impl PodWorker<'_> {
     ) -> Result<bool, Ended> {
         let life = self.board.life().ok_or(Ended)?;
         let before = std::fs::read_link(pod.target.join("..data")).ok();
-        *locked(&self.slot().call) =
-            Some(Call { kind, pod: pod.clone(), begun: std::time::Instant::now(), before });
+        *locked(&self.slot().call) = Some(Call { kind, pod: pod.clone(), begun: Instant::now(), before });
         self.board.happens(kind);
         match run(&self.stage.kubelet()) {
             Ok(()) => {
@@ -126,7 +123,7 @@ impl PodWorker<'_> {
         if !volume::is_mounted(&pod.target) || volume::root_mode(&pod.target) != Some(0o755) {
             return Ok(());
         }
-        match is_whole(pod) {
+        match volume::is_whole(pod) {
             // A driver that was started meanwhile works on no volume before kubelet calls.
             Err(fault) => Err(self.fault(pod, "open, and not whole after the driver's end", &fault)),
             Ok(()) => Ok(()),
@@ -147,33 +144,6 @@ impl PodWorker<'_> {
     }
 }
 
-/// Looks at a volume that nobody works on.
-pub fn is_whole(pod: &Pod) -> Result<(), String> {
-    match volume::look(pod, 0)? {
-        volume::Seen::Whole { .. } => Ok(()),
-        volume::Seen::Replaced => Err("it changes, although nobody works on it".to_owned()),
-    }
-}
-
-/// Waits for a moment: a thread that sleeps wakes too late for the shortest ones.
-pub fn wait_exactly(time: Duration) {
-    let begun = std::time::Instant::now();
-    if time > SPIN {
-        thread::sleep(time - SPIN);
-    }
-    while begun.elapsed() < time {
-        std::hint::spin_loop();
-    }
-}
-
-/// True when nothing but the given names is in a directory.
-pub fn others_in(directory: &Path, known: &[&str]) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
-    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
-    names.filter(|name| !known.contains(&name.as_str())).collect()
-}
-
 const MOST_REFRESHES: u64 = 8;
 /// Far more than any call takes whose driver lives.
 const TIMEOUT: Duration = Duration::from_secs(20);
-const SPIN: Duration = Duration::from_micros(300);

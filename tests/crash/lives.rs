@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process, setpriority_process};
 
 use crate::board::{Board, Call, Event, locked};
-use crate::kubelet::wait_exactly;
 use crate::phase::{self, Phases};
 use crate::process;
 use crate::random::Random;
@@ -207,6 +206,17 @@ fn spin_until(mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// Waits for a moment: a thread that sleeps wakes too late for the shortest ones.
+fn wait_exactly(time: Duration) {
+    let begun = Instant::now();
+    if time > SPIN {
+        thread::sleep(time - SPIN);
+    }
+    while begun.elapsed() < time {
+        std::hint::spin_loop();
+    }
+}
+
 /// Has this thread go before all others, since a kill that comes late misses what it is for. Not while it starts a
 /// process, which would inherit that; and without the right to it kills come later.
 fn hurry(on: bool) {
@@ -249,6 +259,7 @@ const LATE: Duration = Duration::from_millis(800);
 const LATE_ONCE_IN: u64 = 40;
 /// Kubelet's threads call all the time.
 const PATIENCE: Duration = Duration::from_millis(500);
+const SPIN: Duration = Duration::from_micros(300);
 const SIGHT_PATIENCE: Duration = Duration::from_millis(200);
 const HURRY: i32 = -15;
 const HELPER_ONCE_IN: u64 = 5;

@@ -10,7 +10,6 @@ use secrets_store_csi_driver::rpc::status::Status;
 use super::strace::{Injection, Strace, has_struck};
 use crate::board::{Board, locked};
 use crate::content::SMALL;
-use crate::kubelet::is_whole;
 use crate::random::Random;
 use crate::stage::{Provider, Stage};
 use crate::support::driver::DriverProcess;
@@ -160,7 +159,7 @@ impl Lane {
             _ => {}
         }
         if is_mounted && case.op != Op::Unpublish && volume::root_mode(&pod.target) == Some(0o755) {
-            is_whole(pod).map_err(|fault| format!("open, and not whole: {fault}"))?;
+            volume::is_whole(pod).map_err(|fault| format!("open, and not whole: {fault}"))?;
         }
         Ok(if is_kill { !is_alive } else { has_struck(&log) })
     }
@@ -178,7 +177,7 @@ impl Lane {
         let retried = self.stage.kubelet().publish(pod);
         retried.map_err(|status| format!("the next try fails: {status}, log:\n{}", self.driver_log()))?;
         published(Some(pod));
-        is_whole(pod)?;
+        volume::is_whole(pod)?;
         let left = volume::leftovers(pod)?;
         if !left.is_empty() {
             return Err(format!("leftovers in the root: {left:?}"));
@@ -258,7 +257,7 @@ impl Lane {
         Ok(())
     }
 
-    /// Ends the driver as kubelet does.
+    /// Ends the driver.
     pub fn stop(&mut self) {
         self.driver = None;
     }
