@@ -78,6 +78,13 @@ impl PodWorker<'_> {
             self.go_on()?;
         }
         Tally::add(&self.board.tally.refreshes);
+        match volume::leftovers(pod) {
+            Ok(left) if left.is_empty() => {}
+            Ok(left) => {
+                return Err(self.fault(pod, "after a refresh", &format!("leftovers in the root: {left:?}")));
+            }
+            Err(why) => return Err(self.fault(pod, "after a refresh", &why)),
+        }
         if pod.generation() != before {
             Tally::add(&self.board.tally.rotations);
         }

@@ -5,8 +5,8 @@
 //! that is not whole, or a volume without content; and in the end nothing may be left. Then at each system call of a
 //! publish, a rotation and an unpublish, and with errors at the same places.
 //!
-//! `crash [--kills N] [--seed N] [--only kills|calls] [--full 1]`. All chance comes from the seed, which is printed; the
-//! machine's own timing does not.
+//! `crash [--kills N] [--seed N] [--only kills|calls] [--full 1] [--case TEXT]`, of which the last picks system calls by
+//! what a fault says of them. All chance comes from the seed, which is printed; the machine's own timing does not.
 
 #![allow(
     clippy::unwrap_used,
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
         Ok(options) => options,
         Err(argument) => {
             eprintln!(
-                "unknown argument {argument:?}; known are --kills N, --seed N, --only kills|calls, --full 1"
+                "unknown argument {argument:?}; known are --kills N, --seed N, --only kills|calls, --full 1, --case TEXT"
             );
             return ExitCode::from(2);
         }
@@ -60,7 +60,7 @@ fn main() -> ExitCode {
         scene::play(options.kills, &mut random, &mut verdicts);
     }
     if options.calls {
-        calls::play(options.full, &mut random, &mut verdicts);
+        calls::play(&options, &mut random, &mut verdicts);
     }
     if verdicts.close() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

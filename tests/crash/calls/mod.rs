@@ -15,6 +15,7 @@ use std::thread;
 
 use crate::board::{Board, locked};
 use crate::finale;
+use crate::options::Options;
 use crate::random::Random;
 use crate::report::{Progress, Verdicts};
 use lane::{Case, Lane, Op, Who};
@@ -39,7 +40,7 @@ struct Count {
 type Rows = BTreeMap<(Op, Who, String), Row>;
 
 /// Tries all cases, or a sample of them, and says what holds.
-pub fn play(full: bool, random: &mut Random, verdicts: &mut Verdicts) {
+pub fn play(options: &Options, random: &mut Random, verdicts: &mut Verdicts) {
     println!("\nkills and errors at system calls");
     let mut lanes: Vec<Lane> = ["a", "b"].map(|name| Lane::new(name, random)).into();
     let mut cases = Vec::new();
@@ -57,12 +58,13 @@ pub fn play(full: bool, random: &mut Random, verdicts: &mut Verdicts) {
     let (kills, errors): (Vec<Case>, Vec<Case>) =
         cases.into_iter().partition(|case| matches!(case.injection, Injection::Kill { .. }));
     println!("  {} kills and {} errors are possible", kills.len(), errors.len());
-    let most = if full { usize::MAX } else { MOST };
+    let most = if options.full || !options.case.is_empty() { usize::MAX } else { MOST };
     let mut cases = kills;
     cases.extend(points::sample(errors, most));
     if cases.len() < all {
         println!("  {} of {all} are tried, evenly spread; with FULL=1 all", cases.len());
     }
+    cases.retain(|case| case.to_string().contains(&options.case));
     let queue = Mutex::new(VecDeque::from(cases));
     let (rows, faults) = (Mutex::new(Rows::new()), Mutex::new(Vec::new()));
     let progress = Mutex::new(Progress::start());
