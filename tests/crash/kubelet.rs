@@ -62,7 +62,12 @@ impl PodWorker<'_> {
             self.go_on()?;
             if self.call(Event::Publish, pod, |kubelet| kubelet.publish_within(pod, TIMEOUT))? {
                 Tally::add(&self.board.tally.publishes);
-                return Ok(true);
+                return match pod.mount_count() {
+                    1 => Ok(true),
+                    count => {
+                        Err(self.fault(pod, "after its publish", &format!("{count} mounts on one another")))
+                    }
+                };
             }
             if self.random.once_in(4) {
                 Tally::add(&self.board.tally.given_up);

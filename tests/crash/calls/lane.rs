@@ -4,6 +4,7 @@
 use std::fmt;
 use std::sync::{Arc, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use secrets_store_csi_driver::rpc::status::Status;
 
@@ -12,6 +13,7 @@ use crate::board::{Board, locked};
 use crate::content::SMALL;
 use crate::random::Random;
 use crate::stage::{Provider, Stage};
+use crate::support::PATIENCE;
 use crate::support::driver::DriverProcess;
 use crate::support::shell;
 use crate::support::world::Pod;
@@ -264,13 +266,20 @@ impl Lane {
 
     fn thread(&self, who: Who) -> Result<u32, String> {
         let driver = self.driver.as_ref().expect("it was prepared").id();
-        let found = match who {
-            Who::Worker => process::threads(driver, "worker"),
-            Who::Helper => process::children(driver),
-        };
-        match found.as_slice() {
-            [one] => Ok(*one),
-            other => Err(format!("{who:?}: {} instead of one to attach to", other.len())),
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let found = match who {
+                // A thread gives itself its name, when it comes to run.
+                Who::Worker => process::threads(driver, "worker"),
+                Who::Helper => process::children(driver),
+            };
+            match found.as_slice() {
+                [one] => return Ok(*one),
+                other if Instant::now() > until => {
+                    return Err(format!("{who:?}: {} instead of one to attach to", other.len()));
+                }
+                _ => thread::sleep(PAUSE),
+            }
         }
     }
 
@@ -299,6 +308,7 @@ fn last_line(log: &str) -> &str {
     log.lines().rev().find(|line| line.contains("INJECTED")).unwrap_or_default()
 }
 
+const PAUSE: Duration = Duration::from_millis(2);
 /// Where they begin in a line of mountinfo, before the type and the file system's own.
 const MOUNT_OPTIONS: usize = 5;
 /// See `content`: of this state and the next, each has a name that the other lacks.
