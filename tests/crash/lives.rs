@@ -30,6 +30,8 @@ pub struct Lives<'a> {
     /// Of these the kills of a helper of the driver's, after which the driver has to end by itself.
     pub helper_kills: u64,
     pub longest_start: Duration,
+    /// Dead, but what it said has not been looked at.
+    pub former: Option<DriverProcess>,
 }
 
 /// When a life ends.
@@ -83,6 +85,7 @@ impl Lives<'_> {
                 if !strays.is_empty() {
                     self.board.fault(format!("processes of the driver outlive it: {strays:?}"));
                 }
+                self.part_from_former();
                 helpers = process::children(driver.id());
                 if self.kills >= kills {
                     return Some(driver);
@@ -146,8 +149,17 @@ impl Lives<'_> {
         calls.filter(|call| call.kind == event).max_by_key(|call| call.begun)
     }
 
+    /// Looks at what the one before said. Not at once: the next one starts while helpers of this one may still be there.
+    fn part_from_former(&mut self) {
+        let Some(former) = self.former.take() else { return };
+        let log = former.kill();
+        if log.contains("panicked") {
+            self.board.fault(format!("the driver panicked, log:\n{log}"));
+        }
+    }
+
     /// Kills it, and looks what it was about.
-    fn end(&mut self, driver: DriverProcess, helpers: &[u32], is_starting: bool) {
+    fn end(&mut self, mut driver: DriverProcess, helpers: &[u32], is_starting: bool) {
         let id = driver.id();
         self.board.is_ending();
         if let Some(helper) = helpers.first()
@@ -161,11 +173,10 @@ impl Lives<'_> {
             }
             self.helper_kills += 1;
         }
-        let log = driver.kill();
+        driver.strike();
         hurry(false);
-        if log.contains("panicked") {
-            self.board.fault(format!("the driver panicked, log:\n{log}"));
-        }
+        self.part_from_former();
+        self.former = Some(driver);
         self.kills += 1;
         if is_starting {
             self.phases.count(phase::STARTING);

@@ -28,6 +28,7 @@ pub fn play(kills: u64, random: &mut Random, verdicts: &mut Verdicts) {
         kills: 0,
         helper_kills: 0,
         longest_start: Duration::ZERO,
+        former: None,
     };
     let survivor = thread::scope(|scope| {
         for place in 0..PODS {
@@ -39,9 +40,8 @@ pub fn play(kills: u64, random: &mut Random, verdicts: &mut Verdicts) {
             scope.spawn(move || readers::run(board, first * PODS / READERS));
         }
         scope.spawn(|| secrets::run(&stage, &board));
-        let survivor = lives.run(kills, &mut progress);
-        board.stop();
-        survivor
+        let _end = StopAtEnd(&board);
+        lives.run(kills, &mut progress)
     });
     let Lives { phases, kills: killed, helper_kills, longest_start, .. } = lives;
     let took = progress.end();
@@ -76,6 +76,15 @@ fn show(board: &Board, phases: &Phases) {
         ("looks begun anew after a switch", &tally.replaced),
     ] {
         println!("  {what:<42} {:>9}", Tally::get(counter));
+    }
+}
+
+/// Ends the scene, also where this thread panics: the others would go on for ever.
+struct StopAtEnd<'a>(&'a Board);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.stop();
     }
 }
 

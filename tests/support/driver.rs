@@ -78,6 +78,8 @@ impl DriverProcess {
             status.is_some()
         });
         if let Some(reader) = self.reader.take() {
+            // A process that it has started has its standard error as well.
+            eventually("the last who writes to its log ends", || reader.is_finished());
             reader.join().expect("the log reader does not panic");
         }
         status.expect("it ended")
@@ -89,6 +91,12 @@ impl DriverProcess {
         let status = self.wait();
         assert!(status.success(), "exit status {status}, log:\n{}", self.log());
         self.log()
+    }
+
+    /// Kills it on the spot, and does not wait for those that it has started.
+    pub fn strike(&mut self) {
+        self.child.kill().expect("a running child can be killed");
+        self.child.wait().expect("a child can be waited for");
     }
 
     /// Kills it on the spot.
