@@ -84,6 +84,8 @@ impl Lives<'_> {
                 let strays = process::strays(&driver_program(), &[driver.id()]);
                 if !strays.is_empty() {
                     self.board.fault(format!("processes of the driver outlive it: {strays:?}"));
+                    strays.iter().for_each(|stray| kill(*stray));
+                    return None;
                 }
                 self.part_from_former();
                 helpers = process::children(driver.id());
@@ -165,9 +167,7 @@ impl Lives<'_> {
         if let Some(helper) = helpers.first()
             && self.random.once_in(HELPER_ONCE_IN)
         {
-            let helper = Pid::from_raw(helper.cast_signed()).expect("a process has an id");
-            // It may have ended by itself.
-            let _ended_already = kill_process(helper, Signal::KILL);
+            kill(*helper);
             if !process::ends(id) {
                 self.board.fault("the driver goes on without its helper");
             }
@@ -207,6 +207,11 @@ impl Sight {
             Sight::Unmounted => !volume::is_mounted(target),
         }
     }
+}
+
+fn kill(process: u32) {
+    let id = Pid::from_raw(process.cast_signed()).expect("a process has an id");
+    let _ended_already = kill_process(id, Signal::KILL);
 }
 
 /// Looks all the time, for a short while: what is waited for comes soon, or not at all.
