@@ -163,7 +163,7 @@ pub fn secret_name(class: usize) -> String {
 
 /// Every second class is of pods that a ReplicaSet owns, so that their Secret outlives each of them.
 pub fn is_owned(class: usize) -> bool {
-    class % 2 == 1
+    !class.is_multiple_of(2)
 }
 
 pub fn replica_set_path(class: usize) -> String {

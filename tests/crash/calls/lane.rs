@@ -168,7 +168,7 @@ impl Lane {
 
     /// Kubelet's next try, every second time with a fresh driver even where the former one lives, and the end.
     fn recover(&mut self, case: &Case, pod: &Pod, published: &dyn Fn(Option<&Pod>)) -> Result<(), String> {
-        if self.number % 2 == 0 {
+        if self.number.is_multiple_of(2) {
             self.driver = None;
         }
         self.start()?;
