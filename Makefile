@@ -39,10 +39,8 @@ export CRASH_KILLS := $(value KILLS)
 export CRASH_SEED := $(value SEED)
 export CRASH_FULL := $(value FULL)
 
-.PHONY: help build test demo sanity e2e faults lint bench bench-static static test-static image test-image sbom \
-	sbom-check advisories proto proto-check fmt clean
-.PHONY: help build test demo sanity e2e crash lint bench bench-static static test-static image test-image sbom sbom-check \
-	advisories proto proto-check fmt clean
+.PHONY: help build test demo sanity e2e crash faults lint bench bench-static static test-static image test-image \
+	sbom sbom-check advisories proto proto-check fmt clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
