@@ -27,6 +27,8 @@ pub struct Provider {
     name: ProviderName,
     /// Before the socket, which it has to outlive.
     channel: Channel,
+    /// The thread that waits for its connection, kept for as long as a provider of this name is known.
+    environment: Environment,
     socket: ProviderSocket,
     /// The last call found nobody: look again before the next.
     was_absent: AtomicBool,
@@ -69,19 +71,23 @@ pub struct MountResponse {
 
 impl Provider {
     pub(super) fn new(
-        environment: &Environment,
+        environment: Environment,
         name: ProviderName,
         socket: ProviderSocket,
         in_hand: Arc<AtomicUsize>,
         limits: CallLimits,
     ) -> Provider {
-        let channel = Channel::to_socket(environment, &socket.address(), limits.answer_bytes);
-        Provider { name, channel, socket, was_absent: AtomicBool::new(false), in_hand, limits }
+        let channel = Channel::to_socket(&environment, &socket.address(), limits.answer_bytes);
+        Provider { name, channel, environment, socket, was_absent: AtomicBool::new(false), in_hand, limits }
     }
 
     /// True when the next call may be made to `socket` without another look.
     pub(super) fn is_good(&self, socket: &Path, id: SocketId) -> bool {
         self.socket.path() == socket && self.socket.id() == id && !self.was_absent.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn environment(&self) -> Environment {
+        self.environment.clone()
     }
 
     pub(super) fn calls_in_hand(&self) -> Arc<AtomicUsize> {

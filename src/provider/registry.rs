@@ -92,7 +92,8 @@ impl Registry {
         }
         let in_hand = before.map_or_else(Arc::default, |known| known.calls_in_hand());
         // With a thread of its own: who sends faster than is read keeps that thread busy, and nobody else's.
-        let provider = Provider::new(&Environment::start(), name.clone(), socket, in_hand, self.limits);
+        let environment = before.map_or_else(Environment::start, |known| known.environment());
+        let provider = Provider::new(environment, name.clone(), socket, in_hand, self.limits);
         let provider = Arc::new(provider);
         known.insert(name.clone(), Arc::clone(&provider));
         Ok(provider)
