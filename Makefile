@@ -41,6 +41,11 @@ export CRASH_FULL := $(value FULL)
 
 .PHONY: help build test demo sanity e2e crash faults lint bench bench-static static test-static image test-image \
 	sbom sbom-check advisories proto proto-check fmt clean
+export FUZZ_TIME := $(value TIME)
+export FUZZ_TARGET := $(value TARGET)
+
+.PHONY: help build test demo sanity e2e lint bench bench-static static test-static image test-image sbom sbom-check \
+	advisories proto proto-check fmt clean fuzz fuzz-smoke fuzz-coverage
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -128,6 +133,22 @@ image: static ## make the image for both architectures, an archive in the OCI la
 test-image: image ## run the image with containerd and runc, and build it from the Dockerfile
 	@scripts/ensure-tools.sh build mount containers
 	$(tested) TEST_IMAGE='$(image)' cargo test $(cargo_flags) $(sandbox) --test image
+
+fuzz-smoke: ## run each fuzz target for half a minute, from the committed corpus on
+	@scripts/ensure-tools.sh build
+	@cargo build $(cargo_flags) --quiet --lib
+	@scripts/fuzz/run.sh smoke 30s 2
+
+fuzz: ## fuzz for TIME (20m) a target, two at a time; with TARGET=name, that one; goes on from the last run
+	@scripts/ensure-tools.sh build
+	@cargo build $(cargo_flags) --quiet --lib
+	@FUZZ_CACHE='$(cache)/fuzz' scripts/fuzz/run.sh long "$${FUZZ_TIME:-20m}" 2 "$$FUZZ_TARGET"
+
+fuzz-coverage: ## show how many lines of the fuzzed modules the committed corpus reaches
+	@scripts/ensure-tools.sh build coverage
+	@cargo build $(cargo_flags) --quiet --lib
+	@scripts/fuzz/coverage.sh
+
 sbom: ## write the bill of materials of what ships, for each architecture
 	@scripts/ensure-tools.sh build python
 	@python3 -B scripts/sbom '$(CARGO_TARGET_DIR)/sbom' '$(cache)'

@@ -11,6 +11,7 @@
 #   strace      strace, to kill the driver at its system calls
 #   documents  bash and curl, which the commands of the documents use
 #   faults      prlimit, and the library that gives a process a clock of its own
+#   coverage    Python, and the tools of LLVM in the version of the compiler's own
 #   lint        rustfmt and clippy; shellcheck where it can be had
 #
 # Says nothing when all is there. Otherwise it installs what it can, which is Debian packages when run as root, and
@@ -146,6 +147,13 @@ need_faults() {
         return 0
     fi
     fail 'libfaketime (on Debian as root: apt-get install libfaketime)'
+need_coverage() {
+    need python3=python3
+    version=$(rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
+    for tool in "$(rustc --print sysroot)"/lib/rustlib/*/bin/llvm-profdata; do
+        [ ! -x "$tool" ] || return 0
+    done
+    need "llvm-profdata-$version=llvm-$version" "llvm-cov-$version=llvm-$version"
 }
 
 need_lint() {
@@ -173,6 +181,7 @@ for what in "$@"; do
     faults) need_faults ;;
     python) need_python ;;
     strace) need strace=strace ;;
+    coverage) need_coverage ;;
     lint) need_lint ;;
     *)
         say "ensure-tools.sh: unknown need: $what"

@@ -61,6 +61,9 @@ pub mod csi;
 pub mod doctor;
 pub mod driver;
 pub mod escape;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod go_duration;
 pub mod health;
 pub mod http;

@@ -270,7 +270,7 @@ fn to_message(object: &ObjectVersion) -> pb::ObjectVersion {
     }
 }
 
-fn from_message(message: pb::MountResponse) -> MountResponse {
+pub(crate) fn from_message(message: pb::MountResponse) -> MountResponse {
     let encoded_bytes = protobuf::Message::compute_size(&message);
     let objects = message.object_version.into_iter();
     MountResponse {

@@ -20,7 +20,7 @@ pub struct LiveVolume {
 }
 
 impl LiveVolume {
-    pub(super) fn new(root: Dir) -> LiveVolume {
+    pub(crate) fn new(root: Dir) -> LiveVolume {
         LiveVolume { root }
     }
 

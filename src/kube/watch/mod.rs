@@ -10,7 +10,7 @@
 pub mod cache;
 mod cycle;
 mod follower;
-mod frame;
+pub(crate) mod frame;
 mod reflector;
 
 #[cfg(test)]

@@ -1,0 +1,93 @@
+//! What a provider answers, from the wire to a payload: taken when every path is clean and no path is both a file and
+//! a directory, refused in words that hold nothing of it otherwise.
+
+use std::collections::BTreeMap;
+
+use protobuf::Message;
+use secrets_store_csi_driver::fuzzing;
+use secrets_store_csi_driver::provider::client::MountResponse;
+use secrets_store_csi_driver::rpc::pb::provider as pb;
+use secrets_store_csi_driver::secret::SecretBytes;
+use secrets_store_csi_driver::volume::payload::{File, FileMode, Payload};
+
+use crate::paths::is_file_path;
+use crate::text::{assert_is_harmless, assert_is_without};
+
+pub fn check(bytes: &[u8]) {
+    let Some(message) = fuzzing::decoded::<pb::MountResponse>(bytes) else { return };
+    is_read_as_it_is_written(&message);
+    let answer = fuzzing::mount_response(message.clone());
+    nothing_is_lost(&message, &answer);
+    let sent: Vec<_> =
+        message.files.iter().map(|file| (file.path.clone(), file.mode, file.contents.clone())).collect();
+    payload(sent);
+}
+
+/// Fields that this driver does not know included.
+fn is_read_as_it_is_written(message: &pb::MountResponse) {
+    let written = message.write_to_bytes().unwrap();
+    let again = fuzzing::decoded::<pb::MountResponse>(&written).unwrap();
+    assert!(again == *message, "a message changes when it is written");
+}
+
+fn nothing_is_lost(message: &pb::MountResponse, answer: &MountResponse) {
+    assert_eq!(answer.encoded_bytes, message.compute_size());
+    assert_eq!(answer.objects.len(), message.object_version.len());
+    for (ours, theirs) in answer.objects.iter().zip(&message.object_version) {
+        assert_eq!((&ours.id, &ours.version), (&theirs.id, &theirs.version));
+    }
+    assert_eq!(answer.error_code, message.error.as_ref().map(|error| error.code.clone()).unwrap_or_default());
+    assert_eq!(answer.files.len(), message.files.len());
+    for ((path, mode, contents), file) in answer.files.iter().zip(&message.files) {
+        assert_eq!((path, *mode, contents.expose()), (&file.path, file.mode, file.contents.as_slice()));
+    }
+}
+
+/// A file as it is described: path, mode, content.
+pub type Described = (String, i32, Vec<u8>);
+
+/// What a payload must be made of; `None` when there must be none.
+pub fn expected(files: &[Described]) -> Option<BTreeMap<String, (u32, Vec<u8>)>> {
+    let mut tree = BTreeMap::new();
+    for (path, mode, contents) in files {
+        if !is_file_path(path) {
+            return None;
+        }
+        let bits = if *mode == 0 { 0o644 } else { mode.cast_unsigned() & 0o777 };
+        tree.insert(path.clone(), (bits, contents.clone()));
+    }
+    let is_below = |path: &String, file: &String| path.strip_prefix(file).is_some_and(|rest| rest.starts_with('/'));
+    let clash = tree.keys().any(|file| tree.keys().any(|path| is_below(path, file)));
+    (!clash).then_some(tree)
+}
+
+/// Makes the payload and compares it with what it must be.
+pub fn payload(files: Vec<Described>) -> Option<Payload> {
+    let expected = expected(&files);
+    let made = Payload::new(files.iter().map(|(path, mode, contents)| {
+        let contents = SecretBytes::new(contents.clone());
+        (path.clone(), File { mode: FileMode::from_provider(*mode), contents })
+    }));
+    let payload = match made {
+        Ok(payload) => payload,
+        Err(error) => {
+            assert!(expected.is_none(), "a payload is refused: {error}");
+            let text = error.to_string();
+            assert_is_harmless(&text, 128 * 10 + 100);
+            let paths: Vec<_> = files.iter().map(|(path, ..)| path.as_str()).collect();
+            files.iter().for_each(|(.., contents)| assert_is_without(&text, contents, &paths));
+            return None;
+        }
+    };
+    let expected = expected.unwrap_or_else(|| panic!("a payload is taken that is none"));
+    let made = payload.files().map(|(path, file)| {
+        (path.as_str().to_owned(), (file.mode.bits(), file.contents.expose().to_vec()))
+    });
+    assert_eq!(made.collect::<BTreeMap<_, _>>(), expected);
+    assert_eq!(payload.is_empty(), expected.is_empty());
+    assert_eq!(payload.content_bytes(), expected.values().map(|(_, contents)| contents.len()).sum::<usize>());
+    let shown = format!("{payload:?}");
+    let paths: Vec<_> = expected.keys().map(String::as_str).collect();
+    expected.values().for_each(|(_, contents)| assert_is_without(&shown, contents, &paths));
+    Some(payload)
+}
