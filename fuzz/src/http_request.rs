@@ -21,7 +21,7 @@ pub fn check(bytes: &[u8]) {
 /// The head comes in pieces of any size: once a beginning is answered, no more bytes make it another request, or one
 /// where it was refused.
 fn final_whatever_comes_after(bytes: &[u8], whole: &Result<Option<Request>, Refusal>) {
-    let step = bytes.len() / 128 + 1;
+    let step = bytes.len() / 48 + 1;
     for end in (0..bytes.len()).step_by(step) {
         match parse_head(&bytes[..end]) {
             Ok(None) => assert!(end < MAX_HEAD_BYTES, "{end} bytes and still no answer"),

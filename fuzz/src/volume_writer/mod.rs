@@ -309,7 +309,7 @@ impl History {
 }
 
 /// Longer histories say no more than several short ones.
-const MOST_STEPS: usize = 24;
+const MOST_STEPS: usize = 8;
 const PATHS: [&str; 14] =
     ["a", "b", "c", ".h", "a/x", "a/y", "b/x", "b/x/y", "c/d", "c/d/e", "c/d/f", "c/..g", ".h/i", "z"];
 const READ: [&str; 8] =
