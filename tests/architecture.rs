@@ -26,6 +26,8 @@ use source::Source;
 /// From the top down: a module and what it may name. `src/lib.rs` shows the same picture with fewer words.
 const LAYERS: &[Layer<'_>] = &[
     ("bin", &["doctor", "driver", "mounter", "reference_provider"]),
+    // For the targets in fuzz/ alone, and compiled for nothing else.
+    ("fuzzing", &["provider::client", "rpc::pb", "volume::live", "kube::watch", "sys::at"]),
     (
         "driver",
         &[
@@ -115,7 +117,7 @@ const LAYERS: &[Layer<'_>] = &[
 const OWNERS: &[Owner<'_>] = &[
     ("grpcio", &["rpc/"]),
     ("futures_core", &["rpc/channel.rs"]),
-    ("protobuf", &["rpc/", "csi/", "provider/client.rs"]),
+    ("protobuf", &["fuzzing.rs", "rpc/", "csi/", "provider/client.rs"]),
     ("ureq", &["kube/transport.rs"]),
     ("rustls", &["kube/config.rs", "kube/transport.rs"]),
     ("serde", &["kube/", "reference_provider/mount.rs"]),

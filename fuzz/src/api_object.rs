@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use secrets_store_csi_driver::kube::error::{ApiError, Call};
 use secrets_store_csi_driver::kube::types::{
-    CsiDriver, NewSecret, Pod, Secret, SecretMeta, SecretPatch, SecretProviderClass, SecretProviderClassPodStatus,
+    CsiDriver, NewSecret, Pod, Secret, SecretMeta, SecretPatch, SecretProviderClass,
+    SecretProviderClassPodStatus,
 };
 use secrets_store_csi_driver::sync::secret_object;
 use serde::de::DeserializeOwned;
@@ -18,7 +19,8 @@ use crate::text::{assert_is_harmless, assert_is_without};
 pub fn check(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let kind = input.below(6);
-    let code = [200, 400, 401, 403, 404, 409, 410, 422, 429, 500, 503, 504, 302, 502, 405, 999][input.below(16)];
+    let code =
+        [200, 400, 401, 403, 404, 409, 410, 422, 429, 500, 503, 504, 302, 502, 405, 999][input.below(16)];
     let body = input.rest();
     match kind {
         0 => class(body),
@@ -35,7 +37,9 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     match serde_json::from_slice(body) {
         Ok(object) => Some(object),
         Err(error) => {
-            crate::watch_frame::assert_is_a_place(&secrets_store_csi_driver::kube::error::json_problem(&error));
+            crate::watch_frame::assert_is_a_place(&secrets_store_csi_driver::kube::error::json_problem(
+                &error,
+            ));
             None
         }
     }
@@ -49,7 +53,9 @@ fn class(body: &[u8]) {
         Err(error) => {
             assert!(class.is_none());
             assert_is_harmless(&error.to_string(), 300);
-            keys_apart(&value, &mut |key, text| assert_is_without(&error.to_string(), text.as_bytes(), &[key]));
+            keys_apart(&value, &mut |key, text| {
+                assert_is_without(&error.to_string(), text.as_bytes(), &[key])
+            });
         }
         Ok(read) => {
             assert!(class.as_ref() == Some(&read));
@@ -78,7 +84,11 @@ fn keys_apart(value: &Value, found: &mut dyn FnMut(&str, &str)) {
             _ => {}
         }
     }
-    walk("spec.parameters metadata namespace resourceVersion the object is not an object a string", value, found);
+    walk(
+        "spec.parameters metadata namespace resourceVersion the object is not an object a string",
+        value,
+        found,
+    );
 }
 
 fn pod_status(body: &[u8]) {
@@ -118,14 +128,19 @@ fn secret(body: &[u8]) {
     if let Some(meta) = meta {
         assert_eq!(meta, secret.meta);
     }
-    assert!(secret.meta.is_managed() == (secret.meta.labels.get("secrets-store.csi.k8s.io/managed").is_some_and(|v| v == "true")));
+    assert!(
+        secret.meta.is_managed()
+            == (secret.meta.labels.get("secrets-store.csi.k8s.io/managed").is_some_and(|v| v == "true"))
+    );
     let shown = format!("{secret:?}");
     if let Ok(Value::Object(object)) = serde_json::from_slice(body) {
         let meta = format!("{:?}{}", secret.meta, secret.kind);
         let keys: Vec<_> = secret.data.keys().map(String::as_str).chain([meta.as_str()]).collect();
         secret.data.values().for_each(|value| assert_is_without(&shown, value.expose(), &keys));
         if let Some(data) = object.get("data").and_then(Value::as_object) {
-            data.values().filter_map(Value::as_str).for_each(|text| assert_is_without(&shown, text.as_bytes(), &keys));
+            data.values()
+                .filter_map(Value::as_str)
+                .for_each(|text| assert_is_without(&shown, text.as_bytes(), &keys));
         }
     }
     let Secret { meta, kind, data } = &secret;
@@ -218,7 +233,9 @@ fn answer(code: u16, body: &[u8]) {
 /// Words of ours that a message may hold by chance.
 fn about_words(code: u16) -> Vec<&'static str> {
     match code {
-        300..=399 => vec!["could not get secrets team/db: the server redirects elsewhere, which is refused (HTTP "],
+        300..=399 => {
+            vec!["could not get secrets team/db: the server redirects elsewhere, which is refused (HTTP "]
+        }
         401 => vec!["could not get secrets team/db: the server does not accept the token (HTTP "],
         409 => vec!["could not get secrets team/db: the object exists or has changed (HTTP "],
         429 => vec!["could not get secrets team/db: too many requests (HTTP "],
@@ -277,4 +294,3 @@ fn is_key(key: &str) -> bool {
     let is_good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     (1..=253).contains(&key.len()) && key != "." && !key.starts_with("..") && key.chars().all(is_good)
 }
-

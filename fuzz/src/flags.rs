@@ -162,7 +162,8 @@ fn integer(text: &str) {
         _ => (10, &lower[..]),
     };
     let has_prefix = body.len() < lower.len();
-    let are_underscores_between = !body.ends_with('_') && !body.contains("__") && (has_prefix || !body.starts_with('_'));
+    let are_underscores_between =
+        !body.ends_with('_') && !body.contains("__") && (has_prefix || !body.starts_with('_'));
     let plain = body.replace('_', "");
     let is_number = !plain.is_empty() && plain.chars().all(|c| c.is_digit(base));
     let expected = (is_number && are_underscores_between).then(|| {
@@ -186,9 +187,9 @@ fn url(text: &str) {
     let (scheme, rest) = url.as_str().split_once("://").unwrap();
     assert!(rest.bytes().all(|byte| byte.is_ascii_graphic() && !b"@?#\\\"<>".contains(&byte)), "{url}");
     let authority = rest.split('/').next().unwrap();
-    let is_local = ["localhost", "127.", "[::1]", "[::ffff:127.", "["].iter().any(|start| {
-        authority.to_ascii_lowercase().starts_with(start)
-    });
+    let is_local = ["localhost", "127.", "[::1]", "[::ffff:127.", "["]
+        .iter()
+        .any(|start| authority.to_ascii_lowercase().starts_with(start));
     assert!(scheme == "https" || (scheme == "http" && is_local), "{url}");
 }
 

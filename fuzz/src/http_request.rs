@@ -51,11 +51,8 @@ fn is_read_as_it_is_written(request: &Request) {
         Method::Get => "GET",
         Method::Head => "HEAD",
     };
-    let pairs: Vec<_> = request
-        .pairs()
-        .iter()
-        .map(|(name, value)| format!("{}={}", encoded(name), encoded(value)))
-        .collect();
+    let pairs: Vec<_> =
+        request.pairs().iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
     let path: String = request.path().split('/').map(encoded).collect::<Vec<_>>().join("/");
     let head = format!("{method} {path}?{} HTTP/1.1\r\nHost: a\r\n\r\n", pairs.join("&"));
     if head.len() <= MAX_HEAD_BYTES {

@@ -56,7 +56,8 @@ pub fn expected(files: &[Described]) -> Option<BTreeMap<String, (u32, Vec<u8>)>>
         let bits = if *mode == 0 { 0o644 } else { mode.cast_unsigned() & 0o777 };
         tree.insert(path.clone(), (bits, contents.clone()));
     }
-    let is_below = |path: &String, file: &String| path.strip_prefix(file).is_some_and(|rest| rest.starts_with('/'));
+    let is_below =
+        |path: &String, file: &String| path.strip_prefix(file).is_some_and(|rest| rest.starts_with('/'));
     let clash = tree.keys().any(|file| tree.keys().any(|path| is_below(path, file)));
     (!clash).then_some(tree)
 }
@@ -80,9 +81,9 @@ pub fn payload(files: Vec<Described>) -> Option<Payload> {
         }
     };
     let expected = expected.unwrap_or_else(|| panic!("a payload is taken that is none"));
-    let made = payload.files().map(|(path, file)| {
-        (path.as_str().to_owned(), (file.mode.bits(), file.contents.expose().to_vec()))
-    });
+    let made = payload
+        .files()
+        .map(|(path, file)| (path.as_str().to_owned(), (file.mode.bits(), file.contents.expose().to_vec())));
     assert_eq!(made.collect::<BTreeMap<_, _>>(), expected);
     assert_eq!(payload.is_empty(), expected.is_empty());
     assert_eq!(payload.content_bytes(), expected.values().map(|(_, contents)| contents.len()).sum::<usize>());

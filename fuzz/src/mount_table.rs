@@ -10,9 +10,9 @@ pub fn check(bytes: &[u8]) {
     let mounts = parse(bytes);
     let lines = bytes.split(|byte| *byte == b'\n').count();
     assert!(mounts.len() <= lines, "{} mounts in {lines} lines", mounts.len());
-    let texts = mounts.iter().map(|mount| {
-        mount.mount_point.as_os_str().len() + mount.fs_type.len() + mount.source.len()
-    });
+    let texts = mounts
+        .iter()
+        .map(|mount| mount.mount_point.as_os_str().len() + mount.fs_type.len() + mount.source.len());
     assert!(texts.sum::<usize>() <= bytes.len(), "more comes out than went in");
 
     lines_stand_alone(bytes, &mounts);

@@ -55,7 +55,10 @@ fn file_path(text: &str) {
     assert_eq!(ancestors.len(), parts.len() - 1);
     let mut before = "";
     for (ancestor, part) in ancestors.into_iter().zip(parts) {
-        assert!(text.starts_with(ancestor) && Path::new(before).join(part) == Path::new(ancestor), "{ancestor}");
+        assert!(
+            text.starts_with(ancestor) && Path::new(before).join(part) == Path::new(ancestor),
+            "{ancestor}"
+        );
         before = ancestor;
     }
     assert_eq!(before, above);
@@ -63,7 +66,9 @@ fn file_path(text: &str) {
 
 fn is_clean_absolute(path: &str) -> bool {
     let Some(parts) = path.strip_prefix('/') else { return false };
-    path.len() <= 4096 && !path.contains('\0') && parts.split('/').all(|part| !matches!(part, "" | "." | ".."))
+    path.len() <= 4096
+        && !path.contains('\0')
+        && parts.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
 fn target_path(text: &str, pods_dir: Option<&str>) {
@@ -93,7 +98,10 @@ fn target_path(text: &str, pods_dir: Option<&str>) {
     assert!(below.peek().is_some() && below.all(|part| matches!(part, Component::Normal(_))), "{text:?}");
     if let Some(volume) = target.kubelet_volume() {
         let end = format!("pods/{}/volumes/kubernetes.io~csi/{}/mount", volume.pod_uid, volume.name);
-        assert!(text.ends_with(&end) && !volume.pod_uid.contains('/') && !volume.name.contains('/'), "{text:?}");
+        assert!(
+            text.ends_with(&end) && !volume.pod_uid.contains('/') && !volume.name.contains('/'),
+            "{text:?}"
+        );
     }
 }
 
@@ -111,7 +119,10 @@ fn provider_name(text: &str) {
     match ProviderName::parse(text) {
         Ok(name) => {
             assert_eq!((name.as_str(), name.to_string().as_str()), (text, text));
-            assert!((1..=30).contains(&text.len()) && is_file_path(text) && !text.contains(['/', '.']), "{text:?}");
+            assert!(
+                (1..=30).contains(&text.len()) && is_file_path(text) && !text.contains(['/', '.']),
+                "{text:?}"
+            );
         }
         Err(error) => {
             assert_is_harmless(&error.to_string(), 64 * 10 + 100);

@@ -47,14 +47,20 @@ fn parameters(input: &mut Input<'_>) -> BTreeMap<String, String> {
     (0..input.below(4)).map(|_| (input.text(), input.text())).collect()
 }
 
-fn publish(message: pb::NodePublishVolumeRequest, pods_dir: Option<&Path>, parameters: &BTreeMap<String, String>) {
+fn publish(
+    message: pb::NodePublishVolumeRequest,
+    pods_dir: Option<&Path>,
+    parameters: &BTreeMap<String, String>,
+) {
     let refusal = publish_refusal(&message, pods_dir);
     match request::publish(message.clone(), pods_dir) {
         Err(status) => {
             assert_eq!(Some(status.code), refusal, "{status}");
             refused(&status, &message.target_path);
             let values = message.secrets.values().chain(message.volume_context.values());
-            values.for_each(|value| assert_is_without(&status.message, value.as_bytes(), &[&message.target_path]));
+            values.for_each(|value| {
+                assert_is_without(&status.message, value.as_bytes(), &[&message.target_path])
+            });
         }
         Ok(request) => {
             assert_eq!(refusal, None);
@@ -145,7 +151,10 @@ fn unpublish(message: pb::NodeUnpublishVolumeRequest, pods_dir: Option<&Path>) {
     match request::unpublish(message.clone(), pods_dir) {
         Ok(request) => {
             assert!(is_good);
-            assert_eq!((request.volume_id, request.target.as_str()), (message.volume_id, &*message.target_path));
+            assert_eq!(
+                (request.volume_id, request.target.as_str()),
+                (message.volume_id, &*message.target_path)
+            );
         }
         Err(status) => {
             assert!(!is_good && status.code == Code::InvalidArgument, "{status}");

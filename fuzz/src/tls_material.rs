@@ -53,7 +53,10 @@ fn file(text: &[u8]) {
             assert!(private_key(found).is_ok_and(|again| again.expose() == found), "not taken again");
             // The last key counts, whatever is around it.
             let among = [text, b"\n", found].concat();
-            assert!(private_key(&among).is_ok_and(|again| again.expose() == found), "not found behind others");
+            assert!(
+                private_key(&among).is_ok_and(|again| again.expose() == found),
+                "not found behind others"
+            );
         }
         Err(error) => refused(&error),
     }
@@ -64,7 +67,10 @@ fn refused(error: &TlsError) {
     let text = error.to_string();
     assert_is_harmless(&text, 200);
     if let TlsError::BrokenCertificate { position } = error {
-        assert_eq!(text, format!("certificate {position} of the file is damaged: it does not end or is not base64"));
+        assert_eq!(
+            text,
+            format!("certificate {position} of the file is damaged: it does not end or is not base64")
+        );
     }
 }
 
@@ -93,7 +99,10 @@ fn written(input: &mut Input<'_>) {
     assert_eq!(blocks.len(), 1);
     assert_eq!((blocks[0].label(), blocks[0].headers()), (label.as_bytes(), headers));
     // A block for nothing is none.
-    assert_eq!(blocks[0].decode().map(|bytes| bytes.to_vec()), Some(bytes.to_vec()).filter(|b| !b.is_empty()));
+    assert_eq!(
+        blocks[0].decode().map(|bytes| bytes.to_vec()),
+        Some(bytes.to_vec()).filter(|b| !b.is_empty())
+    );
 }
 
 /// A Secret made of files: each is read once, and all of its keys come or none.
@@ -157,7 +166,9 @@ fn content(input: &mut Input<'_>) {
             let holds = |object: &str| secret.data.iter().any(|item| item.object == object);
             let is_true = match &error {
                 DataError::NoFile { object } => object == "gone" && holds("gone"),
-                DataError::Read { object, source } => object == "broken" && holds("broken") && *source == "too bad",
+                DataError::Read { object, source } => {
+                    object == "broken" && holds("broken") && *source == "too bad"
+                }
                 DataError::NoTlsKey { key } => is_tls && key != "tls.crt" && key != "tls.key",
                 DataError::Tls { .. } => is_tls,
                 DataError::TooLarge { bytes } => *bytes > 1024 * 1024,

@@ -28,8 +28,9 @@ one() {
     flags | mount_table) longest=4096 ;;
     *) longest=16384 ;;
     esac
-    # The limits in time and memory are properties too: no input may cost more.
-    TMPDIR=$FUZZ_WORK/$target "$FUZZ_PROGRAMS/$target" -max_total_time="$FUZZ_SECONDS" -max_len=$longest -timeout=10 \
+    # The limits in time and memory are properties too: no input may cost more. On a machine that is busy with other
+    # things a second is not much; FUZZ_PATIENCE says how many an input may take there.
+    TMPDIR=$FUZZ_WORK/$target "$FUZZ_PROGRAMS/$target" -max_total_time="$FUZZ_SECONDS" -max_len=$longest -timeout="${FUZZ_PATIENCE:-60}" \
         -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$artifacts/" \
         "$FUZZ_GROWN/$target" "$root/fuzz/corpus/$target" >"$log" 2>&1 || status=$?
     executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")

@@ -86,7 +86,8 @@ fn described(input: &mut Input<'_>) -> Described {
 
 impl History {
     fn next(&mut self, input: &mut Input<'_>) {
-        self.now = UNIX_EPOCH + Duration::from_secs(input.pick(&[0, 1_700_000_000, 1_700_000_001, 300_000_000_000]));
+        self.now =
+            UNIX_EPOCH + Duration::from_secs(input.pick(&[0, 1_700_000_000, 1_700_000_001, 300_000_000_000]));
         match input.below(16) {
             0 => self.plant(input),
             1 => self.litter(input),
@@ -231,7 +232,12 @@ impl History {
         match input.below(4) {
             0 => self.room.remove(input.pick(&["a", "b", "c", ".h"])),
             1 => self.room.remove("..data"),
-            2 => self.room.lead_data_to(input.pick(&["nowhere", "..1", "../victim", "..2020_01_01_00_00_00.7"])),
+            2 => self.room.lead_data_to(input.pick(&[
+                "nowhere",
+                "..1",
+                "../victim",
+                "..2020_01_01_00_00_00.7",
+            ])),
             _ => {
                 if let Some(path) = self.content.keys().next() {
                     self.room.damage(path, input.below(3));
@@ -240,7 +246,12 @@ impl History {
         }
         self.content = self.room.through_data();
         // Through a link that leads out nothing is to be seen that the writer answers for.
-        if self.room.generation().to_str().is_none_or(|name| !name.starts_with("..1") && !name.starts_with("..2")) {
+        if self
+            .room
+            .generation()
+            .to_str()
+            .is_none_or(|name| !name.starts_with("..1") && !name.starts_with("..2"))
+        {
             self.content.clear();
             self.room.remove("..data");
         }
@@ -292,7 +303,9 @@ impl History {
         let volume = fuzzing::live_volume(self.room.root().try_clone().unwrap());
         match volume.content().unwrap().read(&path, 64 * 1024) {
             Ok(Some(read)) => assert!(read.expose() != room::PRECIOUS, "{path} leads out of the volume"),
-            Ok(None) => assert!(self.is_disturbed || !self.content.contains_key(&path), "{path} is not found"),
+            Ok(None) => {
+                assert!(self.is_disturbed || !self.content.contains_key(&path), "{path} is not found")
+            }
             Err(error) => crate::text::assert_is_harmless(&error.to_string(), 4096 * 10),
         }
     }
@@ -330,4 +343,3 @@ const STEPS: [Step; 12] = [
     Step::Unlink,
     Step::Drop,
 ];
-

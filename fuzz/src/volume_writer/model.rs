@@ -36,7 +36,8 @@ pub fn first(path: &str) -> &str {
 /// The whole tree that makes a content visible. Where no group is asked for, an entry has whatever it has in `found`.
 pub fn tree_for(content: &Content, generation: &OsStr, group: Option<u32>, found: &Tree) -> Tree {
     let generation = Path::new(generation);
-    let group_of = |path: &Path| group.unwrap_or_else(|| found.get(path).map(Entry::group).unwrap_or_default());
+    let group_of =
+        |path: &Path| group.unwrap_or_else(|| found.get(path).map(Entry::group).unwrap_or_default());
     let mut tree = Tree::from([
         ("..data".into(), Entry::Symlink(generation.to_owned())),
         (generation.to_owned(), Entry::Directory(0o755, group_of(generation))),

@@ -54,7 +54,11 @@ impl Room {
         for file in VICTIMS {
             assert_eq!(fs::read(self.victim().join(file)).unwrap(), PRECIOUS, "{file}");
             let found = fs::metadata(self.victim().join(file)).unwrap();
-            assert_eq!((found.mode() & 0o7777, found.gid()), (self.untouched().0, self.untouched().1), "{file}");
+            assert_eq!(
+                (found.mode() & 0o7777, found.gid()),
+                (self.untouched().0, self.untouched().1),
+                "{file}"
+            );
         }
         let names = |path: &Path| fs::read_dir(path).unwrap().count();
         assert_eq!((names(self.directory.path()), names(&self.victim())), (2, 2));
@@ -218,4 +222,3 @@ impl Drop for FewDescriptors {
 /// The content of what is outside.
 pub const PRECIOUS: &[u8] = b"precious";
 const VICTIMS: [&str; 2] = ["file", "directory/file"];
-

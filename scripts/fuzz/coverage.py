@@ -1,0 +1,49 @@
+#!/usr/bin/env python3
+"""coverage.py SUMMARY: from what llvm-cov exports to a line for each fuzzed module, and to a verdict.
+
+A module counts as a whole: functions that no target calls are lines that are not reached. Tests are not compiled, so
+they are not counted.
+"""
+
+import glob
+import json
+import os
+import pathlib
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+LEAST_PERCENT = 90
+# What the targets are for. Of the others only a part can be reached without a peer.
+MODULES = [
+    "cli.rs", "config/*.rs", "csi/request.rs", "go_duration.rs", "http/request.rs", "kube/error.rs", "kube/text.rs",
+    "kube/types/*.rs", "kube/watch/frame.rs", "provider/name.rs", "publish/attributes.rs", "secret.rs", "sync/data.rs",
+    "sync/pem.rs", "sync/secret_object.rs", "sync/tls.rs", "sys/mountinfo.rs", "timestamp.rs", "volume/content.rs",
+    "volume/file_path.rs", "volume/live.rs", "volume/payload.rs", "volume/target.rs", "volume/tree.rs",
+    "volume/writer.rs",
+]
+
+
+def main(summary):
+    with open(summary, encoding="utf-8") as text:
+        files = json.load(text)["data"][0]["files"]
+    found = {os.path.realpath(row["filename"]): row["summary"]["lines"] for row in files}
+    total = {"count": 0, "covered": 0}
+    enough, below = 0, 0
+    for path in sorted(path for module in MODULES for path in glob.glob(str(ROOT / "src" / module))):
+        lines = found.get(path)
+        # Nothing but declarations and tests.
+        if not lines or not lines["count"]:
+            continue
+        percent = 100 * lines["covered"] / lines["count"]
+        is_enough = percent >= LEAST_PERCENT
+        enough, below = enough + is_enough, below + (not is_enough)
+        total = {key: total[key] + lines[key] for key in total}
+        name = path.removeprefix(f"{ROOT}/")
+        print(f"{name:32} {lines['covered']:5} of {lines['count']:5} lines  {percent:5.1f} %{'' if is_enough else '  too few'}")
+    percent = 100 * total["covered"] / max(total["count"], 1)
+    print(f"{'all of them':32} {total['covered']:5} of {total['count']:5} lines  {percent:5.1f} %")
+    print(f"{enough} modules with at least {LEAST_PERCENT} %, {below} below")
+    return below > 0 or enough == 0
+
+
+sys.exit(main(sys.argv[1]))
