@@ -135,17 +135,17 @@ test-image: image ## run the image with containerd and runc, and build it from t
 	$(tested) TEST_IMAGE='$(image)' cargo test $(cargo_flags) $(sandbox) --test image
 
 fuzz-smoke: ## run each fuzz target for half a minute, from the committed corpus on
-	@scripts/ensure-tools.sh build
+	@scripts/ensure-tools.sh build fuzz
 	@cargo build $(cargo_flags) --quiet --lib
 	@scripts/fuzz/run.sh smoke 30s 2
 
 fuzz: ## fuzz for TIME (20m) a target, two at a time; with TARGET=name, that one; goes on from the last run
-	@scripts/ensure-tools.sh build
+	@scripts/ensure-tools.sh build fuzz
 	@cargo build $(cargo_flags) --quiet --lib
 	@FUZZ_CACHE='$(cache)/fuzz' scripts/fuzz/run.sh long "$${FUZZ_TIME:-20m}" 2 "$$FUZZ_TARGET"
 
 fuzz-coverage: ## show how many lines of the fuzzed modules the committed corpus reaches
-	@scripts/ensure-tools.sh build coverage
+	@scripts/ensure-tools.sh build fuzz coverage
 	@cargo build $(cargo_flags) --quiet --lib
 	@scripts/fuzz/coverage.sh
 

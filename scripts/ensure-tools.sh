@@ -11,6 +11,7 @@
 #   strace      strace, to kill the driver at its system calls
 #   documents  bash and curl, which the commands of the documents use
 #   faults      prlimit, and the library that gives a process a clock of its own
+#   fuzz        pkg-config, by which the fuzz targets find the core that was built
 #   coverage    Python, and the tools of LLVM in the version of the compiler's own
 #   lint        rustfmt and clippy; shellcheck where it can be had
 #
@@ -181,6 +182,7 @@ for what in "$@"; do
     faults) need_faults ;;
     python) need_python ;;
     strace) need strace=strace ;;
+    fuzz) need pkg-config=pkg-config ;;
     coverage) need_coverage ;;
     lint) need_lint ;;
     *)

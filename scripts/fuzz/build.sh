@@ -21,6 +21,19 @@ fail() {
     exit 1
 }
 
+# pairs LOCK-FILE: each package with its version.
+pairs() {
+    awk -F '"' '/^name = / { name = $2 } /^version = / { print name, $2 }' "$1" | sort
+}
+
+# What is fuzzed has to be what ships, in every library too.
+mkdir -p "$out/core"
+pairs "$root/Cargo.lock" >"$out/core/shipped"
+other=$(pairs "$root/fuzz/Cargo.lock" | comm -23 - "$out/core/shipped" |
+    grep -v -e '^arbitrary ' -e '^jobserver ' -e '^libfuzzer-sys ' -e '^secrets-store-csi-driver-fuzz ') || true
+[ -z "$other" ] || fail "fuzz/Cargo.lock is not that of what ships: $(echo "$other" | tr '\n' ' '): run" \
+    "cp Cargo.lock fuzz/ && cargo update --workspace --manifest-path fuzz/Cargo.toml"
+
 # What the build script said at the end of the driver's last build.
 newest_core() {
     for output in "$target_dir"/release/build/grpcio-sys-*/output; do
@@ -40,7 +53,6 @@ write() {
 }
 
 # An archive that is a list of archives, and the description of an installed library.
-mkdir -p "$out/core"
 {
     find "$(dirname -- "$core")/out/build" -name 'lib*.a' | sort
     find "$target_dir"/release/build/libz-sys-*/out -name libz.a | head -n 1
