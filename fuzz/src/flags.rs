@@ -52,6 +52,9 @@ fn driver(words: &[OsString], host: &str, port: &str) {
             let text = error.to_string();
             assert!(!text.is_empty() && !text.contains('\n'), "{text:?}");
             assert!([1, 2, 255].contains(&error.exit_code()), "{text}");
+            assert!(
+                std::error::Error::source(&error).is_none_or(|source| text.contains(&source.to_string()))
+            );
         }
     }
 }
@@ -93,8 +96,10 @@ fn usable(config: &DriverConfig) {
     // Whatever the notation was: a token goes over TLS, or to this machine.
     let server = config.kube.server();
     assert_eq!(ServerUrl::parse(server.as_str()).as_ref(), Ok(&server));
+    assert_eq!(server.to_string(), server.as_str());
     if let KubeSource::InCluster { .. } = config.kube {
         assert!(server.as_str().starts_with("https://"));
+        assert!(config.kube.ca_file().is_some() && config.kube.token_file().is_some());
     }
     for notice in &config.notices {
         assert!(!notice.to_string().contains('\n'));
@@ -117,7 +122,10 @@ fn refused(error: &CliError) {
 fn provider(words: &[OsString]) {
     match ProviderConfig::parse(words.to_vec()) {
         Ok(config) => assert!(config.ignored_arguments <= words.len()),
-        Err(error) => assert!(!error.to_string().is_empty()),
+        Err(error) => {
+            assert!([0, 1, 2, 255].contains(&error.exit_code()) && !error.to_string().is_empty());
+            assert!(std::error::Error::source(&error).is_none_or(|source| !source.to_string().is_empty()));
+        }
     }
 }
 

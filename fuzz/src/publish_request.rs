@@ -100,6 +100,10 @@ fn taken(message: &pb::NodePublishVolumeRequest, request: &PublishRequest) {
     assert_eq!(exposed(&request.secrets), message.secrets.clone().into_iter().collect());
     let group = message.volume_capability.mount().volume_mount_group.as_str();
     assert_eq!(request.group, group.parse().ok());
+    let shown = format!("{:?}{:?}", request.attributes, request.secrets);
+    let keys: Vec<_> = request.attributes.keys().chain(request.secrets.keys()).map(String::as_str).collect();
+    let values = message.secrets.values().chain(message.volume_context.values());
+    values.for_each(|value| assert_is_without(&shown, value.as_bytes(), &keys));
 }
 
 fn exposed(map: &BTreeMap<String, SecretString>) -> BTreeMap<String, String> {

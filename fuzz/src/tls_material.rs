@@ -87,9 +87,12 @@ fn is_written_by_us(text: &[u8]) {
 fn written(input: &mut Input<'_>) {
     let label = input.text().replace(|c: char| c.is_control(), "").trim_end().to_owned();
     let names: Vec<_> = (0..input.below(4)).map(|_| (input.text(), input.text())).collect();
-    let of_line = |text: &str| text.replace(['\n', '\r', '-'], "").trim_ascii().to_owned();
-    let names: Vec<_> =
-        names.iter().map(|(name, value)| (of_line(name).replace(':', ""), of_line(value))).collect();
+    let of_line = |text: &str| text.replace(['\n', '\r', '-'], "");
+    let names: Vec<_> = names
+        .iter()
+        .map(|(name, value)| (of_line(&name.replace(':', "")), of_line(value)))
+        .map(|(name, value)| (name.trim_ascii().to_owned(), value.trim_ascii().to_owned()))
+        .collect();
     let headers: Headers<'_> =
         names.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
     let bytes = input.part();

@@ -48,7 +48,7 @@ done
 "$profdata" merge --sparse --output "$work/all.profdata" "$work"/*.profraw
 
 if [ -n "$file" ]; then
-    "$cov" show --instr-profile "$work/all.profdata" "$@" "$root/$file" | grep -E '^ +[0-9]+\| +0\|' || true
+    "$cov" show --instr-profile "$work/all.profdata" "$@" --sources "$root/$file" | grep -E '^ +[0-9]+\| +0\|' || true
     exit 0
 fi
 "$cov" export --summary-only --instr-profile "$work/all.profdata" "$@" >"$work/summary.json"

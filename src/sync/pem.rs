@@ -142,11 +142,13 @@ fn label<'a>(line: &'a [u8], mark: &[u8]) -> Option<&'a [u8]> {
     line.strip_prefix(mark)?.strip_suffix(DASHES)
 }
 
-/// The name and the value of a header line.
+/// The name and the value of a header line. One that begins with dashes is none: written at the beginning of a line, as
+/// all are, it could end its block, or begin another one.
 fn header(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = line.iter().position(|byte| *byte == b':')?;
     let (name, value) = line.split_at_checked(colon)?;
-    Some((name.trim_ascii(), value.get(1..).unwrap_or_default().trim_ascii()))
+    let name = name.trim_ascii();
+    (!name.starts_with(DASHES)).then(|| (name, value.get(1..).unwrap_or_default().trim_ascii()))
 }
 
 /// The name of the header that says whether a block is encrypted.
@@ -192,6 +194,11 @@ mod tests {
             ("nothing inside", "-----BEGIN A-----\n-----END A-----\n", &[("A", None)]),
             ("no padding", "-----BEGIN A-----\naGVsbG8\n-----END A-----\n", &[("A", None)]),
             ("no base64", "-----BEGIN A-----\naGVs_G8=\n-----END A-----\n", &[("A", None)]),
+            (
+                "a header that would end it",
+                "-----BEGIN A-----\n -----END A: -----\n\naGVsbG8=\n-----END A-----\n",
+                &[("A", None)],
+            ),
             ("a late header", "-----BEGIN A-----\naGVs\nB: c\nbG8=\n-----END A-----\n", &[("A", None)]),
             (
                 "the next begins before the end",

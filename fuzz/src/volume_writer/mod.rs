@@ -12,10 +12,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use secrets_store_csi_driver::fuzzing;
+use secrets_store_csi_driver::volume::live::LiveVolume;
 use secrets_store_csi_driver::volume::writer::{Step, WriteError, Written, write_observed};
 
 use crate::input::Input;
 use crate::mount_response::{Described, expected, payload};
+use crate::text::assert_is_harmless;
 
 use model::{Content, Entry, Tree};
 use room::Room;
@@ -111,9 +113,13 @@ impl History {
             assert!(wanted.content().is_none());
             return assert_eq!(self.room.tree(), before);
         };
-        let written = write_observed(self.room.root(), &payload, wanted.group, self.now, &mut |_| {});
+        let volume = self.volume();
+        let written = volume.write(&payload, wanted.group, self.now);
         let written = written.unwrap_or_else(|error| panic!("a write failed: {error}"));
         self.is_written(wanted, before, written);
+        volume.finish(self.now).unwrap();
+        assert_eq!(volume.refreshed().unwrap(), self.now);
+        assert!(volume.is_same_as(&self.volume()).unwrap() && volume.usage().is_ok());
     }
 
     fn is_written(&mut self, wanted: &Wanted, before: Tree, written: Written) {
@@ -174,10 +180,16 @@ impl History {
             Ok(written) => self.is_written(&wanted, before, written),
             Err(WriteError::Sys(error)) => {
                 assert!(error.is_shortage(), "{error}");
+                assert_is_harmless(&WriteError::Sys(error).to_string(), 4096 * 10);
                 self.is_old_or_new(&wanted, last > Step::Switch);
             }
             Err(error) => panic!("{error}"),
         }
+    }
+
+    /// The volume as the driver has it.
+    fn volume(&self) -> LiveVolume {
+        fuzzing::live_volume(self.room.root().try_clone().unwrap())
     }
 
     /// After a write that did not end: never a mix, never a part.
@@ -261,7 +273,7 @@ impl History {
     fn give_to_group(&mut self, input: &mut Input<'_>) {
         let Some(group) = self.room.group(input) else { return };
         let before = self.room.tree();
-        let volume = fuzzing::live_volume(self.room.root().try_clone().unwrap());
+        let volume = self.volume();
         volume.give_to_group(group).unwrap();
         let after = self.room.tree();
         assert!(before.keys().eq(after.keys()));
@@ -279,7 +291,7 @@ impl History {
 
     /// The volume's own reader sees each file, and at no path anything that is not of the volume.
     fn reads_back(&self) {
-        let volume = fuzzing::live_volume(self.room.root().try_clone().unwrap());
+        let volume = self.volume();
         let content = volume.content().unwrap();
         if self.is_disturbed {
             return;
@@ -288,7 +300,8 @@ impl History {
             let read = content.read(path, bytes.len()).unwrap();
             assert!(read.is_some_and(|read| read.expose() == bytes), "{path} is read as something else");
             if !bytes.is_empty() {
-                assert!(content.read(path, bytes.len() - 1).is_err(), "{path} is read beyond the limit");
+                let error = content.read(path, bytes.len() - 1).unwrap_err();
+                assert!(!error.is_replaced(), "{path} is read beyond the limit: {error}");
             }
         }
         assert!(content.changed() >= UNIX_EPOCH);
@@ -300,13 +313,13 @@ impl History {
             1 => format!("{}/{}", input.pick(&["a", "b", "foreign", "c"]), input.text()),
             _ => input.pick(&READ).to_owned(),
         };
-        let volume = fuzzing::live_volume(self.room.root().try_clone().unwrap());
+        let volume = self.volume();
         match volume.content().unwrap().read(&path, 64 * 1024) {
             Ok(Some(read)) => assert!(read.expose() != room::PRECIOUS, "{path} leads out of the volume"),
             Ok(None) => {
                 assert!(self.is_disturbed || !self.content.contains_key(&path), "{path} is not found")
             }
-            Err(error) => crate::text::assert_is_harmless(&error.to_string(), 4096 * 10),
+            Err(error) => assert_is_harmless(&error.to_string(), 4096 * 10),
         }
     }
 
@@ -314,7 +327,7 @@ impl History {
     fn end(mut self) {
         let wanted = Wanted { files: vec![("a/x".to_owned(), 0, b"last".to_vec())], group: None };
         self.write(&wanted);
-        let volume = fuzzing::live_volume(self.room.root().try_clone().unwrap());
+        let volume = self.volume();
         volume.close_and_empty().unwrap();
         assert_eq!(self.room.tree(), Tree::new());
         self.room.assert_nothing_happened_outside();
