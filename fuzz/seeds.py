@@ -362,7 +362,7 @@ def flags():
 
 def durations():
     rows = ["0", "-0", "2m", "1h15m30.918273645s", "500ms", "-1m", "+5s", ".5s", "1.s", "12us", "12\u00b5s", "12\u03bcs",
-            "7ns", "0.3333333333333333333h", "9223372036854775807ns", "-9223372036854775808ns", "99999999999999999999s",
+            "7ns", "9223372036854775807ns" * 2 + "2ns", "0.3333333333333333333h", "9223372036854775807ns", "-9223372036854775808ns", "99999999999999999999s",
             "2562047h47m16.854775807s", "9999999999h", "120", ".s", "1d", "--1s", "",
             "Sun, 06 Nov 1994 08:49:37 GMT", "Sat, 31 Dec 2016 23:59:60 GMT", "Thu, 29 Feb 2024 23:59:59 GMT",
             "Sun, 06 Foo 1994 08:49:37 GMT", "Sun, 06 Nov 1994 24:00:00 GMT", "Wed, 31 Dec 1969 23:59:59 GMT",
@@ -412,12 +412,14 @@ def volume_writer():
     # Something foreign, what is read of it, and a write over it.
     read = {0: (0, 6), 1: (1,), 2: (5, 7), 3: (), 4: (2, 3, 4), 5: ()}
     out += [simple + bytes([2, 0, name, kind]) + b"".join(bytes([2, 9, 2, path]) for path in read[name]) + other
-            for name in range(6) for kind in range(6)]
+            for name in range(6) for kind in range(7)]
     # Shortages before there is anything to compare with.
     out += [bytes([1, 5, spare, 3]) + known(6) + known(9) + known(10) + b"\x00" + other for spare in range(8)]
     # Reading where nothing is, where nothing leads, and what no volume can hold.
     out += [bytes([1, 9, 2, 0]) + simple + bytes([2, 2, 1]) + bytes([2, 9, 2, 0]) + bytes([2, 9, 2, 6]) + simple]
     out += [bytes([1, 0, 4, 1]) + bytes([2, 9, 2, 3]) + bytes([2, 9, 0]) + b"../x" + END + bytes([2, 9, 0]) + b"foreign/x/f" + END]
+    out += [simple + bytes([2, 0, 4, 1]) + bytes([2, 0, 1, 5]) + bytes([2, 9, 0]) + b"b/f" + END + bytes([2, 9, 0]) + b"b/y" + END]
+    out += [simple + bytes([2, 2, 2, which]) + bytes([2, 9, 2, 0]) for which in range(4)]
     out += [simple + bytes([2, 2, 2, 1]) + bytes([2, 1, 3, 0]) + bytes([2, 2, 2, 1]) + bytes([2, 9, 2, 0]) + simple]
     out += [simple + bytes([2, 1, name, kind]) + other for name in range(4) for kind in range(2)]
     out += [simple + bytes([2, 2, how, which]) + simple for how in range(4) for which in range(4)]

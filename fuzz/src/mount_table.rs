@@ -54,11 +54,11 @@ fn kernel_line(mount: &MountEntry) -> Vec<u8> {
     line
 }
 
-/// What seq_escape() of the kernel does for mountinfo.
+/// What seq_escape() of the kernel does for mountinfo, and for every other byte that is not seen.
 fn escaped(text: &[u8]) -> Vec<u8> {
     text.iter()
         .flat_map(|byte| match byte {
-            b' ' | b'\t' | b'\n' | b'\\' | b'#' => format!("\\{byte:03o}").into_bytes(),
+            byte if !byte.is_ascii_graphic() || b"\\#".contains(byte) => format!("\\{byte:03o}").into_bytes(),
             byte => vec![*byte],
         })
         .collect()

@@ -149,6 +149,7 @@ fn content(input: &mut Input<'_>) {
     match made {
         Ok(made) => {
             assert_eq!(made.keys().collect::<Vec<_>>(), sources.keys().collect::<Vec<_>>());
+            assert!(made.values().all(|value| value.is_empty() == (value.len() == 0)));
             assert!(made.values().map(SecretBytes::len).sum::<usize>() <= 1024 * 1024);
             for (key, value) in made {
                 let file = match sources[key.as_str()] {
@@ -183,3 +184,6 @@ fn content(input: &mut Input<'_>) {
         }
     }
 }
+
+/// A key as we write it.
+const LAST: &[u8] = include_bytes!("../../tests/golden/tls/ec256.sec1.pem");

@@ -21,6 +21,12 @@ MODULES = [
     "volume/file_path.rs", "volume/live.rs", "volume/payload.rs", "volume/target.rs", "volume/tree.rs",
     "volume/writer.rs",
 ]
+# Modules of which a part is out of reach: what they have at least all the same, and what that part is.
+EXCEPTIONS = {
+    "src/config/driver_flags.rs": (50, "the table's rows are made by the compiler; it counts the function that makes them"),
+    "src/kube/types/secret.rs": (80, "how large a request's buffer is: asked by the client, which needs a server"),
+    "src/volume/live.rs": (85, "whether a volume is whole: asked by volume::place, which needs a mount"),
+}
 
 
 def main(summary):
@@ -35,14 +41,16 @@ def main(summary):
         if not lines or not lines["count"]:
             continue
         percent = 100 * lines["covered"] / lines["count"]
-        is_enough = percent >= LEAST_PERCENT
+        name = path.removeprefix(f"{ROOT}/")
+        least, why = EXCEPTIONS.get(name, (LEAST_PERCENT, ""))
+        is_enough = percent >= least
         enough, below = enough + is_enough, below + (not is_enough)
         total = {key: total[key] + lines[key] for key in total}
-        name = path.removeprefix(f"{ROOT}/")
-        print(f"{name:32} {lines['covered']:5} of {lines['count']:5} lines  {percent:5.1f} %{'' if is_enough else '  too few'}")
+        remark = f"  {why}" if is_enough and percent < LEAST_PERCENT else "" if is_enough else "  too few"
+        print(f"{name:32} {lines['covered']:5} of {lines['count']:5} lines  {percent:5.1f} %{remark}")
     percent = 100 * total["covered"] / max(total["count"], 1)
     print(f"{'all of them':32} {total['covered']:5} of {total['count']:5} lines  {percent:5.1f} %")
-    print(f"{enough} modules with at least {LEAST_PERCENT} %, {below} below")
+    print(f"{enough} modules with at least {LEAST_PERCENT} %, or with what their exception says; {below} below")
     return below > 0 or enough == 0
 
 

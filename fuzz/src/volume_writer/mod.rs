@@ -209,8 +209,10 @@ impl History {
     fn block(&mut self, input: &mut Input<'_>) {
         self.room.remove("..data");
         self.room.plant(input.below(2), "..data");
+        self.is_disturbed = true;
         let wanted = Wanted::of(input, &self.room);
         let before = self.room.tree();
+        self.reads_back();
         if let Some(payload) = payload(wanted.files) {
             let outcome = write_observed(self.room.root(), &payload, wanted.group, self.now, &mut |_| {});
             assert_eq!(outcome, Err(WriteError::DataIsNoLink));
@@ -219,14 +221,13 @@ impl History {
         assert_eq!(self.room.tree(), before);
         self.room.remove("..data");
         self.content = Content::new();
-        self.is_disturbed = true;
     }
 
     /// Puts something foreign at a visible name, or at a hidden one that is not the driver's.
     fn plant(&mut self, input: &mut Input<'_>) {
         let name = input.pick(&["a", "b", "c", ".h", "foreign", "..foreign"]);
         self.room.remove(name);
-        self.room.plant(input.below(6), name);
+        self.room.plant(input.below(7), name);
         self.is_disturbed = true;
     }
 
@@ -257,6 +258,8 @@ impl History {
             }
         }
         self.content = self.room.through_data();
+        self.is_disturbed = true;
+        self.reads_back();
         // Through a link that leads out nothing is to be seen that the writer answers for.
         if self
             .room
@@ -267,7 +270,6 @@ impl History {
             self.content.clear();
             self.room.remove("..data");
         }
-        self.is_disturbed = true;
     }
 
     fn give_to_group(&mut self, input: &mut Input<'_>) {

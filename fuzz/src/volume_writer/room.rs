@@ -137,6 +137,7 @@ impl Room {
             2 => symlink(self.victim().join("directory"), path).unwrap(),
             3 => symlink("../victim", path).unwrap(),
             4 => symlink("..data/elsewhere", path).unwrap(),
+            5 => symlink("foreign/x", path).unwrap(),
             _ => rustix::fs::mkfifoat(rustix::fs::CWD, path, rustix::fs::Mode::RUSR).unwrap(),
         }
     }
