@@ -411,19 +411,20 @@ def volume_writer():
     out += [simple + bytes([2, 5, spare]) + other[2:] + other for spare in range(8)]
     # Something foreign, what is read of it, and a write over it.
     read = {0: (0, 6), 1: (1,), 2: (5, 7), 3: (), 4: (2, 3, 4), 5: ()}
-    out += [simple + bytes([2, 0, name, kind]) + b"".join(bytes([2, 9, 2, path]) for path in read[name]) + other
+    out += [simple + bytes([2, 0, name, kind]) + b"".join(bytes([2, 9, 6, 5, 2, path]) for path in read[name]) + other
             for name in range(6) for kind in range(7)]
+    out += [simple + b"".join(bytes([2, 9, path, spare, 2, 0]) for path in (0, 6, 9)) for spare in range(6)]
     # Shortages before there is anything to compare with.
     out += [bytes([1, 5, spare, 3]) + known(6) + known(9) + known(10) + b"\x00" + other for spare in range(8)]
     # Reading where nothing is, where nothing leads, and what no volume can hold.
-    out += [bytes([1, 9, 2, 0]) + simple + bytes([2, 2, 1]) + bytes([2, 9, 2, 0]) + bytes([2, 9, 2, 6]) + simple]
-    out += [bytes([1, 0, 4, 1]) + bytes([2, 9, 2, 3]) + bytes([2, 9, 0]) + b"../x" + END + bytes([2, 9, 0]) + b"foreign/x/f" + END]
-    out += [simple + bytes([2, 0, 4, 1]) + bytes([2, 0, 1, 5]) + bytes([2, 9, 0]) + b"b/f" + END + bytes([2, 9, 0]) + b"b/y" + END]
-    out += [simple + bytes([2, 2, 2, which]) + bytes([2, 9, 2, 0]) for which in range(4)]
-    out += [simple + bytes([2, 2, 2, 1]) + bytes([2, 1, 3, 0]) + bytes([2, 2, 2, 1]) + bytes([2, 9, 2, 0]) + simple]
+    out += [bytes([1, 9, 6, 5, 2, 0]) + simple + bytes([2, 2, 1]) + bytes([2, 9, 6, 5, 2, 0]) + bytes([2, 9, 6, 5, 2, 6]) + simple]
+    out += [bytes([1, 0, 4, 1]) + bytes([2, 9, 6, 5, 2, 3]) + bytes([2, 9, 6, 5, 0]) + b"../x" + END + bytes([2, 9, 6, 5, 0]) + b"foreign/x/f" + END]
+    out += [simple + bytes([2, 0, 4, 1]) + bytes([2, 0, 1, 5]) + bytes([2, 9, 6, 5, 0]) + b"b/f" + END + bytes([2, 9, 6, 5, 0]) + b"b/y" + END]
+    out += [simple + bytes([2, 2, 2, which]) + bytes([2, 9, 6, 5, 2, 0]) for which in range(4)]
+    out += [simple + bytes([2, 2, 2, 1]) + bytes([2, 1, 3, 0]) + bytes([2, 2, 2, 1]) + bytes([2, 9, 6, 5, 2, 0]) + simple]
     out += [simple + bytes([2, 1, name, kind]) + other for name in range(4) for kind in range(2)]
     out += [simple + bytes([2, 2, how, which]) + simple for how in range(4) for which in range(4)]
-    out += [simple + bytes([2, 9, 0]) + b"a" + END + bytes([2, 9, 1, 2]) + b"x" + END]
+    out += [simple + bytes([2, 9, 6, 5, 0]) + b"a" + END + bytes([2, 9, 6, 5, 1, 2]) + b"x" + END]
     return out
 
 

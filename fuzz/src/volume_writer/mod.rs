@@ -12,6 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use secrets_store_csi_driver::fuzzing;
+use secrets_store_csi_driver::volume::content::{Content as PinnedContent, ContentError};
 use secrets_store_csi_driver::volume::live::LiveVolume;
 use secrets_store_csi_driver::volume::writer::{Step, WriteError, Written, write_observed};
 
@@ -67,6 +68,16 @@ impl Wanted {
     }
 }
 
+/// Who pinned the content before a write reads it as it was, or is told that it is gone.
+fn is_old_or_replaced(pinned: &PinnedContent, old: &Content) {
+    for (path, (_, bytes)) in old {
+        match pinned.read(path, usize::MAX) {
+            Ok(read) => assert!(read.is_some_and(|read| read.expose() == bytes), "{path} is a mix"),
+            Err(error) => assert!(error.is_replaced(), "{path}: {error}"),
+        }
+    }
+}
+
 fn described(input: &mut Input<'_>) -> Described {
     let path = match input.below(8) {
         0 => input.text(),
@@ -114,9 +125,14 @@ impl History {
             return assert_eq!(self.room.tree(), before);
         };
         let volume = self.volume();
+        let pinned = volume.content().unwrap();
+        let (old, was_disturbed) = (self.content.clone(), self.is_disturbed);
         let written = volume.write(&payload, wanted.group, self.now);
         let written = written.unwrap_or_else(|error| panic!("a write failed: {error}"));
         self.is_written(wanted, before, written);
+        if !was_disturbed {
+            is_old_or_replaced(&pinned, &old);
+        }
         volume.finish(self.now).unwrap();
         assert_eq!(volume.refreshed().unwrap(), self.now);
         assert!(volume.is_same_as(&self.volume()).unwrap() && volume.usage().is_ok());
@@ -304,12 +320,14 @@ impl History {
             if !bytes.is_empty() {
                 let error = content.read(path, bytes.len() - 1).unwrap_err();
                 assert!(!error.is_replaced(), "{path} is read beyond the limit: {error}");
+                assert_is_harmless(&error.to_string(), 200);
             }
         }
         assert!(content.changed() >= UNIX_EPOCH);
     }
 
     fn read_anything(&mut self, input: &mut Input<'_>) {
+        self.read_starving(input);
         let path = match input.below(3) {
             0 => input.text(),
             1 => format!("{}/{}", input.pick(&["a", "b", "foreign", "c"]), input.text()),
@@ -322,6 +340,21 @@ impl History {
                 assert!(self.is_disturbed || !self.content.contains_key(&path), "{path} is not found")
             }
             Err(error) => assert_is_harmless(&error.to_string(), 4096 * 10),
+        }
+    }
+
+    /// A reader that runs out of descriptors says so, and never that there is nothing.
+    fn read_starving(&self, input: &mut Input<'_>) {
+        let (volume, path) = (self.volume(), input.pick(&PATHS));
+        let outcome = {
+            let _few = room::FewDescriptors::left(input.below(6));
+            volume.content().map_err(ContentError::from).and_then(|content| content.read(path, 64 * 1024))
+        };
+        match outcome {
+            Ok(Some(read)) => assert!(read.expose() != room::PRECIOUS, "{path} leads out of the volume"),
+            Ok(None) => assert!(self.is_disturbed || !self.content.contains_key(path), "{path} is not found"),
+            Err(ContentError::Sys(error)) => assert!(error.is_shortage(), "{error}"),
+            Err(error) => panic!("{error}"),
         }
     }
 
