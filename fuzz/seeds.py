@@ -416,6 +416,8 @@ def volume_writer():
     out += [simple + b"".join(bytes([2, 9, path, spare, 2, 0]) for path in (0, 6, 9)) for spare in range(6)]
     # Shortages before there is anything to compare with.
     out += [bytes([1, 5, spare, 3]) + known(6) + known(9) + known(10) + b"\x00" + other for spare in range(8)]
+    # Nothing at all, and then nothing that belongs to a group.
+    out += [write() + bytes([1, 10, 0, 4])]
     # Reading where nothing is, where nothing leads, and what no volume can hold.
     out += [bytes([1, 9, 6, 5, 2, 0]) + simple + bytes([2, 2, 1]) + bytes([2, 9, 6, 5, 2, 0]) + bytes([2, 9, 6, 5, 2, 6]) + simple]
     out += [bytes([1, 0, 4, 1]) + bytes([2, 9, 6, 5, 2, 3]) + bytes([2, 9, 6, 5, 0]) + b"../x" + END + bytes([2, 9, 6, 5, 0]) + b"foreign/x/f" + END]

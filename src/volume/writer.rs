@@ -264,6 +264,9 @@ impl Writer<'_> {
         let directories = self.payload.directories();
         let entries = tree::walk(generation)?;
         let in_group = |gid: u32| self.group.is_none_or(|wanted| wanted == gid);
+        if !in_group(generation.metadata()?.gid) {
+            return Ok(false);
+        }
         let mut files = 0_usize;
         for entry in &entries {
             let Some(path) = entry.path.to_str() else {

@@ -123,6 +123,16 @@ fn a_group_owns_the_tree_and_reads_what_the_owner_reads() {
     assert_eq!(same_modes, Ok(expected), "the group alone");
 }
 
+#[test]
+fn a_volume_without_files_belongs_to_its_group_as_well() {
+    let gid = mapped_group();
+    let nothing = payload(&[]);
+    let volume = Volume::holding(&nothing);
+    let written = super::write(&volume.root, &nothing, Some(gid), SystemTime::now());
+    assert_eq!(written, Ok(if gid == 0 { Written::Unchanged } else { Written::Changed }));
+    assert_eq!(fs::metadata(volume.path(DATA)).unwrap().gid(), gid);
+}
+
 /// A group other than our own where the user namespace has one, else our own.
 fn mapped_group() -> u32 {
     let map = fs::read_to_string("/proc/self/gid_map").unwrap();
