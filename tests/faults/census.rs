@@ -120,13 +120,15 @@ fn sockets(proc: &Path, root: &Path, api: &str) -> BTreeMap<String, String> {
     sockets
 }
 
-/// What may stay for the next time, by design: a few idle connections to the API server, and the gRPC library's
-/// threads, up to two for timers and two of a kind for each core, which it starts when those that run are busy.
+/// What may stay for the next time, by design: a few idle connections to the API server; the gRPC library's threads, up
+/// to two for timers and two of a kind for each core, which it starts when those that run are busy; and the descriptors
+/// by which they are woken, as many as ever waited at once.
 fn allowed(thing: &str) -> usize {
     match thing {
         _ if thing.ends_with(API_CONNECTION) => MOST_CONNECTIONS,
         _ if thing.ends_with("thread grpc_global_tim") => 2,
-        _ if thing.ends_with("thread default-executo") => {
+        _ if thing.ends_with("descriptor anon_inode:[eventfd]") => MOST_WAKERS,
+        _ if thing.ends_with("thread default-executo") || thing.ends_with("thread event_engine") => {
             2 * thread::available_parallelism().map_or(1, usize::from)
         }
         _ => 0,
@@ -160,6 +162,8 @@ fn below(path: &Path, root: &Path) -> String {
     path.strip_prefix(root).unwrap_or(path).display().to_string()
 }
 
+/// Two for the threads that wait for kubelet, and two for those of each provider.
+const MOST_WAKERS: usize = 6;
 const API_CONNECTION: &str = "connection to the API server";
 /// Eight that the driver keeps for later, and three that watch.
 const MOST_CONNECTIONS: usize = 11;
