@@ -39,13 +39,11 @@ export CRASH_KILLS := $(value KILLS)
 export CRASH_SEED := $(value SEED)
 export CRASH_FULL := $(value FULL)
 
-.PHONY: help build test demo sanity e2e crash faults lint bench bench-static static test-static image test-image \
-	sbom sbom-check advisories proto proto-check fmt clean
 export FUZZ_TIME := $(value TIME)
 export FUZZ_TARGET := $(value TARGET)
 
-.PHONY: help build test demo sanity e2e lint bench bench-static static test-static image test-image sbom sbom-check \
-	advisories proto proto-check fmt clean fuzz fuzz-smoke fuzz-coverage
+.PHONY: help build test demo sanity e2e crash faults lint bench bench-static static test-static image test-image \
+	fuzz fuzz-smoke fuzz-coverage sbom sbom-check advisories proto proto-check fmt clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

@@ -9,7 +9,7 @@
 #   emulator    QEMU, to run the static programs of the other architecture
 #   containers  containerd, runc and buildah, for what is done with the image
 #   strace      strace, to kill the driver at its system calls
-#   documents  bash and curl, which the commands of the documents use
+#   documents   bash and curl, which the commands of the documents use
 #   faults      prlimit, and the library that gives a process a clock of its own
 #   fuzz        pkg-config, by which the fuzz targets find the core that was built
 #   coverage    Python, and the tools of LLVM in the version of the compiler's own
@@ -148,6 +148,8 @@ need_faults() {
         return 0
     fi
     fail 'libfaketime (on Debian as root: apt-get install libfaketime)'
+}
+
 need_coverage() {
     need python3=python3
     version=$(rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
