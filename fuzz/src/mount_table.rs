@@ -12,7 +12,15 @@ pub fn check(bytes: &[u8]) {
     assert!(mounts.len() <= lines, "{} mounts in {lines} lines", mounts.len());
     let texts = mounts
         .iter()
-        .map(|mount| mount.mount_point.as_os_str().len() + mount.fs_type.len() + mount.source.len());
+        .map(|mount| {
+            [
+                mount.root.as_os_str().len(),
+                mount.mount_point.as_os_str().len(),
+                mount.fs_type.len(),
+                mount.source.len(),
+            ]
+        })
+        .map(|lengths| lengths.iter().sum::<usize>());
     assert!(texts.sum::<usize>() <= bytes.len(), "more comes out than went in");
 
     lines_stand_alone(bytes, &mounts);
@@ -39,12 +47,16 @@ fn what_the_kernel_writes_is_read_back(bytes: &[u8]) {
     let is_shared = input.is_set();
     let mount_point = std::ffi::OsStr::from_bytes(input.part()).into();
     let source = input.text();
-    let mount = MountEntry { mount_point, fs_type: "tmpfs".to_owned(), source, is_shared };
+    let id = u64::from_be_bytes(std::array::from_fn(|_| input.part().first().copied().unwrap_or_default()));
+    let root = std::ffi::OsStr::from_bytes(input.part()).into();
+    let mount = MountEntry { id, root, mount_point, fs_type: "tmpfs".to_owned(), source, is_shared };
     assert_eq!(parse(&kernel_line(&mount)), [mount]);
 }
 
 fn kernel_line(mount: &MountEntry) -> Vec<u8> {
-    let mut line = b"36 35 98:0 / ".to_vec();
+    let mut line = format!("{} 35 98:0 ", mount.id).into_bytes();
+    line.extend(escaped(mount.root.as_os_str().as_bytes()));
+    line.push(b' ');
     line.extend(escaped(mount.mount_point.as_os_str().as_bytes()));
     line.extend_from_slice(if mount.is_shared { b" rw master:1 shared:2 - " } else { b" rw master:1 - " });
     line.extend_from_slice(mount.fs_type.as_bytes());

@@ -30,7 +30,6 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -41,6 +40,10 @@ use crate::timestamp::Timestamp;
 
 use super::payload::{File, FileMode, Payload};
 use super::tree;
+
+mod error;
+
+pub use error::WriteError;
 
 /// What a write did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -407,42 +410,6 @@ pub(super) fn is_generation_name(name: &OsStr) -> bool {
     rest.first().is_some_and(u8::is_ascii_digit)
         && rest.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b'_' | b'.'))
 }
-
-/// Why a payload could not become the content of a volume.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WriteError {
-    /// `..data` exists and is not a symlink, so nothing can be switched in one step.
-    DataIsNoLink,
-    /// A system call failed.
-    Sys(SysError),
-}
-
-impl From<SysError> for WriteError {
-    fn from(error: SysError) -> WriteError {
-        WriteError::Sys(error)
-    }
-}
-
-impl fmt::Display for WriteError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            WriteError::DataIsNoLink => {
-                write!(
-                    f,
-                    "the volume holds a \"..data\" that is not a symlink: delete the pod to start afresh"
-                )
-            }
-            WriteError::Sys(error) if error.is_full() => write!(
-                f,
-                "the volume is full (old and new content must fit together): raise --volume-size-limit or \
-                 --volume-inode-limit: {error}"
-            ),
-            WriteError::Sys(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for WriteError {}
 
 pub(super) const DATA: &str = "..data";
 const DATA_TMP: &str = "..data_tmp";
