@@ -51,7 +51,8 @@ pub enum Condition {
 pub fn permitted(role: Role) -> impl Iterator<Item = &'static Call> {
     let own = match role {
         Role::Driver => [DRIVER, OLD],
-        Role::Mounter => [MOUNTER, &[]],
+        // musl reads the list of mounts by the older names.
+        Role::Mounter => [MOUNTER, OLD_READING],
     };
     COMMON.iter().chain(own.into_iter().flatten())
 }
@@ -239,6 +240,13 @@ const OLD: &[Call] = &[
 ];
 #[cfg(not(target_arch = "x86_64"))]
 const OLD: &[Call] = &[];
+
+/// Those of them that look at a file.
+#[cfg(target_arch = "x86_64")]
+const OLD_READING: &[Call] =
+    &[any(libc::SYS_open), any(libc::SYS_stat), any(libc::SYS_lstat), any(libc::SYS_readlink)];
+#[cfg(not(target_arch = "x86_64"))]
+const OLD_READING: &[Call] = &[];
 
 const fn any(number: c_long) -> Call {
     Call { number, only: &[] }
