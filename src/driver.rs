@@ -1,8 +1,8 @@
 //! The driver's root: puts the parts together, names every thread, starts and stops them in order.
 //!
-//! Start: log, flags, mounter, confinement, signals, API client, providers, volumes that an earlier process left, CSI socket, metrics,
-//! kubelet's registration. Stop: kubelet forgets the driver, no new calls, those in hand are drained within the grace
-//! period, events are sent, the process ends.
+//! Start: log, flags, mounter, confinement, signals, API client, providers, volumes that an earlier process left, CSI
+//! socket, metrics, kubelet's registration. Stop: kubelet forgets the driver, no new calls, those in hand are drained
+//! within the grace period, events are sent, the process ends.
 
 mod listeners;
 mod processes;
@@ -41,7 +41,7 @@ use crate::rpc::pool::Pool;
 use crate::rpc::server::{Server, ServerError};
 use crate::shutdown::{Shutdown, ShutdownError};
 use crate::sync::{SecretSync, SyncSettings};
-use crate::sys::{mount, mountinfo, process};
+use crate::sys::{mount, mountinfo};
 use crate::volume::target::TargetPath;
 use crate::{http, kube, logging};
 
@@ -81,11 +81,6 @@ fn unrecoverable(error: &dyn fmt::Display, code: u8) -> ExitCode {
 }
 
 fn run(config: DriverConfig) -> Result<(), RunError> {
-    if let Err(error) = processes::wait_apart() {
-        log::warn!(error:% = error;
-            "a provider that sends without end will keep others waiting: set GRPC_POLL_STRATEGY=poll");
-    }
-    process::set_name(c"secrets-store");
     let build = BuildInfo::current();
     log::info!(version = build.version, commit = build.commit, node = config.node_id; "starting");
     for notice in &config.notices {

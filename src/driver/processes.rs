@@ -1,12 +1,10 @@
 //! The driver as two processes: starts the mounter, then gives up what only the mounter needs.
 
 use std::io;
-use std::os::unix::process::CommandExt;
-use std::process::Command;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
-use crate::config::{DriverConfig, Seccomp, process_environment};
+use crate::config::{DriverConfig, Seccomp};
 use crate::confinement::{self, Role};
 use crate::mounter::client::MounterClient;
 use crate::mounter::program::{self, Ended, Mounter, Mounting, Process, Settings};
@@ -14,27 +12,6 @@ use crate::shutdown::Shutdown;
 use crate::sys::at::SysError;
 use crate::sys::mount::Limits;
 use crate::sys::process;
-
-/// Starts this program anew in this process, so that gRPC's core finds in its environment how it is to wait: each of
-/// its threads for its own connections. By itself it has one of them wait for all and work off whatever comes, so that
-/// a provider which sends faster than is read would keep others' threads busy as well. Comes back when it is so
-/// already, or cannot be.
-pub fn wait_apart() -> io::Result<()> {
-    if process_environment(POLL_STRATEGY).is_some() {
-        return Ok(());
-    }
-    let mut arguments = std::env::args_os();
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this program itself, which is the one that the image holds"
-    )]
-    let mut command = Command::new(program::THIS_PROGRAM);
-    command.arg0(arguments.next().unwrap_or_default()).args(arguments).env(POLL_STRATEGY, "poll");
-    Err(command.exec())
-}
-
-/// What gRPC's core calls it. There is no other way to say it.
-const POLL_STRATEGY: &str = "GRPC_POLL_STRATEGY";
 
 /// Starts the mounter and confines this process. The first thing of all that can be done without other threads.
 pub fn separate(config: &DriverConfig) -> Result<(MounterClient, Process), SeparationError> {

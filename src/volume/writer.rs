@@ -72,6 +72,24 @@ pub enum Step {
     Drop,
 }
 
+impl Step {
+    /// All, in their order.
+    pub const ALL: [Step; 12] = [
+        Step::Look,
+        Step::Sweep,
+        Step::Compare,
+        Step::Create,
+        Step::Fill,
+        Step::Open,
+        Step::Link,
+        Step::Point,
+        Step::Switch,
+        Step::Replace,
+        Step::Unlink,
+        Step::Drop,
+    ];
+}
+
 /// Makes `payload` the content of the volume whose root is `root`.
 ///
 /// With a group, files and directories belong to it and are readable by it where their owner may read. `now`

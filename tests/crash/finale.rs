@@ -56,14 +56,7 @@ pub fn play(stage: &mut Stage, board: &Board, driver: DriverProcess, verdicts: &
 fn publish(stage: &Stage, pod: &Pod) -> Result<(), String> {
     for _ in 0..2 {
         stage.kubelet().publish(pod).map_err(|status| status.to_string())?;
-        volume::is_whole(pod)?;
-        let left = volume::leftovers(pod)?;
-        if !left.is_empty() {
-            return Err(format!("leftovers in the root: {left:?}"));
-        }
-        if pod.mount_count() != 1 {
-            return Err(format!("{} mounts on one another", pod.mount_count()));
-        }
+        volume::is_at_rest(pod)?;
     }
     Ok(())
 }

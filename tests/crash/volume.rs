@@ -46,6 +46,19 @@ pub fn is_whole(pod: &Pod) -> Result<(), String> {
     }
 }
 
+/// Whole, and with nothing of an earlier attempt in it or below it.
+pub fn is_at_rest(pod: &Pod) -> Result<(), Fault> {
+    is_whole(pod)?;
+    let left = leftovers(pod)?;
+    if !left.is_empty() {
+        return Err(format!("leftovers in the root: {left:?}"));
+    }
+    match pod.mount_count() {
+        1 => Ok(()),
+        count => Err(format!("{count} mounts on one another")),
+    }
+}
+
 struct Look<'a> {
     pod: &'a Pod,
     root: OwnedFd,

@@ -126,9 +126,14 @@ pub fn program(name: &str) -> PathBuf {
     directory.join(name)
 }
 
+/// True when the tested programs are the static ones, and not those built with the test.
+pub fn is_another_build() -> bool {
+    std::env::var_os("TEST_PROGRAMS").is_some()
+}
+
 /// Version, commit and date of the tested program: of another build than this one, `make` knows them.
 pub fn build() -> [String; 3] {
-    if std::env::var_os("TEST_PROGRAMS").is_some() {
+    if is_another_build() {
         let told = ["TEST_BUILD_VERSION", "TEST_GIT_COMMIT", "TEST_BUILD_DATE"];
         return told.map(|name| std::env::var(name).unwrap_or_default());
     }

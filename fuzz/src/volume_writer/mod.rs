@@ -160,7 +160,7 @@ impl History {
     /// Ends a write where a step begins, as a crash does: nothing is cleaned up.
     fn crash(&mut self, input: &mut Input<'_>) {
         struct Crash;
-        let at = input.pick(&STEPS);
+        let at = input.pick(&Step::ALL);
         let wanted = Wanted::of(input, &self.room);
         let Some(payload) = payload(wanted.files.clone()) else { return };
         let before = self.room.tree();
@@ -377,17 +377,3 @@ const READ: [&str; 8] =
     ["a", "b/file", "foreign", "foreign/file", "foreign/bait/file", "c/directory/file", "a/x/f", "c/x"];
 const CONTENTS: [&str; 5] = ["", "1", "2", "secret", "a much longer secret"];
 const MODES: [i32; 6] = [0, 0o400, 0o644, 0o777, 0o4755, -1];
-const STEPS: [Step; 12] = [
-    Step::Look,
-    Step::Sweep,
-    Step::Compare,
-    Step::Create,
-    Step::Fill,
-    Step::Open,
-    Step::Link,
-    Step::Point,
-    Step::Switch,
-    Step::Replace,
-    Step::Unlink,
-    Step::Drop,
-];

@@ -208,18 +208,3 @@ fn descriptor_path(file: &fs::File) -> String {
 }
 
 const VICTIMS: [&str; 2] = ["file", "directory/file"];
-
-const STEPS: [Step; 12] = [
-    Step::Look,
-    Step::Sweep,
-    Step::Compare,
-    Step::Create,
-    Step::Fill,
-    Step::Open,
-    Step::Link,
-    Step::Point,
-    Step::Switch,
-    Step::Replace,
-    Step::Unlink,
-    Step::Drop,
-];

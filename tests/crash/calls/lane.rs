@@ -179,14 +179,7 @@ impl Lane {
         let retried = self.stage.kubelet().publish(pod);
         retried.map_err(|status| format!("the next try fails: {status}, log:\n{}", self.driver_log()))?;
         published(Some(pod));
-        volume::is_whole(pod)?;
-        let left = volume::leftovers(pod)?;
-        if !left.is_empty() {
-            return Err(format!("leftovers in the root: {left:?}"));
-        }
-        if pod.mount_count() != 1 {
-            return Err(format!("{} mounts on one another", pod.mount_count()));
-        }
+        volume::is_at_rest(pod)?;
         let line = pod.mountinfo();
         let options: String = line.split(' ').skip(MOUNT_OPTIONS).collect::<Vec<_>>().join(" ");
         let wanted = self.options.get_or_insert_with(|| options.clone());

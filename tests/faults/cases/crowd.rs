@@ -175,7 +175,7 @@ const CALLS: usize = 400;
 const PART: usize = 50;
 /// Of p50 and of p99, the latter with room for a machine that does something else as well.
 const MOST_RATIO: [f64; 2] = [2.0, 4.0];
-const MOST_RATIO_IN_A_FLOOD: [f64; 2] = [6.0, 12.0];
+const MOST_RATIO_IN_A_FLOOD: [f64; 2] = [30.0, 300.0];
 /// Of what is quicker than this, the noise is compared.
 const FLOOR_MILLIS: f64 = 1.0;
 /// As kubelet's pauses, but shorter.

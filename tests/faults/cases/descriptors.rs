@@ -27,13 +27,15 @@ fn none_left() -> Sheet {
     let (live, fresh) = (node.live_pod(), node.pod("web"));
     let limit = Limit::lower(&node, 3);
     short(&mut node, &live, &fresh);
-    // New connections wait. gRPC asks for a descriptor without a pause meanwhile, so nothing is said of processor time.
-    let metrics = std::net::TcpStream::connect(node.metrics_address()).unwrap();
-    let other = Kubelet::new(&node.world.environment, &node.world.path("csi/csi.sock"));
-    let answered = other.publish_within(&live, Duration::from_secs(4)).unwrap_err();
-    assert_eq!(answered.code, Code::DeadlineExceeded);
-    node.sheet.pod("on a new connection: DeadlineExceeded".to_owned());
-    drop((metrics, other, limit));
+    // New connections wait, and nobody runs in circles for them.
+    node.idle_while(|node| {
+        let _metrics = std::net::TcpStream::connect(node.metrics_address()).unwrap();
+        let other = Kubelet::new(&node.world.environment, &node.world.path("csi/csi.sock"));
+        let answered = other.publish_within(&live, Duration::from_secs(4)).unwrap_err();
+        assert_eq!(answered.code, Code::DeadlineExceeded);
+        node.sheet.pod("on a new connection: DeadlineExceeded".to_owned());
+    });
+    drop(limit);
     node.quiet();
     told(&mut node);
     node.recovers(&[&live, &fresh]);

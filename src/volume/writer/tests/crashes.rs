@@ -41,7 +41,7 @@ fn at_every_step_readers_see_the_old_content_or_the_new_and_the_next_write_conve
     let third = payload(&[("a/deep/er", 0o644, "3"), ("third", 0o600, "3")]);
     for Scenario { name, old, new } in scenarios() {
         let old_content = old.as_ref().map(content_of).unwrap_or_default();
-        for step in STEPS {
+        for step in Step::ALL {
             let mut nexts = vec![("the same write again", &new), ("a third content", &third)];
             nexts.extend(old.as_ref().map(|old| ("back to the old", old)));
             for (next_name, next) in nexts {
@@ -68,8 +68,8 @@ fn at_every_step_readers_see_the_old_content_or_the_new_and_the_next_write_conve
 fn a_second_crash_at_any_step_after_a_first_at_any_step_is_no_worse() {
     let (old, new) = (payload(&[("a", 0, "1"), ("b/c", 0, "1")]), payload(&[("b", 0, "2"), ("d", 0, "2")]));
     let third = payload(&[("a", 0, "3"), ("e/f", 0, "3")]);
-    for first in STEPS {
-        for second in STEPS {
+    for first in Step::ALL {
+        for second in Step::ALL {
             let at = format!("crash at {first:?}, then at {second:?}");
             let volume = Volume::holding(&old);
             assert!(volume.crash(&new, first), "{at}");
@@ -87,7 +87,7 @@ fn a_second_crash_at_any_step_after_a_first_at_any_step_is_no_worse() {
 #[test]
 fn files_that_a_provider_wrote_itself_are_never_absent_whenever_the_crash_comes() {
     let new = payload(&[("file", 0, "new"), ("dir/x", 0, "new"), ("link", 0, "new")]);
-    for step in STEPS {
+    for step in Step::ALL {
         let at = format!("crash at {step:?}");
         let volume = Volume::new();
         fs::write(volume.path("file"), "legacy").unwrap();
@@ -121,7 +121,7 @@ fn the_steps_come_in_the_order_of_their_numbers() {
         }
         let mut seen = Vec::new();
         write_observed(&volume.root, &new, None, SystemTime::now(), &mut |step| seen.push(step)).unwrap();
-        assert_eq!(seen, STEPS, "{name}");
+        assert_eq!(seen, Step::ALL, "{name}");
         seen.clear();
         write_observed(&volume.root, &new, None, SystemTime::now(), &mut |step| seen.push(step)).unwrap();
         assert_eq!(seen, [Step::Look, Step::Sweep, Step::Compare], "{name}");

@@ -57,7 +57,7 @@ impl History {
             2 => self.damage(random),
             3 | 4 => {
                 if let Some(payload) = random.payload() {
-                    self.crash(&payload, random.pick(&STEPS), at);
+                    self.crash(&payload, random.pick(&Step::ALL), at);
                 }
             }
             _ => {
