@@ -74,6 +74,7 @@ pub struct Tally {
 struct Life {
     number: u64,
     is_up: bool,
+    has_ended: bool,
 }
 
 impl Board {
@@ -124,7 +125,7 @@ impl Board {
     /// The driver serves: its next life begins.
     pub fn is_up(&self) {
         let mut life = locked(&self.driver);
-        *life = Life { number: life.number + 1, is_up: true };
+        *life = Life { number: life.number + 1, is_up: true, has_ended: false };
         drop(life);
         let _events = locked(&self.events);
         self.news.notify_all();
@@ -133,6 +134,24 @@ impl Board {
     /// The driver is about to be killed: from now on calls may fail.
     pub fn is_ending(&self) {
         locked(&self.driver).is_up = false;
+    }
+
+    /// The driver is no more: nobody works on a volume.
+    pub fn has_ended(&self) {
+        locked(&self.driver).has_ended = true;
+        let _events = locked(&self.events);
+        self.news.notify_all();
+    }
+
+    /// Waits until the driver of that life is no more. A call may fail before: a driver whose helper was killed answers
+    /// as long as it can.
+    pub fn wait_for_end(&self, of: u64) {
+        let events = locked(&self.events);
+        let waits = |_: &mut BTreeMap<Event, u64>| {
+            let life = *locked(&self.driver);
+            life.number == of && !life.has_ended && !self.is_stopped()
+        };
+        drop(self.news.wait_timeout_while(events, crate::support::PATIENCE, waits));
     }
 
     /// Waits until the driver serves and returns the number of that life; none when the scene ends.
@@ -153,7 +172,7 @@ impl Board {
 
     /// True when nobody has killed the driver in that life yet.
     pub fn is_alive(&self, life: u64) -> bool {
-        *locked(&self.driver) == Life { number: life, is_up: true }
+        *locked(&self.driver) == Life { number: life, is_up: true, has_ended: false }
     }
 }
 

@@ -124,6 +124,7 @@ impl PodWorker<'_> {
                     return Err(self.fault(pod, &format!("{kind:?} failed"), &status.to_string()));
                 }
                 Tally::add(&self.board.tally.unanswered);
+                self.board.wait_for_end(life);
                 self.check_open_is_whole(pod)?;
                 Ok(false)
             }

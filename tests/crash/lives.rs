@@ -174,6 +174,7 @@ impl Lives<'_> {
             self.helper_kills += 1;
         }
         driver.strike();
+        self.board.has_ended();
         hurry(false);
         self.part_from_former();
         self.former = Some(driver);
