@@ -93,7 +93,10 @@ fn frames_that_ask_for_nothing_cost_neither_memory_nor_threads_nor_other_callers
         for reading in [Reading::All, Reading::Nothing] {
             let held = flood(&world, name, reading, A_WHILE, &mut |round| next(round));
             let grown = held.peak_kib.saturating_sub(before.kib);
-            assert!(grown < MOST_GROWN_KIB, "{name}, {reading:?} read: {grown} KiB more than at first");
+            assert!(
+                grown < most_grown_by_bursts_kib(),
+                "{name}, {reading:?} read: {grown} KiB more than at first"
+            );
         }
     }
     let pod = world.pod("after", "db");
@@ -360,4 +363,10 @@ const RESETS: u32 = 5000;
 const MOST_KIB_A_STREAM: u64 = 32;
 /// Workers that come when work does.
 pub(super) const FEW_THREADS: u64 = 8;
-pub(super) const MOST_GROWN_KIB: u64 = 64 << 10;
+const MOST_GROWN_KIB: u64 = 64 << 10;
+
+/// gRPC makes its buffer as large as the longest burst that it ever read, and the C library of an ordinary build keeps
+/// that once for each thread. The static build, which is what ships, gives it back.
+pub(super) fn most_grown_by_bursts_kib() -> u64 {
+    if crate::support::driver::is_another_build() { 128 << 10 } else { 768 << 10 }
+}

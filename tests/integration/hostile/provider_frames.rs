@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::callers::{FEW_THREADS, Held};
+use super::callers::{FEW_THREADS, Held, most_grown_by_bursts_kib};
 use super::*;
 use crate::support::eventually;
 use crate::support::http2::*;
@@ -79,7 +79,7 @@ fn a_provider_that_floods_its_caller_costs_bounded_memory_and_no_threads_and_oth
             before.threads,
             after.threads
         );
-        assert!(after.peak_kib < at_first.kib + most_grown_kib(), "{name}: {} KiB", after.peak_kib);
+        assert!(after.peak_kib < at_first.kib + most_grown_by_bursts_kib(), "{name}: {} KiB", after.peak_kib);
         // Those of connections that ended have ended, too.
         assert!(after.threads < at_first.threads + 2 * FEW_THREADS, "{name}: {} threads", after.threads);
         std::fs::remove_file(&socket).unwrap();
@@ -134,12 +134,6 @@ impl Flooding {
             wire.close();
         });
     }
-}
-
-/// gRPC makes its buffer as large as the longest burst that it ever read, and the C library of an ordinary build keeps
-/// that once for each thread. The static build, which is what ships, gives it back.
-fn most_grown_kib() -> u64 {
-    if crate::support::driver::is_another_build() { 128 << 10 } else { 1 << 20 }
 }
 
 /// Ends the flood, whether or not the test fails.
