@@ -104,8 +104,8 @@ pub fn start(settings: &Settings) -> Result<Mounter, StartError> {
         .args(settings.to_arguments())
         .env_clear()
         .stdin(OwnedFd::from(theirs))
-        .stdout(Stdio::null())
-        // For a panic alone.
+        // For a panic alone. Nothing is opened for it: a container needs to hold no other file than this program.
+        .stdout(Stdio::inherit())
         .stderr(Stdio::inherit())
         // Ctrl-C in a terminal is for the driver, which ends the mounter when it needs it no longer.
         .process_group(0);
