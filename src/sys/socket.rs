@@ -12,6 +12,8 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
@@ -225,8 +227,10 @@ impl Held {
             Err(Errno::CONNREFUSED | Errno::AGAIN) => return Ok(Listener::Absent),
             Err(errno) => return Err(SysError::new("connect", &self.path, errno)),
         }
-        let peer = rustix::net::sockopt::socket_peercred(&socket).map_err(failed("getsockopt"))?;
-        Ok(Listener::Uid(peer.uid.as_raw()))
+        let peer = getsockopt(&socket, PeerCredentials).map_err(|errno| {
+            SysError::new("getsockopt", &self.path, Errno::from_raw_os_error(errno as i32))
+        })?;
+        Ok(Listener::Uid(peer.uid()))
     }
 }
 

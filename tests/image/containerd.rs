@@ -65,7 +65,9 @@ impl Containerd {
 
     fn run_arguments(&self, flags: &[&str], arguments: &[String]) -> Vec<String> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("test-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        // Runc remembers containers at a place of the machine's, those of a run that was cut short too.
+        let whose = self.directory.path().file_name().expect("a directory has a name").to_string_lossy();
+        let name = format!("{whose}-{}", COUNT.fetch_add(1, Ordering::Relaxed)).replace('.', "");
         let image = format!("{}:{}", variable("IMAGE_NAME"), variable("TEST_BUILD_VERSION"));
         // A plain copy of the layer: not every file system that tests run on can lie under an overlay.
         let mut run: Vec<String> = ["run", "--rm", "--snapshotter=native", "--read-only"]
