@@ -29,7 +29,7 @@ use crate::kube::event::{EventSettings, EventSink};
 use crate::kube::watch::Pause;
 use crate::metrics::{Metrics, MetricsError, VolumeSummary};
 use crate::mounter::client::MounterClient;
-use crate::provider::registry::{CallLimits, Registry};
+use crate::provider::registry::{CallLimits, IfAbsent, Registry};
 use crate::publish::Publisher;
 use crate::publish::attributes::Precedence;
 use crate::publish::classes::Classes;
@@ -322,15 +322,20 @@ fn check_providers(
     let check = move || {
         while !shutdown.wait_timeout(interval) {
             for provider in publisher.providers.known() {
-                let begun = Instant::now();
+                let (begun, deadline) = (Instant::now(), Deadline::after(HEALTH_CHECK_TIMEOUT));
+                // Found anew: one that has restarted listens on another socket.
+                let found = publisher.providers.find(provider.name(), IfAbsent::Fail, deadline);
+                let answered = found
+                    .map_err(|error| error.to_string())
+                    .and_then(|provider| provider.version(deadline).map_err(|status| status.to_string()));
                 let name = provider.name().as_str();
-                match provider.version(Deadline::after(HEALTH_CHECK_TIMEOUT)) {
+                match answered {
                     Ok(version) => {
                         log::debug!(provider = name, runtime_version = version; "provider is healthy")
                     }
-                    Err(status) => {
+                    Err(error) => {
                         let seconds = begun.elapsed().as_secs_f64();
-                        log::warn!(provider = name, seconds = seconds, error:% = status; "provider does not answer a health check");
+                        log::warn!(provider = name, seconds = seconds, error = error; "provider does not answer a health check");
                     }
                 }
             }

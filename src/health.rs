@@ -1,8 +1,8 @@
 //! Whether the driver is ready and alive, as its subsystems see it.
 //!
-//! Ready is said by nobody: each subsystem holds a latch until it first succeeded, or as long as it cannot do its
-//! part, and the driver is ready when no latch is left. What may delay readiness is thus visible where latches are handed out. Nothing here
-//! knows a subsystem, HTTP or the clock.
+//! Ready is said by nobody: each subsystem holds a latch until it first succeeded, or as long as it cannot do its part,
+//! and the driver is ready when no latch is left. What may delay readiness is thus visible where latches are handed
+//! out. Nothing here knows a subsystem, HTTP or the clock.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

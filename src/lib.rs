@@ -17,7 +17,8 @@
 //! 2. [`publish`] tells the story: claim the volume, look what is there, then first publish or refresh;
 //! 3. [`kube`]`::client` reads the SecretProviderClass, [`publish`]`::attributes` merges it with the pod's;
 //! 4. [`volume`]`::place` has the [`mounter`] mount a closed tmpfs, which it does through [`sys`]`::mount`;
-//! 5. [`provider`] finds the socket, sees who listens, and asks; [`volume`]`::payload` checks the answer's every path and mode;
+//! 5. [`provider`] finds the socket, sees who listens, and asks; [`volume`]`::payload` checks the answer's every path
+//!    and mode;
 //! 6. [`volume`]`::writer` makes it the content, in numbered steps;
 //! 7. [`volume`]`::live` opens the root, [`publish`]`::pod_status` tells the API server;
 //! 8. [`sync`]`::reconcile` mirrors files into the Secrets that the class asks for, and kubelet gets its answer.

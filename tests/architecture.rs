@@ -132,6 +132,7 @@ const OWNERS: &[Owner<'_>] = &[
         ],
     ),
     // `volume` walks by the kernel's error numbers.
+    ("nix", &["sys/socket.rs"]),
     ("rustix", &["sys/", "volume/content.rs", "volume/tree.rs"]),
     (
         "log",

@@ -1,5 +1,5 @@
-//! The image as `make image` leaves it: what is in it, that it is made the same again, and that containerd and runc run it.
-//! `make test-image` makes the image, names it in TEST_IMAGE, and runs this.
+//! The image as `make image` leaves it: what is in it, that it is made the same again, and that containerd and runc run
+//! it. `make test-image` makes the image, names it in TEST_IMAGE, and runs this.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,5 +1,5 @@
-//! The static programs as `make static` leaves them: that each needs nothing but a kernel, and is built as a program that
-//! runs as root on every node should be. `make test-static` builds them and runs this.
+//! The static programs as `make static` leaves them: that each needs nothing but a kernel, and is built as a program
+//! that runs as root on every node should be. `make test-static` builds them and runs this.
 //!
 //! What the driver does is not repeated here: the same command runs the integration tests against the static driver.
 

@@ -260,8 +260,8 @@ fn answer(code: u16, body: &[u8]) {
     about_secret_tells_no_content(code, body);
 }
 
-/// The server, or a policy that it asks, may repeat what it was sent, wherever it uses words of its own: in the message,
-/// and in causes that quote a value. Such words of ours in their place must not come out.
+/// The server, or a policy that it asks, may repeat what it was sent, wherever it uses words of its own: in the
+/// message, and in causes that quote a value. Such words of ours in their place must not come out.
 fn about_secret_tells_no_content(code: u16, body: &[u8]) {
     let Ok(mut status) = serde_json::from_slice::<Value>(body) else { return };
     if !status.is_object() || String::from_utf8_lossy(body).contains(CANARY) {

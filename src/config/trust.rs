@@ -37,8 +37,10 @@ impl ProviderTrust {
         };
         let owners = flags.provider_socket_owners.split(',').map(str::trim).filter(|pair| !pair.is_empty());
         let owners = owners.map(|pair| {
-            let pinned =
-                pair.split_once('=').and_then(|(name, uid)| Some((name.to_owned(), uid.parse().ok()?)));
+            let pinned = pair.split_once('=').and_then(|(name, uid)| {
+                let is_name = !name.is_empty() && !name.contains(|letter: char| !may_be_in_a_name(letter));
+                is_name.then_some((name.to_owned(), uid.parse().ok()?))
+            });
             let must =
                 "be pairs of a provider's name and its uid, such as gcp=1000, with commas between them";
             pinned.ok_or_else(|| {
@@ -52,6 +54,11 @@ impl ProviderTrust {
     pub fn owner(&self, provider: &str) -> u32 {
         self.owners.get(provider).copied().unwrap_or(ROOT)
     }
+}
+
+/// What a typing error is not: a class's name for its provider has nothing else.
+fn may_be_in_a_name(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || letter == '_' || letter == '-'
 }
 
 /// Who runs the providers that nobody said anything about.

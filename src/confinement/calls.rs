@@ -59,7 +59,7 @@ pub fn permitted(role: Role) -> impl Iterator<Item = &'static Call> {
 
 /// Answered as by a kernel that does not know it: its arguments are in memory, where no filter can look at them, and
 /// every library falls back to `clone`.
-pub const UNKNOWN: &[Call] = &[any(libc::SYS_clone3)];
+pub const UNKNOWN: &[Call] = &[any(libc::SYS_clone3), any(libc::SYS_tkill)];
 
 /// Refused with EACCES, as by a file system without execution: code is what the program was loaded with.
 pub const EXECUTABLE_MEMORY: &[Call] = &[
@@ -146,7 +146,8 @@ const DRIVER: &[Call] = &[
     only(libc::SYS_prctl, &[Condition::Equal { argument: 0, value: PR_SET_NAME }]),
     only(libc::SYS_prctl, &[Condition::Equal { argument: 0, value: PR_GET_NAME }]),
     only(libc::SYS_prctl, &[Condition::Equal { argument: 0, value: PR_SET_VMA }]),
-    any(libc::SYS_prlimit64),
+    // Of this process alone.
+    only(libc::SYS_prlimit64, &[Condition::Equal { argument: 0, value: 0 }]),
     any(libc::SYS_getrusage),
     any(libc::SYS_sysinfo),
     any(libc::SYS_uname),

@@ -1,5 +1,5 @@
-//! What is given up is gone: tried in processes of their own, since nothing of it comes back; and what the kernel is told
-//! about each call, read back from its programs.
+//! What is given up is gone: tried in processes of their own, since nothing of it comes back; and what the kernel is
+//! told about each call, read back from its programs.
 
 use std::process::{Command, Stdio};
 

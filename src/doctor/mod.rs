@@ -1,9 +1,9 @@
 //! `secrets-store-csi-driver doctor`: says in a short list what is right with a driver and what it depends on, what is
 //! wrong and how to mend it, and what could not be looked at.
 //!
-//! It only looks: it takes no lock, writes nothing, and asks of the API server what the driver's own roles permit. It is
-//! run beside the driver, in its pod, and takes its settings from the command line of the driver that runs there. Each
-//! check is a file; in each, looking is one function and judging others, which know nothing but what was seen.
+//! It only looks: it takes no lock, writes nothing, and asks of the API server what the driver's own roles permit. It
+//! is run beside the driver, in its pod, and takes its settings from the command line of the driver that runs there.
+//! Each check is a file; in each, looking is one function and judging others, which know nothing but what was seen.
 //!
 //! The threat is text from outside on an administrator's terminal, and a secret in a report that is passed on: the
 //! report makes everything printable, and no check ever holds a secret but the token, which only the client sees.

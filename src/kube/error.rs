@@ -198,8 +198,8 @@ impl ApiError {
         matches!(self, ApiError::Status { code: 403, message, .. } if !is_about_roles(message))
     }
 
-    /// The service account may not do this as far as the server can tell at the moment: it knows of a role that is given
-    /// to the account, but not what is in the role. So does a server that is starting, for a second or two.
+    /// The service account may not do this as far as the server can tell at the moment: it knows of a role that is
+    /// given to the account, but not what is in the role. So does a server that is starting, for a second or two.
     pub fn is_undecided(&self) -> bool {
         matches!(self, ApiError::Status { code: 403, message, .. } if message.contains(UNKNOWN_ROLE))
     }

@@ -125,7 +125,7 @@ const FAILED: u8 = b'F';
 
 /// What can fail in the mounter. The first stands for itself, and for what is missing here.
 pub const REFUSAL: &str = "mounter";
-const CALLS: [&str; 17] = [
+const CALLS: [&str; 22] = [
     REFUSAL,
     "openat2",
     "openat",
@@ -141,8 +141,13 @@ const CALLS: [&str; 17] = [
     "mount",
     "umount2",
     "read",
+    "capget",
     "capset",
     "prctl",
+    "readlink",
+    "seccomp",
+    "setrlimit",
+    "sigaction",
 ];
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use super::socket::ProviderSocket;
 /// One provider behind one socket.
 pub struct Provider {
     name: ProviderName,
-    /// Before the socket, which it has to outlive.
+    /// Dropped before the socket, which has to outlive it.
     channel: Channel,
     /// The thread that waits for its connection, kept for as long as a provider of this name is known.
     environment: Environment,
@@ -83,7 +83,17 @@ impl Provider {
 
     /// True when the next call may be made to `socket` without another look.
     pub(super) fn is_good(&self, socket: &Path, id: SocketId) -> bool {
-        self.socket.path() == socket && self.socket.id() == id && !self.was_absent.load(Ordering::Relaxed)
+        self.is_at(socket, id) && !self.was_absent.load(Ordering::Relaxed)
+    }
+
+    /// True when this is the provider behind that very socket.
+    pub(super) fn is_at(&self, socket: &Path, id: SocketId) -> bool {
+        self.socket.path() == socket && self.socket.id() == id
+    }
+
+    /// Another look has shown that it listens: what was unavailable was something behind it.
+    pub(super) fn is_there(&self) {
+        self.was_absent.store(false, Ordering::Relaxed);
     }
 
     pub(super) fn environment(&self) -> Environment {

@@ -1,8 +1,8 @@
 //! Finds providers and keeps one connection to each.
 //!
 //! The socket is looked up anew for every call: a file that was replaced, or that moved to another directory, is
-//! looked at anew and gets a new connection. What is kept across that is the count of calls in hand, so that a provider that hangs
-//! costs its own callers only.
+//! looked at anew and gets a new connection. What is kept across that is the count of calls in hand, so that a provider
+//! that hangs costs its own callers only, and the thread that waits for its connection.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,7 +14,7 @@ use crate::config::ProviderTrust;
 use crate::rpc::Environment;
 use crate::rpc::deadline::Deadline;
 use crate::rpc::status::{Code, Status};
-use crate::sys::at::SysError;
+use crate::sys::at::{SysError, io_error};
 use crate::sys::socket::{self, SocketId};
 
 use super::client::{Provider, sleep_unless_past};
@@ -81,20 +81,33 @@ impl Registry {
             Ok(Look::Distrusted(distrust)) => return Err(Unreachable::Distrusted(distrust)),
             Err(source) => return Err(Unreachable::Sys { name: name.clone(), source }),
         };
+        let before = self.lock().get(name).map(Arc::clone);
+        let (in_hand, environment) = match &before {
+            Some(provider) if provider.is_at(&path, id) => {
+                provider.is_there();
+                return Ok(Arc::clone(provider));
+            }
+            Some(provider) => {
+                log::info!(provider = name.as_str(), socket:% = path.display(); "provider socket was replaced, connecting again");
+                (provider.calls_in_hand(), provider.environment())
+            }
+            // With a thread of its own: who sends faster than is read keeps that thread busy.
+            None => {
+                let failed = |error| io_error("clone", "", &error);
+                let environment = Environment::start_another().map_err(failed);
+                (
+                    Arc::default(),
+                    environment.map_err(|source| Unreachable::Sys { name: name.clone(), source })?,
+                )
+            }
+        };
+        let provider = Arc::new(Provider::new(environment, name.clone(), socket, in_hand, self.limits));
         let mut known = self.lock();
-        // Another call may have looked meanwhile.
-        if let Some(good) = good(&known, name, &path, id) {
-            return Ok(good);
+        if known.get(name).map(Arc::as_ptr) != before.as_ref().map(Arc::as_ptr) {
+            drop(known);
+            // Another call was quicker.
+            return self.find_now(name);
         }
-        let before = known.get(name);
-        if before.is_some() {
-            log::info!(provider = name.as_str(), socket:% = path.display(); "provider socket was replaced, connecting again");
-        }
-        let in_hand = before.map_or_else(Arc::default, |known| known.calls_in_hand());
-        // With a thread of its own: who sends faster than is read keeps that thread busy, and nobody else's.
-        let environment = before.map_or_else(Environment::start, |known| known.environment());
-        let provider = Provider::new(environment, name.clone(), socket, in_hand, self.limits);
-        let provider = Arc::new(provider);
         known.insert(name.clone(), Arc::clone(&provider));
         Ok(provider)
     }

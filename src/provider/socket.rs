@@ -25,7 +25,7 @@ pub struct ProviderSocket {
 pub enum Look {
     /// It may be called.
     Good(ProviderSocket),
-    /// Nobody listens on it, or nobody takes up connections.
+    /// Nobody listens on it or takes up connections, or it is just being replaced.
     Absent,
     /// It must not be called.
     Distrusted(Distrust),
@@ -41,16 +41,23 @@ impl ProviderSocket {
             SocketCheck::Off => None,
             SocketCheck::Enforce | SocketCheck::Warn => fault(path, &held, &listener, owner, trust)?,
         };
-        if let Some(fault) = fault {
-            let distrust = Distrust { name: name.clone(), path: path.to_owned(), fault };
-            if trust.check == SocketCheck::Enforce {
-                return Ok(Look::Distrusted(distrust));
+        let distrust = match fault {
+            None => None,
+            // Over in a moment: the next look is at the new file.
+            Some(Fault::Changing) => return Ok(Look::Absent),
+            Some(fault) => Some(Distrust { name: name.clone(), path: path.to_owned(), fault }),
+        };
+        Ok(match (distrust, listener) {
+            (Some(distrust), _) if trust.check == SocketCheck::Enforce => Look::Distrusted(distrust),
+            (_, Listener::Absent) => Look::Absent,
+            (distrust, Listener::Uid(_)) => {
+                if let Some(distrust) = distrust {
+                    log::warn!(
+                        "{distrust}; it is called all the same, because of --provider-socket-check=warn"
+                    );
+                }
+                Look::Good(ProviderSocket { path: path.to_owned(), held })
             }
-            log::warn!("{distrust}; it is called all the same, because of --provider-socket-check=warn");
-        }
-        Ok(match listener {
-            Listener::Uid(_) => Look::Good(ProviderSocket { path: path.to_owned(), held }),
-            Listener::Absent => Look::Absent,
         })
     }
 
@@ -139,7 +146,7 @@ impl fmt::Display for Distrust {
         let Distrust { name, path, fault } = self;
         write!(f, "provider \"{name}\" must not be called at {}: ", path.display())?;
         match fault {
-            Fault::Changing => write!(f, "the file is being replaced"),
+            Fault::Changing => write!(f, "the file is being replaced: try again"),
             Fault::DirectoryMode { mode } => {
                 write!(f, "others than its owner can write to the directory (mode {mode:04o}): chmod go-w it")
             }
@@ -152,13 +159,13 @@ impl fmt::Display for Distrust {
             Fault::NoSocket => write!(f, "it is no socket"),
             Fault::Owner { uid, expected } => write!(
                 f,
-                "the socket belongs to uid {uid}, not to {expected}: if the provider runs as {uid}, say \
-                 --provider-socket-owners={name}={uid}"
+                "the socket belongs to uid {uid}, not to {expected}: if the provider runs as {uid}, add \
+                 {name}={uid} to --provider-socket-owners, whose list replaces the default gcp=1000"
             ),
             Fault::Peer { uid, expected } => write!(
                 f,
-                "a process of uid {uid} listens there, not one of {expected}: if the provider runs as {uid}, say \
-                 --provider-socket-owners={name}={uid}"
+                "a process of uid {uid} listens there, not one of {expected}: if the provider runs as {uid}, add \
+                 {name}={uid} to --provider-socket-owners, whose list replaces the default gcp=1000"
             ),
         }
     }

@@ -80,8 +80,8 @@ impl Channel {
 }
 
 /// The one message of an answer. The library's own unary call takes it for granted that there is one: where a peer says
-/// that all went well and sends none, it panics. On the wire a unary answer is a stream of one message, so it is read as
-/// a stream.
+/// that all went well and sends none, it panics. On the wire a unary answer is a stream of one message, so it is read
+/// as a stream.
 fn whole<R: Message>(answer: &mut ClientSStreamReceiver<R>, deadline: Deadline) -> Result<R, Status> {
     let Some(message) = next(answer, deadline)? else {
         return Err(Status::new(Code::Internal, "the answer says OK and holds no message"));

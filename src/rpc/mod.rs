@@ -12,15 +12,15 @@ pub mod quick;
 pub mod server;
 pub mod status;
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use std::pin::Pin;
-
-/// The threads and queues of the gRPC library: one for the process.
+/// Threads and queues of the gRPC library: one for what the process serves, and one for each provider that it calls.
 #[derive(Clone)]
 pub struct Environment(Arc<grpcio::Environment>);
 
@@ -30,6 +30,14 @@ impl Environment {
         // What the library has to say goes through our own log, in its format and under its level.
         grpcio::redirect_log();
         Environment(Arc::new(grpcio::EnvBuilder::new().cq_count(1).name_prefix("grpc").build()))
+    }
+
+    /// Starts others while the process is at work. The library panics where it gets no thread, so one is asked for
+    /// before.
+    pub fn start_another() -> io::Result<Environment> {
+        let thread = thread::Builder::new().spawn(|| ())?;
+        drop(thread.join());
+        Ok(Environment::start())
     }
 }
 

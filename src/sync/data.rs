@@ -1,7 +1,8 @@
 //! What a mirrored Secret holds: the bytes of the files that its class names, by key.
 //!
-//! Files are taken as they are, but for those of a certificate's Secret. Where they are read is the caller's business. All of a Secret's data comes or none does: a Secret with half
-//! of its keys would look whole to who waits for it. No byte of a file is ever part of an error.
+//! Files are taken as they are, but for those of a certificate's Secret. Where they are read is the caller's business.
+//! All of a Secret's data comes or none does: a Secret with half of its keys would look whole to who waits for it. No
+//! byte of a file is ever part of an error.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

@@ -1,10 +1,10 @@
 //! Mirrors what is mounted into Kubernetes Secrets, as a class's `secretObjects` ask for it.
 //!
 //! [`SecretSync`] is told by whoever publishes which volume came, was refreshed, or went. From then on a Secret is a
-//! piece of work of its own: `keeper` takes it from the `queue`, `reconcile` does it as a story, `plan` decides, `units`
-//! knows which volume feeds which Secret. `secret_object`, `data`, `tls` and `owners` turn what a class and its files say
-//! into what a Secret holds. Secrets are never deleted here: they go with their owners, by the cluster's garbage
-//! collector.
+//! piece of work of its own: `keeper` takes it from the `queue`, `reconcile` does it as a story, `plan` decides,
+//! `units` knows which volume feeds which Secret. `secret_object`, `data`, `tls` and `owners` turn what a class and its
+//! files say into what a Secret holds. Secrets are never deleted here: they go with their owners, by the cluster's
+//! garbage collector.
 //!
 //! Nothing is watched before a class asks for a Secret. No lock is held across I/O, and a failure here never reaches
 //! a volume: where Secrets may not be written, mounting and refreshing go on as if nobody had asked.

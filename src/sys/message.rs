@@ -37,10 +37,13 @@ impl Messages {
             .map_err(|errno| SysError::new("socketpair", "", errno))
     }
 
-    /// Gives up waiting for a message after this time, with EAGAIN.
+    /// Gives up waiting for a message, and for room to send one, after this time, with EAGAIN.
     pub fn give_up_after(&self, time: Duration) -> Result<(), SysError> {
-        set_socket_timeout(&self.0, Timeout::Recv, Some(time))
-            .map_err(|errno| SysError::new("setsockopt", "SO_RCVTIMEO", errno))
+        for (waiting, name) in [(Timeout::Recv, "SO_RCVTIMEO"), (Timeout::Send, "SO_SNDTIMEO")] {
+            set_socket_timeout(&self.0, waiting, Some(time))
+                .map_err(|errno| SysError::new("setsockopt", name, errno))?;
+        }
+        Ok(())
     }
 
     /// Sends one message. Fails with EPIPE when nobody can receive it any more.
@@ -149,5 +152,7 @@ mod tests {
         let (one, _other) = Messages::pair().unwrap();
         one.give_up_after(Duration::from_millis(10)).unwrap();
         assert!(one.receive(&mut [0; 4]).unwrap_err().is_shortage());
+        let refused = (0..100_000).find_map(|_| one.send(b"full", None).err());
+        assert!(refused.expect("a socket has room for so many").is_shortage());
     }
 }

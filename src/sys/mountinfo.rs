@@ -1,5 +1,6 @@
-//! The list of mounts that the kernel shows in `/proc/self/mountinfo`: read once, at start, to find the volumes
-//! that an earlier process left alive, by the mounter for what it has not mounted itself, and by the doctor. Format: proc_pid_mountinfo(5).
+//! The list of mounts that the kernel shows in `/proc/self/mountinfo`: read at start, to find the volumes that an
+//! earlier process left alive, by the mounter for what it has not mounted itself, and by the doctor. Format:
+//! proc_pid_mountinfo(5).
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;

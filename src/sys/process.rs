@@ -36,9 +36,9 @@ pub fn hide_memory() -> Result<(), SysError> {
 /// Keeps the memory of this process, with all that it will ever use, out of swap. Pages are locked as they are
 /// touched, so that stacks and buffers cost no more than before.
 ///
-/// Where a limit would hold for what is used later, nothing is locked: a process that runs into it has no memory at all.
-/// That is so without CAP_SYS_RESOURCE to lift it and without CAP_IPC_LOCK to pass it, which the kernel takes from the
-/// initial user namespace alone.
+/// Where a limit would hold for what is used later, nothing is locked: a process that runs into it has no memory at
+/// all. That is so without CAP_SYS_RESOURCE to lift it and without CAP_IPC_LOCK to pass it, which the kernel takes from
+/// the initial user namespace alone.
 pub fn lock_memory() -> Result<(), SysError> {
     if let Err(errno) = setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None })
         && !(privileges::has(Capabilities::IPC_LOCK)? && is_initial_user_namespace()?)

@@ -142,8 +142,8 @@ impl Place {
                 Ok(Found::Live(volume)) => volume,
             };
             // First, since only the mounter knows whether it is a volume: nothing of anybody else's is ever emptied.
-            mounter.unmount(self.target.below()).map_err(failed)?;
-            if let Err(error) = volume.close_and_empty() {
+            let was_volume = mounter.unmount(self.target.below()).map_err(failed)?;
+            if was_volume && let Err(error) = volume.close_and_empty() {
                 log::warn!(target_path:% = self.target, error:% = error; "could not empty a volume that was taken down");
             }
         }

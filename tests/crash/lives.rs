@@ -151,7 +151,8 @@ impl Lives<'_> {
         calls.filter(|call| call.kind == event).max_by_key(|call| call.begun)
     }
 
-    /// Looks at what the one before said. Not at once: the next one starts while helpers of this one may still be there.
+    /// Looks at what the one before said. Not at once: the next one starts while helpers of this one may still be
+    /// there.
     fn part_from_former(&mut self) {
         let Some(former) = self.former.take() else { return };
         let log = former.kill();

@@ -5,8 +5,8 @@
 //! that is not whole, or a volume without content; and in the end nothing may be left. Then at each system call of a
 //! publish, a rotation and an unpublish, and with errors at the same places.
 //!
-//! `crash [--kills N] [--seed N] [--only kills|calls] [--full 1] [--case TEXT]`, of which the last picks system calls by
-//! what a fault says of them. All chance comes from the seed, which is printed; the machine's own timing does not.
+//! `crash [--kills N] [--seed N] [--only kills|calls] [--full 1] [--case TEXT]`, of which the last picks system calls
+//! by what a fault says of them. All chance comes from the seed, which is printed; the machine's own timing does not.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,5 @@
-//! As much of Markdown as the documents use: headings, links, fenced blocks, tables, and what a comment has the runner do.
+//! As much of Markdown as the documents use: headings, links, fenced blocks, tables, and what a comment has the runner
+//! do.
 //!
 //! Read by the checks of `make test` and by the runner of `make e2e`, so that both see the same blocks.
 

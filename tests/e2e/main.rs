@@ -1,6 +1,6 @@
-//! `e2e PROGRAMS TOOLS [TEXT]`: the driver against a real etcd, kube-apiserver and kube-controller-manager, which are in
-//! the directory PROGRAMS, installed with helm and kubectl, which are in TOOLS. With a text, only the cases whose group
-//! or sentence contains it.
+//! `e2e PROGRAMS TOOLS [TEXT]`: the driver against a real etcd, kube-apiserver and kube-controller-manager, which are
+//! in the directory PROGRAMS, installed with helm and kubectl, which are in TOOLS. With a text, only the cases whose
+//! group or sentence contains it.
 //!
 //! What is ours is as it ships: the driver's program, the manifests of deploy/, the driver's service account and its
 //! roles. Kubelet's part is played here, for pods that really exist in the API; no container is ever run. `make e2e`

@@ -1,8 +1,8 @@
 //! Faults: each case injects one into the real driver program, whose surroundings are real doubles on real sockets, and
 //! asserts three things: what the pod sees, which series rise, and what is left afterwards.
 //!
-//! `make faults` plays all cases and prints the table; `make faults CASE=text` plays those whose names contain the text.
-//! A case notes only what it has asserted, so the table is what happened.
+//! `make faults` plays all cases and prints the table; `make faults CASE=text` plays those whose names contain the
+//! text. A case notes only what it has asserted, so the table is what happened.
 
 #![allow(
     clippy::unwrap_used,

@@ -174,6 +174,35 @@ fn an_unavailable_provider_is_asked_three_times() {
 }
 
 #[test]
+fn a_provider_that_says_it_is_unavailable_keeps_its_connection() {
+    let mut scene = Scene::start(&[]);
+    scene.publish();
+    scene.provider.script(|_| Err(Status::new(Code::Unavailable, "the store is down")));
+    let pod = scene.world.pod("other", "db");
+    assert_eq!(scene.world.kubelet.publish(&pod).unwrap_err().code, Code::Unavailable);
+    scene.provider.script(|_| Ok(old()));
+    scene.world.kubelet.publish(&pod).unwrap();
+    assert_eq!(scene.world.driver().count_log("connecting again"), 0);
+}
+
+#[test]
+fn a_provider_that_came_back_on_another_socket_passes_the_next_health_check() {
+    let flags = ["--provider-health-check", "--provider-health-check-interval=50ms", "--v=2"];
+    let mut scene = Scene::start(&flags);
+    scene.publish();
+    scene.world.driver().wait_for_log("provider is healthy");
+    scene.provider.stop();
+    // The server may have removed it.
+    drop(fs::remove_file(scene.provider.socket()));
+    scene.world.driver().wait_for_log("provider does not answer a health check");
+    let _another = scene.world.provider("test", |_| Ok(old()));
+    let before = scene.world.driver().count_log("provider is healthy");
+    eventually("it is healthy again, and no pod was published", || {
+        scene.world.driver().count_log("provider is healthy") > before
+    });
+}
+
+#[test]
 fn a_socket_on_which_nobody_listens_yet_is_waited_for() {
     let mut scene = Scene::start(&[]);
     let kept = scene.world.path("kept.sock");

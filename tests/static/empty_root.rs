@@ -1,5 +1,5 @@
-//! The driver where there is nothing else: no /etc, no library, no shell. To say its version it needs nothing at all; to
-//! serve and to unmount, what the kernel shows in every container: /dev/urandom, for gRPC's core, and /proc.
+//! The driver where there is nothing else: no /etc, no library, no shell. To say its version it needs nothing at all;
+//! to serve and to unmount, what the kernel shows in every container: /dev/urandom, for gRPC's core, and /proc.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

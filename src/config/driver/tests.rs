@@ -356,6 +356,8 @@ fn what_the_driver_gives_up_and_whom_it_believes_can_be_relaxed_by_name_alone() 
         ("--provider-socket-owners=gcp", "such as gcp=1000"),
         ("--provider-socket-owners=gcp=root", "such as gcp=1000"),
         ("--provider-socket-owners=gcp=-1", "such as gcp=1000"),
+        ("--provider-socket-owners==1", "such as gcp=1000"),
+        ("--provider-socket-owners=a b=1", "such as gcp=1000"),
     ] {
         assert!(error(&[wrong]).contains(must), "{wrong}: {}", error(&[wrong]));
     }

@@ -3,7 +3,8 @@
 //!
 //! What is real: the API server, etcd, the controllers, kubectl, helm, the driver and its providers. What is played:
 //! kubelet (`../kubelet`), the scheduler (every pod comes to the one node), what needs a running container (see
-//! `kubectl.sh`), and a port that is forwarded. Each document has a namespace of its own, which is its kubectl's default.
+//! `kubectl.sh`), and a port that is forwarded. Each document has a namespace of its own, which is its kubectl's
+//! default.
 //!
 //! A block that only looks (`kubectl get`, `curl`, …) is run again for a while when it shows something else, since the
 //! cluster works in its own time. Commands of make are not run, CI itself runs them; that they exist is checked by

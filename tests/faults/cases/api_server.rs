@@ -110,8 +110,8 @@ fn endless_headers() -> Sheet {
     })
 }
 
-/// No more of it is read than an answer may have. Whoever answers so is not one that is away for a while, so the class as
-/// it was last known is not used.
+/// No more of it is read than an answer may have. Whoever answers so is not one that is away for a while, so the class
+/// as it was last known is not used.
 fn endless(words: &'static str, inject: fn(&Node)) -> Sheet {
     spoilt(words, inject, |node, live| {
         node.comes_to_keep(live, "old", words);

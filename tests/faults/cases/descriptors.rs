@@ -132,8 +132,8 @@ fn at_each_step() -> Sheet {
     node.end()
 }
 
-/// What is undone needs descriptors too. So the directory may stay, and a volume that is not finished: closed, so that no
-/// pod sees it, and taken down by kubelet's next call.
+/// What is undone needs descriptors too. So the directory may stay, and a volume that is not finished: closed, so that
+/// no pod sees it, and taken down by kubelet's next call.
 fn is_left(pod: &Pod, name: &str) -> bool {
     let Ok(metadata) = pod.target.symlink_metadata() else { return false };
     if pod.is_mounted() {
