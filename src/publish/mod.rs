@@ -9,6 +9,7 @@ pub mod attributes;
 pub mod classes;
 pub mod error;
 mod outcome;
+pub mod phases;
 pub mod pod_status;
 mod publishing;
 pub mod request;
@@ -83,6 +84,7 @@ impl Publisher {
         let outcome = publishing.run();
         self.count(publishing.provider(), &outcome, begun.elapsed());
         self.report(request, &outcome);
+        log::debug!(pod = pod_name(&request.pod), milliseconds:% = publishing.phases(); "{TOOK}");
         outcome.map(drop).map_err(|error| error.status(&pod_name(&request.pod)))
     }
 
@@ -171,5 +173,7 @@ fn pod_name(pod: &PodRef) -> String {
     printable(&format!("{}/{}", pod.namespace, pod.name), LONGEST_POD_NAME_BYTES)
 }
 
+/// What the log says before the phases of a publish.
+pub const TOOK: &str = "node publish volume took";
 /// Both names at their longest, which are 63 and 253 bytes, and the slash.
 const LONGEST_POD_NAME_BYTES: usize = 317;

@@ -26,6 +26,7 @@ use super::attributes::{Attributes, secrets_json};
 use super::classes::Classes;
 use super::error::{ProviderError, PublishError};
 use super::outcome::Outcome;
+use super::phases::{Phase, Phases};
 use super::pod_status::{self, KnownPodStatus};
 use super::request::PublishRequest;
 use super::rotation;
@@ -38,6 +39,7 @@ pub(super) struct Publishing<'a> {
     deadline: Deadline,
     if_absent: IfAbsent,
     provider: String,
+    phases: Phases,
 }
 
 /// What a provider's answer did to a volume.
@@ -54,12 +56,24 @@ type Lookup = fn(&Classes, &ObjectKey, Budget) -> Result<Arc<SecretProviderClass
 impl<'a> Publishing<'a> {
     pub(super) fn new(publisher: &'a Publisher, request: &'a PublishRequest, deadline: Deadline) -> Self {
         // Without a provider there is no volume, so a first publish waits for one that is starting.
-        Publishing { publisher, request, deadline, if_absent: IfAbsent::Wait, provider: String::new() }
+        Publishing {
+            publisher,
+            request,
+            deadline,
+            if_absent: IfAbsent::Wait,
+            provider: String::new(),
+            phases: Phases::default(),
+        }
     }
 
     /// Name of the provider; empty until the class has been read.
     pub(super) fn provider(&self) -> &str {
         &self.provider
+    }
+
+    /// How long each step has taken.
+    pub(super) fn phases(&self) -> &Phases {
+        &self.phases
     }
 
     /// Publishes for the first time, or refreshes what is live.
@@ -99,11 +113,12 @@ impl<'a> Publishing<'a> {
             }
         };
         // From here on dropping the attempt undoes it.
-        let attempt = place.begin(&self.publisher.mounter).map_err(PublishError::Mount)?;
+        let attempt = self.phases.time(Phase::Mount, || place.begin(&self.publisher.mounter));
+        let attempt = attempt.map_err(PublishError::Mount)?;
         let filled = self.fill(&class, attempt.volume(), &[])?;
         self.in_time("opening the volume")?;
         let refreshed = SystemTime::now();
-        attempt.volume().finish(refreshed).map_err(PublishError::Mount)?;
+        self.phases.time(Phase::Open, || attempt.volume().finish(refreshed)).map_err(PublishError::Mount)?;
         if !attempt.is_in_place()? {
             return Err(PublishError::Displaced);
         }
@@ -112,7 +127,8 @@ impl<'a> Publishing<'a> {
         let mirrored = self.mirrored(&class, &pod_status, Freshness::New);
         self.remember(class, filled.objects, pod_status, refreshed);
         // Nothing that fails here fails the publish. A pod whose variables come from a Secret waits for it anyway.
-        self.publisher.secrets.published(mirrored, self.budget().at_most(SYNC_PATIENCE));
+        let budget = self.budget().at_most(SYNC_PATIENCE);
+        self.phases.time(Phase::Secrets, || self.publisher.secrets.published(mirrored, budget));
         Ok(())
     }
 
@@ -179,7 +195,8 @@ impl<'a> Publishing<'a> {
         self.in_time("reading the class")?;
         let key = ObjectKey::new(&self.request.pod.namespace, &self.request.class);
         let class = key.to_string();
-        let found = match look_up(&self.publisher.classes, &key, self.budget()) {
+        let found = self.phases.time(Phase::Class, || look_up(&self.publisher.classes, &key, self.budget()));
+        let found = match found {
             Ok(found) => found,
             Err(source) => return Err(PublishError::Class { class, source }),
         };
@@ -202,8 +219,18 @@ impl<'a> Publishing<'a> {
     ) -> Result<Filled, PublishError> {
         // The class may be the last known form of one that cannot be read now.
         self.provider.clone_from(&class.provider);
-        let MountResponse { objects, files, .. } = self.ask(class, current)?;
+        let answer = self.phases.time(Phase::Provider, || self.ask(class, current))?;
         self.in_time("writing the files")?;
+        self.phases.time(Phase::Write, || self.write(answer, volume, current))
+    }
+
+    /// Makes a provider's answer the content of the volume.
+    fn write(
+        &self,
+        MountResponse { objects, files, .. }: MountResponse,
+        volume: &LiveVolume,
+        current: &[ObjectVersion],
+    ) -> Result<Filled, PublishError> {
         let by_provider = files.is_empty();
         let written = if by_provider {
             // The provider wrote the files itself, or wants the volume to stay as it is.
@@ -284,8 +311,9 @@ impl<'a> Publishing<'a> {
     ) -> Result<KnownPodStatus, PublishError> {
         self.in_time("writing the pod status")?;
         let desired = pod_status::desired(self.request, &self.publisher.node, objects);
-        pod_status::ensure(&self.publisher.client, &desired, known, self.budget(), Instant::now())
-            .map_err(PublishError::PodStatus)
+        let client = &self.publisher.client;
+        let ensure = || pod_status::ensure(client, &desired, known, self.budget(), Instant::now());
+        self.phases.time(Phase::PodStatus, ensure).map_err(PublishError::PodStatus)
     }
 
     /// True when a volume that is open has no pod status: the process that opened it died before writing it, and
