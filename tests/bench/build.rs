@@ -41,4 +41,9 @@ impl Build {
     pub fn full_node(self) -> Aim {
         Aim::AtMost(if self == Build::Static { 8.0 } else { 12.0 })
     }
+
+    /// Most that a driver may have resident that looks after 1,000 volumes.
+    pub fn thousand(self) -> Aim {
+        Aim::AtMost(if self == Build::Static { 16.0 } else { 24.0 })
+    }
 }

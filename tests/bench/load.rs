@@ -18,6 +18,11 @@ impl Latencies {
         value
     }
 
+    /// Adds a time that somebody else has taken.
+    pub fn add(&mut self, took: Duration) {
+        self.0.push(took);
+    }
+
     /// Takes over what another caller measured.
     pub fn append(&mut self, other: Latencies) {
         self.0.extend(other.0);

@@ -6,7 +6,8 @@
 //! figure is to be read together with the machine.
 //!
 //! `make bench` runs it; `--json FILE` writes the figures for programs, `--plain-http` takes TLS out of the way
-//! between driver and API server double, `--scene NAME` plays one scene alone, for a profiler to watch. Unless
+//! between driver and API server double, `--scene NAME` plays that scene alone, for a profiler to watch, or those where
+//! it is given more than once. Unless
 //! TMPDIR says otherwise, kubelet's directory is on a tmpfs: a disk's file system, asked to make and remove a
 //! thousand directories a second, would be most of what is measured.
 
@@ -27,6 +28,7 @@ mod load;
 mod parts;
 mod process;
 mod report;
+mod shape;
 mod stage;
 
 use std::process::ExitCode;
@@ -58,7 +60,7 @@ fn main() -> ExitCode {
 struct Options {
     json: Option<String>,
     plain_http: bool,
-    scene: Option<&'static str>,
+    scenes: Vec<&'static str>,
 }
 
 impl Options {
@@ -72,7 +74,7 @@ impl Options {
                 ("--scene", _) => {
                     let name = rest.next().ok_or("--scene")?;
                     let scene = SCENES.iter().find(|(scene, _)| scene == name);
-                    options.scene = Some(scene.ok_or(name.as_str())?.0);
+                    options.scenes.push(scene.ok_or(name.as_str())?.0);
                 }
                 ("--json", _) => options.json = Some(rest.next().ok_or("--json")?.clone()),
                 _ => return Err(argument.clone()),
@@ -90,7 +92,7 @@ fn run(options: &Options) -> ExitCode {
     let mut stage = Stage::set(options.plain_http);
     let mut report = Report::new(options.plain_http, stage.build);
     for (name, play) in SCENES {
-        if options.scene.is_none_or(|scene| scene == name) {
+        if options.scenes.is_empty() || options.scenes.contains(&name) {
             play(&mut stage, &mut report);
         }
     }
@@ -113,11 +115,15 @@ const MEMORY: &str = "/dev/shm";
 type Scene = fn(&mut Stage, &mut Report);
 
 /// In the order in which they are played.
-const SCENES: [(&str, Scene); 6] = [
+const SCENES: [(&str, Scene); 10] = [
     ("starts", Stage::starts),
     ("live", Stage::one_after_another),
     ("one", Stage::one_caller),
-    ("many", Stage::many_callers),
+    ("sizes", Stage::sizes),
+    ("many", Stage::sixteen_callers),
+    ("crowd", Stage::sixty_four_callers),
     ("burst", Stage::burst),
     ("secrets", Stage::secrets),
+    ("steady", Stage::steady),
+    ("growth", Stage::growth),
 ];

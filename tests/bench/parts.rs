@@ -8,8 +8,11 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use secrets_store_csi_driver::rpc::Environment;
+use secrets_store_csi_driver::rpc::pb::provider as pb;
+use secrets_store_csi_driver::rpc::status::Status;
 use serde_json::json;
 
+use crate::shape::{PARAMETER, SHAPES, Shape};
 use crate::support::PATIENCE;
 use crate::support::api_server::{ApiServer, Settings};
 use crate::support::objects;
@@ -87,6 +90,10 @@ fn play_api_server(directory: &Path, tls: bool) {
         std::fs::write(directory.join(TOKEN_FILE), TOKEN).expect("the directory takes a file");
     }
     server.put(objects::class("default", CLASS, PROVIDER, objects::objects(&[FILES[0], FILES[1]])));
+    for shape in SHAPES {
+        let parameters = json!({PARAMETER: shape.parameter()});
+        server.put(objects::class("default", &shape.class(), PROVIDER, parameters));
+    }
     println!("{}", server.url());
     for question in std::io::stdin().lines().map_while(Result::ok) {
         println!("{}", answer_about(&server, &question));
@@ -150,17 +157,35 @@ pub fn mirrored(number: usize) -> String {
 
 fn play_provider(directory: &Path) {
     let environment = Environment::start();
-    let script = |version: &'static str, content: u8| {
-        let contents = [content; FILE_BYTES];
-        move |_| Ok(answer(version, &[(FILES[0], 0o644, &contents), (FILES[1], 0o400, &contents)]))
-    };
-    let provider = ScriptedProvider::start(&environment, directory, PROVIDER, script("v1", b'x'));
+    let provider = ScriptedProvider::start(&environment, directory, PROVIDER, contents_of(0));
     println!("ready");
+    let mut generation = 0;
     for question in std::io::stdin().lines().map_while(Result::ok) {
         assert_eq!(question, "rotate", "the provider is asked nothing else");
-        provider.script(script("v2", b'y'));
+        generation += 1;
+        provider.script(contents_of(generation));
         println!("rotated");
     }
+}
+
+/// Answers with as much as is asked for, which is another content in each generation.
+fn contents_of(
+    generation: u32,
+) -> impl Fn(pb::MountRequest) -> Result<pb::MountResponse, Status> + Send + Sync + 'static {
+    let letter = b"abcdefghijklmnopqrstuvwxyz"[usize::try_from(generation % 26).unwrap_or_default()];
+    move |request| {
+        let shape = Shape::asked(&request.attributes);
+        let content = vec![letter; shape.bytes];
+        let names: Vec<String> = (0..shape.files).map(file_name).collect();
+        let modes = [0o644, 0o400].into_iter().cycle();
+        let files: Vec<(&str, i32, &[u8])> =
+            names.iter().zip(modes).map(|(name, mode)| (name.as_str(), mode, content.as_slice())).collect();
+        Ok(answer(&format!("v{generation}"), &files))
+    }
+}
+
+fn file_name(number: usize) -> String {
+    FILES.get(number).map_or_else(|| format!("file-{number}"), |name| (*name).to_owned())
 }
 
 /// Starts this program as one of the parts: the flag, the part's name, a directory.
@@ -173,13 +198,12 @@ pub const API_SERVER_WITHOUT_TLS: &str = "api-server-without-tls";
 pub const PROVIDER: &str = "bench";
 /// The class that every pod uses.
 pub const CLASS: &str = "bench";
-/// What the provider answers: two files of a kibibyte.
+/// What the provider answers where nothing else is asked for.
 pub const FILES: [&str; 2] = ["password", "key.pem"];
 /// Where the API server double leaves its authority.
 pub const CA_FILE: &str = "ca.pem";
 /// Where it leaves the token that it takes.
 pub const TOKEN_FILE: &str = "token";
-const FILE_BYTES: usize = 1024;
 /// Part of the path of a Secret, and of nothing else.
 const SECRETS: &str = "/default/secrets";
 const WRITES: &[&str] = &["create", "update", "patch", "delete"];

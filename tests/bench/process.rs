@@ -45,6 +45,44 @@ impl Snapshot {
     }
 }
 
+/// What a process has used up so far.
+#[derive(Debug, Clone, Copy)]
+pub struct Cost {
+    /// Processor time, in steps of a hundredth of a second.
+    pub processor: Duration,
+    /// Switches of its present threads to others, by their will or not.
+    pub switches: u64,
+    /// Bytes that it has had written to storage.
+    pub written: u64,
+}
+
+impl Cost {
+    /// Looks at a process.
+    pub fn of(pid: u32) -> Cost {
+        let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("the process is there");
+        let switches = tasks.flatten().map(|task| {
+            // A thread may end meanwhile.
+            let status = fs::read_to_string(task.path().join("status")).unwrap_or_default();
+            let lines = status.lines().filter(|line| line.contains("voluntary_ctxt_switches"));
+            lines.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum::<u64>()
+        });
+        let switches = switches.sum();
+        let io = fs::read_to_string(format!("/proc/{pid}/io")).expect("this process may look");
+        let written = io.lines().find_map(|line| line.strip_prefix("write_bytes: "));
+        let written = written.and_then(|bytes| bytes.parse().ok()).expect("the kernel counts bytes");
+        Cost { processor: processor_time(pid), switches, written }
+    }
+
+    /// What was used up since an earlier look.
+    pub fn since(self, before: Cost) -> Cost {
+        Cost {
+            processor: self.processor.saturating_sub(before.processor),
+            switches: self.switches.saturating_sub(before.switches),
+            written: self.written.saturating_sub(before.written),
+        }
+    }
+}
+
 /// Processor time that a process has used so far, in steps of a hundredth of a second.
 pub fn processor_time(pid: u32) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process is there");

@@ -14,16 +14,56 @@ pub struct Report {
     machine: String,
     transport: &'static str,
     file_system: String,
+    program: &'static str,
+    section: &'static str,
     figures: Vec<Figure>,
-    latencies: Vec<(String, [Duration; 3], usize)>,
+    latencies: Vec<Latency>,
+    curves: Vec<Curve>,
 }
 
 /// One number.
 struct Figure {
+    section: &'static str,
     name: String,
     value: f64,
     unit: &'static str,
     aim: Option<Aim>,
+}
+
+/// How long calls of one kind took: half of them, nearly all of them, the longest.
+struct Latency {
+    section: &'static str,
+    name: String,
+    times: [Duration; 3],
+    calls: usize,
+}
+
+/// A number as it grows with the number of volumes.
+pub struct Curve {
+    /// What it is; before a colon, of which kind.
+    pub name: &'static str,
+    /// The number's unit.
+    pub unit: &'static str,
+    /// Volumes, and the number then.
+    pub points: Vec<(f64, f64)>,
+}
+
+impl Curve {
+    /// How much each further volume adds, by the line with the least squared distances.
+    pub fn slope(&self) -> f64 {
+        let count = self.points.iter().map(|_| 1.0).sum::<f64>();
+        let mean = |of: fn(&(f64, f64)) -> f64| self.points.iter().map(of).sum::<f64>() / count;
+        let (x, y) = (mean(|point| point.0), mean(|point| point.1));
+        let products = self.points.iter().map(|point| (point.0 - x) * (point.1 - y));
+        let squares = self.points.iter().map(|point| (point.0 - x).powi(2));
+        products.sum::<f64>() / squares.sum::<f64>()
+    }
+
+    /// The last value as a multiple of the first.
+    pub fn growth(&self) -> f64 {
+        let value = |point: Option<&(f64, f64)>| point.map_or(f64::NAN, |point| point.1);
+        value(self.points.last()) / value(self.points.first())
+    }
 }
 
 /// What the project wants of a number.
@@ -42,20 +82,34 @@ impl Report {
             machine: process::machine(build),
             transport: if plain_http { "plain HTTP without a token" } else { "TLS and a token" },
             file_system: process::file_system_of(&tempfile::env::temp_dir()),
+            program: build.name(),
+            section: "",
             figures: Vec::new(),
             latencies: Vec::new(),
+            curves: Vec::new(),
         }
+    }
+
+    /// What is added from here on belongs together.
+    pub fn section(&mut self, name: &'static str) {
+        self.section = name;
+    }
+
+    /// Adds a curve.
+    pub fn curve(&mut self, curve: Curve) {
+        self.curves.push(curve);
     }
 
     /// Adds a number.
     pub fn figure(&mut self, name: impl Into<String>, value: f64, unit: &'static str, aim: Option<Aim>) {
-        self.figures.push(Figure { name: name.into(), value, unit, aim });
+        self.figures.push(Figure { section: self.section, name: name.into(), value, unit, aim });
     }
 
     /// Adds how long calls of one kind took.
     pub fn latency(&mut self, name: impl Into<String>, times: &Latencies) {
+        let (section, name) = (self.section, name.into());
         let shown = [50, 99, 100].map(|percent| times.percentile(percent));
-        self.latencies.push((name.into(), shown, times.count()));
+        self.latencies.push(Latency { section, name, times: shown, calls: times.count() });
     }
 
     /// Adds what the driver holds.
@@ -70,30 +124,41 @@ impl Report {
     /// For people.
     pub fn table(&self) -> String {
         let mut out = format!(
-            "\n{}\nAPI server double over {}; kubelet's directory on {}; two files of 1 KiB a volume\n\n",
+            "\n{}\nAPI server double over {}; kubelet's directory on {}; two files of 1 KiB a volume if nothing else is said\n\n",
             self.machine, self.transport, self.file_system
         );
-        let line = "-".repeat(88);
         // Writing to a string cannot fail.
-        let _ = writeln!(out, "{:<50} {:>12} {:>16}\n{line}", "", "measured", "aim");
+        let _ = writeln!(out, "{:<WIDTH$} {:>12} {:>16}\n{LINE}", "", "measured", "aim");
+        let mut section = "";
         for figure in &self.figures {
+            headline(&mut out, &mut section, figure.section);
             let measured = format!("{} {}", shown(figure.value), figure.unit);
-            let _ =
-                writeln!(out, "{:<50} {measured:>12} {}", figure.name, figure.verdict().unwrap_or_default());
+            let verdict = figure.verdict().unwrap_or_default();
+            let line = format!("{:<WIDTH$} {measured:>12} {verdict}", figure.name);
+            let _ = writeln!(out, "{}", line.trim_end());
         }
-        let _ = writeln!(
-            out,
-            "\n{:<50} {:>8} {:>8} {:>8} {:>8}\n{line}",
-            "latency in milliseconds", "p50", "p99", "max", "calls"
-        );
-        for (name, [p50, p99, max], calls) in &self.latencies {
-            let _ = writeln!(
-                out,
-                "{name:<50} {:>8.2} {:>8.2} {:>8.2} {calls:>8}",
-                millis(*p50),
-                millis(*p99),
-                millis(*max)
-            );
+        let name = "latency in milliseconds";
+        let _ =
+            writeln!(out, "\n{name:<WIDTH$} {:>8} {:>8} {:>8} {:>8}\n{LINE}", "p50", "p99", "max", "calls");
+        section = "";
+        for Latency { section: own, name, times, calls } in &self.latencies {
+            headline(&mut out, &mut section, own);
+            let [p50, p99, max] = times.map(millis);
+            let _ = writeln!(out, "{name:<WIDTH$} {p50:>8.2} {p99:>8.2} {max:>8.2} {calls:>8}");
+        }
+        if let Some(first) = self.curves.first() {
+            let _ = write!(out, "\n{:<WIDTH$}", "growth with the number of volumes");
+            for (volumes, _) in &first.points {
+                let _ = write!(out, " {volumes:>8}");
+            }
+            let _ = writeln!(out, "\n{LINE}");
+        }
+        for Curve { name, unit, points } in &self.curves {
+            let _ = write!(out, "{:<WIDTH$}", format!("{name}, {unit}"));
+            for (_, value) in points {
+                let _ = write!(out, " {:>8}", shown(*value));
+            }
+            let _ = writeln!(out);
         }
         out
     }
@@ -114,22 +179,23 @@ impl Report {
             }
             (figure.name.clone(), Value::Object(row))
         });
-        let latencies = self.latencies.iter().map(|(name, [p50, p99, max], calls)| {
-            let row = json!({
-                "p50": millis(*p50),
-                "p99": millis(*p99),
-                "max": millis(*max),
-                "unit": "ms",
-                "calls": calls,
-            });
-            (name.clone(), row)
+        let latencies = self.latencies.iter().map(|Latency { name, times, calls, .. }| {
+            let [p50, p99, max] = times.map(millis);
+            let row = json!({"p50": p50, "p99": p99, "max": max, "unit": "ms", "calls": calls});
+            (name.trim_start().to_owned(), row)
+        });
+        let curves = self.curves.iter().map(|Curve { name, unit, points }| {
+            let (x, y): (Vec<f64>, Vec<f64>) = points.iter().copied().unzip();
+            ((*name).to_owned(), json!({"unit": unit, "xName": "volumes", "x": x, "y": y}))
         });
         let whole = json!({
             "machine": self.machine,
+            "program": self.program,
             "transport": self.transport,
             "fileSystem": self.file_system,
             "figures": figures.collect::<Map<_, _>>(),
             "latencies": latencies.collect::<Map<_, _>>(),
+            "curves": curves.collect::<Map<_, _>>(),
         });
         format!("{whole:#}\n")
     }
@@ -155,6 +221,20 @@ impl Figure {
     }
 }
 
+/// Begins another section where it is another.
+fn headline(out: &mut String, current: &mut &'static str, section: &'static str) {
+    if *current != section {
+        *current = section;
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "-- {section}");
+    }
+}
+
+/// Columns of a name.
+const WIDTH: usize = 58;
+const LINE: &str =
+    "------------------------------------------------------------------------------------------------";
+
 /// As many digits as mean something.
 fn shown(value: f64) -> String {
     if value.fract() == 0.0 || value.abs() >= 100.0 { format!("{value:.0}") } else { format!("{value:.2}") }
@@ -170,6 +250,7 @@ pub fn number(count: u64) -> f64 {
     u32::try_from(count).map_or(f64::INFINITY, f64::from)
 }
 
-fn mebibytes(kibibytes: u64) -> f64 {
+/// Kibibytes as mebibytes.
+pub fn mebibytes(kibibytes: u64) -> f64 {
     number(kibibytes) / 1024.0
 }

@@ -7,12 +7,13 @@ use crate::parts;
 use crate::report::{Aim, Report, millis};
 use crate::support::world::Pod;
 
-use super::{PODS, Stage, age};
+use super::{PODS, Stage, make_due};
 
 impl Stage {
     /// 300 pods with a class and a Secret each; 110 of them first, which is a full node.
     pub fn secrets(&mut self, report: &mut Report) {
         self.restart("300 pods with a Kubernetes Secret each");
+        report.section("Kubernetes Secrets");
         let pods = self.mirrored_pods(MIRRORED);
         let (node, rest) = pods.split_at(PODS);
         self.api.ask("forget");
@@ -21,7 +22,8 @@ impl Stage {
             publish.time(|| self.world.kubelet.publish(pod)).expect("it publishes");
         }
         report.latency("publish with one new Secret, 1 caller", &publish);
-        self.report_requests("API requests a publish with one new Secret", publish.count(), report);
+        let name = "API requests a publish with one new Secret";
+        self.requests_a_call(name, "count", publish.count(), None, report);
         // Every publish has answered: what is missing now would have been missed by a starting pod.
         let there = self.count("secrets there");
         report.figure(
@@ -69,7 +71,7 @@ impl Stage {
 
     fn refresh(&self, pods: &[Pod]) {
         for pod in pods {
-            age(pod);
+            make_due(pod);
             self.world.kubelet.publish(pod).expect("it is live");
         }
     }
