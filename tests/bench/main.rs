@@ -10,6 +10,8 @@
 //! it is given more than once. Unless
 //! TMPDIR says otherwise, kubelet's directory is on a tmpfs: a disk's file system, asked to make and remove a
 //! thousand directories a second, would be most of what is measured.
+//!
+//! `--page FILE` measures nothing: it shows what an earlier run has written (see `page.rs`).
 
 #![allow(
     clippy::unwrap_used,
@@ -25,6 +27,8 @@ mod support;
 
 mod build;
 mod load;
+mod numbers;
+mod page;
 mod parts;
 mod process;
 mod report;
@@ -38,18 +42,21 @@ use stage::Stage;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [first, part, directory] = arguments.as_slice()
-        && first == parts::FLAG
-    {
-        parts::play(part, directory.as_ref());
-        return ExitCode::SUCCESS;
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [parts::FLAG, part, directory] => {
+            parts::play(part, directory.as_ref());
+            return ExitCode::SUCCESS;
+        }
+        [page::FLAG, file] => return page::run(file),
+        _ => {}
     }
     match Options::parse(&arguments) {
         Ok(options) => run(&options),
         Err(argument) => {
             let scenes = SCENES.map(|(name, _)| name).join(", ");
             eprintln!(
-                "unknown argument {argument:?}; known are --json FILE, --plain-http, --scene NAME ({scenes})"
+                "unknown argument {argument:?}; known are --json FILE, --plain-http, --scene NAME ({scenes}), \
+                 and alone --page FILE"
             );
             ExitCode::from(2)
         }
