@@ -1,4 +1,4 @@
-//! What the benchmark makes of its results, the page, from results that are made up here.
+//! What the benchmark makes of its results, the page and the comparison, from results that are made up here.
 
 #![allow(
     clippy::indexing_slicing,
@@ -7,6 +7,9 @@
     reason = "a test that cannot go on should stop there, and sets its own stage"
 )]
 
+#[allow(dead_code, reason = "reading the files is the benchmark's part")]
+#[path = "bench/compare.rs"]
+mod compare;
 #[path = "bench/numbers.rs"]
 mod numbers;
 #[allow(dead_code, reason = "reading the files is the benchmark's part")]
@@ -31,6 +34,19 @@ fn curve(y: [f64; 3]) -> Value {
     json!({"unit": "MiB", "xName": "volumes", "x": [10, 300, 3000], "y": y})
 }
 
+/// The only line that begins with a name.
+fn line<'a>(table: &'a str, name: &str) -> &'a str {
+    let mut lines = table.lines().filter(|line| line.starts_with(name));
+    match (lines.next(), lines.next()) {
+        (Some(line), None) => line,
+        other => panic!("{name}: {other:?} in:\n{table}"),
+    }
+}
+
+fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
+}
+
 mod numbers_are_short {
     use super::numbers::{short, with_unit};
 
@@ -50,6 +66,97 @@ mod numbers_are_short {
             assert_eq!(short(value), text);
         }
         assert_eq!([with_unit(2.0, "ms"), with_unit(2.0, "")], ["2 ms", "2"]);
+    }
+}
+
+mod the_comparison {
+    use super::*;
+
+    fn sides(a: &[f64], b: &[f64]) -> String {
+        let runs = |starts: &[f64]| starts.iter().map(|start| results(*start, "here")).collect::<Vec<_>>();
+        compare::table(&runs(a), &runs(b))
+    }
+
+    #[test]
+    fn shows_medians_spreads_and_ratios() {
+        let table = sides(&[4.0, 5.0, 6.0], &[8.0, 5.5, 7.5]);
+        assert_eq!(words(line(&table, "start ")), ["start", "ms", "5", "4..6", "7.50", "5.50..8", "1.50"]);
+        let publish = ["publish,", "p50", "ms", "1.25", "none", "1.25", "none", "1.00"];
+        assert_eq!(words(line(&table, "publish, p50")), publish);
+        line(&table, "publish, p99");
+        assert!(
+            table.contains(
+                "A: 3 runs of the static build\nB: 3 runs of the static build\n   here; TLS; tmpfs\n"
+            ),
+            "{table}"
+        );
+        let even = sides(&[4.0, 6.0], &[8.0, 9.0]);
+        assert_eq!(words(line(&even, "start "))[2..=5], ["5", "4..6", "8.50", "8..9"]);
+    }
+
+    #[test]
+    fn marks_what_does_not_overlap_as_better_or_worse() {
+        let slower = sides(&[4.0, 5.0, 6.0], &[7.0, 8.0, 9.0]);
+        assert!(line(&slower, "start ").ends_with("1.60  WORSE"), "{slower}");
+        assert!(line(&slower, "pairs ").ends_with("WORSE"), "{slower}");
+        assert!(slower.contains("\n2 marked"), "{slower}");
+        assert!(slower.contains("in one of 10 comparisons"), "{slower}");
+        let faster = sides(&[7.0, 8.0, 9.0], &[4.0, 5.0, 6.0]);
+        assert!(line(&faster, "start ").ends_with("BETTER"), "{faster}");
+        let overlapping = sides(&[4.0, 5.0, 7.5], &[7.0, 8.0, 9.0]);
+        assert!(line(&overlapping, "start ").ends_with("1.60"), "{overlapping}");
+        let mut other = results(4.0, "here");
+        other["figures"]["threads"]["value"] = json!(19);
+        let threads = compare::table(&[results(4.0, "here"), results(4.0, "here")], &[other.clone(), other]);
+        assert!(line(&threads, "threads ").ends_with("DIFFERS"), "{threads}");
+    }
+
+    #[test]
+    fn marks_nothing_that_was_measured_once() {
+        let table = sides(&[4.0], &[7.0, 8.0, 9.0]);
+        assert_eq!(words(line(&table, "start ")), ["start", "ms", "4", "8", "7..9", "2.00"]);
+        assert!(table.contains("Nothing is marked"), "{table}");
+    }
+
+    #[test]
+    fn says_what_one_side_alone_has_and_what_has_other_units() {
+        let (mut a, b) = (results(4.0, "here"), results(4.0, "here"));
+        a["figures"]["news"] = json!({"value": 3, "unit": "us"});
+        a["figures"]["threads"]["unit"] = json!("dozens");
+        let table = compare::table(&[a], &[b]);
+        assert!(table.contains("\n  A alone: news: 3 us\n"), "{table}");
+        assert!(line(&table, "threads ").ends_with(" against dozens"), "{table}");
+    }
+
+    #[test]
+    fn says_loudly_that_the_machines_differ() {
+        let table = compare::table(&[results(4.0, "here")], &[results(4.0, "there")]);
+        assert_eq!(table.matches("!! NOT MEASURED ON THE SAME MACHINE").count(), 2, "{table}");
+        assert!(
+            table.contains("   here; TLS; tmpfs\nB: 1 run of the static build\n   there; TLS"),
+            "{table}"
+        );
+        assert!(!sides(&[4.0], &[4.0]).contains("!!"));
+    }
+
+    #[test]
+    fn says_that_the_machine_has_changed_when_the_provider_alone_has() {
+        let of = |time: f64| {
+            let latency = json!({"p50": time, "p99": 9.0, "max": 9.0, "unit": "ms", "calls": 1});
+            json!({"figures": {}, "latencies": {"the provider alone, 1 caller": latency}})
+        };
+        let table = compare::table(&[of(1.0), of(2.0)], &[of(3.0), of(4.0)]);
+        assert!(table.contains("THE MACHINE HAS CHANGED"), "{table}");
+        assert!(table.ends_with(":\n  the provider alone, 1 caller, p50\n"), "{table}");
+        let same = compare::table(&[of(1.0), of(3.0)], &[of(2.0), of(4.0)]);
+        assert!(!same.contains("MACHINE"), "{same}");
+    }
+
+    #[test]
+    fn has_no_ratio_to_nothing() {
+        let of = |value: u32| json!({"figures": {"writes": {"value": value, "unit": ""}}, "latencies": {}});
+        assert!(line(&compare::table(&[of(0)], &[of(0)]), "writes ").ends_with(" 1.00"));
+        assert!(line(&compare::table(&[of(0)], &[of(3)]), "writes ").ends_with(" -"));
     }
 }
 

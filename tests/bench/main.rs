@@ -11,7 +11,8 @@
 //! TMPDIR says otherwise, kubelet's directory is on a tmpfs: a disk's file system, asked to make and remove a
 //! thousand directories a second, would be most of what is measured.
 //!
-//! `--page FILE` measures nothing: it shows what an earlier run has written (see `page.rs`).
+//! `--page FILE` and `--compare A B` measure nothing: they show what earlier runs have written (see `page.rs` and
+//! `compare.rs`).
 
 #![allow(
     clippy::unwrap_used,
@@ -26,6 +27,7 @@
 mod support;
 
 mod build;
+mod compare;
 mod load;
 mod numbers;
 mod page;
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
             parts::play(part, directory.as_ref());
             return ExitCode::SUCCESS;
         }
+        [compare::FLAG, a, b] => return compare::run(a, b),
         [page::FLAG, file] => return page::run(file),
         _ => {}
     }
@@ -56,7 +59,7 @@ fn main() -> ExitCode {
             let scenes = SCENES.map(|(name, _)| name).join(", ");
             eprintln!(
                 "unknown argument {argument:?}; known are --json FILE, --plain-http, --scene NAME ({scenes}), \
-                 and alone --page FILE"
+                 and alone --page FILE and --compare A[,A…] B[,B…]"
             );
             ExitCode::from(2)
         }
