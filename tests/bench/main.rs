@@ -11,8 +11,8 @@
 //! TMPDIR says otherwise, kubelet's directory is on a tmpfs: a disk's file system, asked to make and remove a
 //! thousand directories a second, would be most of what is measured.
 //!
-//! `--page FILE` and `--compare A B` measure nothing: they show what earlier runs have written (see `page.rs` and
-//! `compare.rs`).
+//! Where `--scene` is given more than once, it plays those scenes. `--page FILE` and `--compare A B` measure nothing:
+//! they show what earlier runs have written (see `page.rs` and `compare.rs`).
 
 #![allow(
     clippy::unwrap_used,
