@@ -42,8 +42,8 @@ export CRASH_FULL := $(value FULL)
 export FUZZ_TIME := $(value TIME)
 export FUZZ_TARGET := $(value TARGET)
 
-.PHONY: help build test demo sanity e2e crash faults lint bench bench-static static test-static image test-image \
-	fuzz fuzz-smoke fuzz-coverage sbom sbom-check advisories proto proto-check fmt clean
+.PHONY: help build test demo sanity e2e crash faults lint bench bench-static bench-compare static test-static image \
+	test-image fuzz fuzz-smoke fuzz-coverage sbom sbom-check advisories proto proto-check fmt clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -113,6 +113,15 @@ bench-static: static ## measure what the static driver costs
 	@scripts/ensure-tools.sh build mount
 	@cargo build $(cargo_flags) --example bench
 	@TEST_PROGRAMS='$(static)/$(machine)' cargo run --quiet $(cargo_flags) $(sandbox) --example bench
+
+bench-compare: export BENCH_A := $(value A)
+bench-compare: export BENCH_B := $(value B)
+bench-compare: export ROUNDS := $(or $(value ROUNDS),3)
+bench-compare: export SCENES := $(value SCENES)
+bench-compare: ## compare what A and B cost, each a commit or a result file; with ROUNDS=number, SCENES='name name'
+	@scripts/ensure-tools.sh build
+	@cargo build $(cargo_flags) --example bench
+	@scripts/bench-compare.sh "$$BENCH_A" "$$BENCH_B"
 
 static: ## build the static programs for x86_64 and aarch64, which are what the image holds
 	@scripts/ensure-tools.sh build python
