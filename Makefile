@@ -104,15 +104,23 @@ faults: ## inject faults into the running driver and show what comes of each; wi
 	@cargo build $(cargo_flags) --bins --example faults
 	@cargo run --quiet $(cargo_flags) $(sandbox) --example faults -- "$$FAULT_CASE"
 
-bench: ## measure what the driver costs
+# What was measured, as a table; and in these files, for programs, for `make bench-compare` and for a browser.
+results := $(CARGO_TARGET_DIR)/bench
+measure = cargo run --quiet $(cargo_flags) $(sandbox) --example bench -- --json '$(results)/$(1).json' && \
+	cargo run --quiet $(cargo_flags) --example bench -- --page '$(results)/$(1).json' >'$(results)/$(1).html' && \
+	printf '\n%s\n%s\n' '$(results)/$(1).json' '$(results)/$(1).html'
+
+bench: ## measure what the driver costs, as a table, JSON and a page
 	@scripts/ensure-tools.sh build mount
 	@cargo build $(cargo_flags) --bins --example bench
-	@cargo run --quiet $(cargo_flags) $(sandbox) --example bench
+	@mkdir -p '$(results)'
+	@$(call measure,glibc)
 
 bench-static: static ## measure what the static driver costs
 	@scripts/ensure-tools.sh build mount
 	@cargo build $(cargo_flags) --example bench
-	@TEST_PROGRAMS='$(static)/$(machine)' cargo run --quiet $(cargo_flags) $(sandbox) --example bench
+	@mkdir -p '$(results)'
+	@TEST_PROGRAMS='$(static)/$(machine)' $(call measure,static)
 
 bench-compare: export BENCH_A := $(value A)
 bench-compare: export BENCH_B := $(value B)
