@@ -57,8 +57,9 @@ pub fn permitted(role: Role) -> impl Iterator<Item = &'static Call> {
     COMMON.iter().chain(own.into_iter().flatten())
 }
 
-/// Answered as by a kernel that does not know it: its arguments are in memory, where no filter can look at them, and
-/// every library falls back to `clone`.
+/// Answered as by a kernel that does not know them, where they are permitted at all. The arguments of `clone3` are in
+/// memory, where no filter can look at them, and every library falls back to `clone`. `tkill` names no process that
+/// could be compared; musl's `abort` tries it and then crashes, which is as good an end.
 pub const UNKNOWN: &[Call] = &[any(libc::SYS_clone3), any(libc::SYS_tkill)];
 
 /// Refused with EACCES, as by a file system without execution: code is what the program was loaded with.
@@ -92,6 +93,7 @@ const COMMON: &[Call] = &[
     any(libc::SYS_getpid),
     any(libc::SYS_gettid),
     // A panic ends in `abort`, which is a signal to this very process.
+    any(libc::SYS_tkill),
     only(libc::SYS_tgkill, &[Condition::ThisProcess { argument: 0 }]),
     only(libc::SYS_kill, &[Condition::ThisProcess { argument: 0 }]),
     any(libc::SYS_sched_yield),

@@ -144,7 +144,7 @@ const ERRNO: u32 = 0x0005_0000;
 fn calls_are_permitted_for_the_arguments_that_the_driver_has_a_use_for() {
     let (own, family) = (u64::from(std::process::id()), |family: libc::c_int| family.unsigned_abs().into());
     let threads = 0x003d_0f00;
-    let rows: [(i64, [u64; 3], u32); 23] = [
+    let rows: [(i64, [u64; 3], u32); 25] = [
         (libc::SYS_openat, [0, 0, 0], ALLOW),
         (libc::SYS_execve, [0, 0, 0], KILL),
         (libc::SYS_execveat, [0, 0, 0], KILL),
@@ -165,6 +165,8 @@ fn calls_are_permitted_for_the_arguments_that_the_driver_has_a_use_for() {
             ERRNO | libc::EACCES.unsigned_abs(),
         ),
         (libc::SYS_mprotect, [0, 0, family(libc::PROT_EXEC)], ERRNO | libc::EACCES.unsigned_abs()),
+        (libc::SYS_prlimit64, [0, 7, 0], ALLOW),
+        (libc::SYS_prlimit64, [1, 7, 0], KILL),
         (libc::SYS_tgkill, [own, 1, 6], ALLOW),
         (libc::SYS_tgkill, [1, 1, 6], KILL),
         (libc::SYS_kill, [u64::from(u32::MAX), 9, 0], KILL),
@@ -179,6 +181,13 @@ fn calls_are_permitted_for_the_arguments_that_the_driver_has_a_use_for() {
             expected,
             "call {call} with {a:#x}, {b:#x}, {c:#x}"
         );
+    }
+}
+
+#[test]
+fn a_process_that_aborts_as_musl_does_is_not_taken_for_one_that_made_a_forbidden_call() {
+    for role in [Role::Driver, Role::Mounter] {
+        assert_eq!(verdict(role, libc::SYS_tkill, [1, 6, 0, 0, 0, 0]), ERRNO | libc::ENOSYS.unsigned_abs());
     }
 }
 
