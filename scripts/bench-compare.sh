@@ -4,9 +4,9 @@
 # each, in turns, so that both sides meet the same moods of the machine, and SCENES (starts live one many) of it alone.
 # A commit whose driver does not know the benchmark's flags cannot be measured, which is an error that names the flag.
 #
-# Both are checked out in the same place, one after the other: cargo names what it builds by where it is built, so this
-# way only the project's own crate is compiled again, nothing heaps up with every run, and one commit on both sides
-# gives the same program. That place is below CARGO_TARGET_DIR, and gone afterwards; the results stay there.
+# Both are checked out in one place, one after the other, so that one commit on both sides gives the same program. Of
+# what the build of this checkout has made, all but the project's own crate is used again. The place is below
+# CARGO_TARGET_DIR, and gone afterwards; the results stay there.
 set -eu
 
 root=$(cd -- "$(dirname -- "$0")/.." && pwd)
@@ -57,12 +57,17 @@ remove_tree() {
     rm -rf -- "$tree"
 }
 
-# build SIDE COMMIT: its programs, kept in a directory of the side's name.
+# build SIDE COMMIT: its programs, kept in a directory of the side's name. Cargo does not tell one checkout's crate from
+# another's, and by the times of the files could take what is built here for this checkout's own: the number of codegen
+# units, which is what it is anyway unless the build is incremental, keeps them apart.
 build() {
     say "building $1: $(git -C "$root" log -1 --format='%h %s' "$2")"
     git -C "$tree" checkout --quiet --detach "$2"
-    (cd -- "$tree" && CARGO_TARGET_DIR=$target_dir cargo build --quiet --release --locked --bins) >&2 ||
-        fail "$1 does not build"
+    (
+        cd -- "$tree" &&
+            CARGO_TARGET_DIR=$target_dir CARGO_INCREMENTAL=0 cargo build --quiet --release --locked --bins \
+                --config 'profile.release.package.secrets-store-csi-driver.codegen-units=16'
+    ) >&2 || fail "$1 does not build"
     rm -rf -- "${place:?}/$1"
     mkdir -- "$place/$1"
     for program in secrets-store-csi-driver e2e-provider; do
@@ -114,6 +119,8 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
+# Whoever reads what it says may stop, and then the next word would end it on the spot.
+trap 'exit 141' PIPE
 # In memory, as in `make bench`, and ours to remove if that is interrupted.
 temporary=$(mktemp -d "${TMPDIR:-/dev/shm}/bench.XXXXXX" 2>/dev/null || mktemp -d)
 # The benchmark as it is now, whatever is built meanwhile.

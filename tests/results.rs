@@ -105,6 +105,8 @@ mod the_comparison {
         assert!(line(&faster, "start ").ends_with("BETTER"), "{faster}");
         let overlapping = sides(&[4.0, 5.0, 7.5], &[7.0, 8.0, 9.0]);
         assert!(line(&overlapping, "start ").ends_with("1.60"), "{overlapping}");
+        let hardly = sides(&[4.0, 4.001, 4.002], &[4.01, 4.011, 4.012]);
+        assert!(line(&hardly, "start ").ends_with("1.00"), "{hardly}");
         let mut other = results(4.0, "here");
         other["figures"]["threads"]["value"] = json!(19);
         let threads = compare::table(&[results(4.0, "here"), results(4.0, "here")], &[other.clone(), other]);

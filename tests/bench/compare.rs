@@ -201,7 +201,8 @@ fn columns(a: &Row, b: &Row) -> String {
 
 /// What is said of a difference that noise does not explain.
 fn mark(a: &Row, b: &Row) -> &'static str {
-    if a.values.len() < 2 || b.values.len() < 2 || a.unit != b.unit {
+    let is_too_small_to_show = (b.median() / a.median() - 1.0).abs() < 0.005;
+    if a.values.len() < 2 || b.values.len() < 2 || a.unit != b.unit || is_too_small_to_show {
         return "";
     }
     let (is_lower, is_higher) = (b.most() < a.least(), b.least() > a.most());
