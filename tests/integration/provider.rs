@@ -175,7 +175,7 @@ fn an_unavailable_provider_is_asked_three_times() {
 
 #[test]
 fn a_provider_that_says_it_is_unavailable_keeps_its_connection() {
-    let mut scene = Scene::start(&[]);
+    let scene = Scene::start(&[]);
     scene.publish();
     scene.provider.script(|_| Err(Status::new(Code::Unavailable, "the store is down")));
     let pod = scene.world.pod("other", "db");
