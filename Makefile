@@ -38,12 +38,14 @@ export E2E_CASE := $(value CASE)
 export CRASH_KILLS := $(value KILLS)
 export CRASH_SEED := $(value SEED)
 export CRASH_FULL := $(value FULL)
+export SOAK_TIME := $(value TIME)
+export SOAK_SEED := $(value SEED)
 
 export FUZZ_TIME := $(value TIME)
 export FUZZ_TARGET := $(value TARGET)
 
-.PHONY: help build test demo sanity e2e crash faults lint bench bench-static bench-compare static test-static image \
-	test-image fuzz fuzz-smoke fuzz-coverage sbom sbom-check advisories proto proto-check fmt clean
+.PHONY: help build test demo sanity e2e crash faults soak lint bench bench-static bench-compare static test-static \
+	image test-image fuzz fuzz-smoke fuzz-coverage sbom sbom-check advisories proto proto-check fmt clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -103,6 +105,11 @@ faults: ## inject faults into the running driver and show what comes of each; wi
 	@scripts/ensure-tools.sh build mount faults
 	@cargo build $(cargo_flags) --bins --example faults
 	@cargo run --quiet $(cargo_flags) $(sandbox) --example faults -- "$$FAULT_CASE"
+
+soak: ## let pods come and go for TIME (30m) and see whether the driver holds more and more; with SEED=number
+	@scripts/ensure-tools.sh build mount
+	@cargo build $(cargo_flags) --bins --example soak
+	@cargo run --quiet $(cargo_flags) $(sandbox) --example soak -- --time "$$SOAK_TIME" --seed "$$SOAK_SEED"
 
 # What was measured, as a table; and in these files, for programs, for `make bench-compare` and for a browser.
 results := $(CARGO_TARGET_DIR)/bench

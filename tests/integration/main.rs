@@ -46,4 +46,7 @@ mod secrecy;
 mod secret_sync;
 mod separation;
 mod shutdown;
+// The arithmetic of `make soak`, which is no test itself.
+#[path = "../soak/trend.rs"]
+mod trend;
 mod unpublish;
