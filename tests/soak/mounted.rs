@@ -144,12 +144,12 @@ impl Mounted {
     }
 }
 
-/// How a publish fails for want of a provider: it was not found, it went while it was asked, or it was waited for in
-/// vain.
+/// How a publish fails for want of a provider: it was not found, it went or gave up its calls while it was asked, or it
+/// was waited for in vain.
 fn is_of_absence(status: &Status) -> bool {
     match status.code {
         Code::Unknown => status.message.contains("provider not found"),
-        Code::Unavailable | Code::DeadlineExceeded => true,
+        Code::Unavailable | Code::Cancelled | Code::DeadlineExceeded => true,
         _ => false,
     }
 }

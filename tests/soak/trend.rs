@@ -233,6 +233,19 @@ mod tests {
     }
 
     #[test]
+    fn growth_that_is_no_line_is_not_called_flat() {
+        let points = || (0..20).map(f64::from);
+        for (name, values) in [
+            ("ever faster", points().map(|at| at * at * 8.0).collect::<Vec<_>>()),
+            ("ever slower", points().map(|at| at.sqrt() * 700.0).collect()),
+            ("in two steps", points().map(|at| (at / 7.0).floor() * 1500.0).collect()),
+        ] {
+            let trend = Trend::of(&series(values)).unwrap();
+            assert_ne!(trend.verdict(256.0, 1024.0), Verdict::Flat, "{name}: {trend:?}");
+        }
+    }
+
+    #[test]
     fn a_series_in_which_growth_could_hide_is_unclear() {
         let wild = series([0.0, 900.0, 100.0, 1000.0, 0.0, 800.0, 200.0, 950.0]);
         assert_eq!(Trend::of(&wild).unwrap().verdict(50.0, 500.0), Verdict::Unclear);
