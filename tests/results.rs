@@ -10,6 +10,8 @@
 #[allow(dead_code, reason = "reading the files is the benchmark's part")]
 #[path = "bench/compare.rs"]
 mod compare;
+#[path = "bench/line.rs"]
+mod line;
 #[path = "bench/numbers.rs"]
 mod numbers;
 #[allow(dead_code, reason = "reading the files is the benchmark's part")]

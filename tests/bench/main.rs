@@ -28,6 +28,7 @@ mod support;
 
 mod build;
 mod compare;
+mod line;
 mod load;
 mod numbers;
 mod page;

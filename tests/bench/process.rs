@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use secrets_store_csi_driver::sys::mountinfo;
 
-use super::build::Build;
-
 /// One look at a process.
 #[derive(Debug, Clone, Copy)]
 pub struct Snapshot {
@@ -98,7 +96,7 @@ pub fn processor_time(pid: u32) -> Duration {
 }
 
 /// The machine in general terms.
-pub fn machine(build: Build) -> String {
+pub fn machine() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let field = |text: &str, name: &str| {
         let line = text.lines().find(|line| line.starts_with(name));
@@ -112,10 +110,9 @@ pub fn machine(build: Build) -> String {
     let release =
         kernel.trim().split(|c: char| c != '.' && !c.is_ascii_digit()).next().unwrap_or_default().to_owned();
     format!(
-        "{cores} cores ({model}), {} GiB, Linux {release}, {} {}",
+        "{cores} cores ({model}), {} GiB, Linux {release}, {}",
         memory.div_ceil(1024 * 1024),
-        std::env::consts::ARCH,
-        build.name()
+        std::env::consts::ARCH
     )
 }
 

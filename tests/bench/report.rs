@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::build::Build;
+use super::line::Line;
 use super::load::Latencies;
 use super::process::{self, Snapshot};
 
@@ -49,14 +50,9 @@ pub struct Curve {
 }
 
 impl Curve {
-    /// How much each further volume adds, by the line with the least squared distances.
+    /// How much each further volume adds, by the line through all points.
     pub fn slope(&self) -> f64 {
-        let count = self.points.iter().map(|_| 1.0).sum::<f64>();
-        let mean = |of: fn(&(f64, f64)) -> f64| self.points.iter().map(of).sum::<f64>() / count;
-        let (x, y) = (mean(|point| point.0), mean(|point| point.1));
-        let products = self.points.iter().map(|point| (point.0 - x) * (point.1 - y));
-        let squares = self.points.iter().map(|point| (point.0 - x).powi(2));
-        products.sum::<f64>() / squares.sum::<f64>()
+        Line::through(&self.points).map_or(f64::NAN, |line| line.slope)
     }
 
     /// The last value as a multiple of the first.
@@ -79,7 +75,7 @@ impl Report {
     /// Nothing is measured yet.
     pub fn new(plain_http: bool, build: Build) -> Report {
         Report {
-            machine: process::machine(build),
+            machine: process::machine(),
             transport: if plain_http { "plain HTTP without a token" } else { "TLS and a token" },
             file_system: process::file_system_of(&tempfile::env::temp_dir()),
             program: build.name(),
@@ -124,8 +120,8 @@ impl Report {
     /// For people.
     pub fn table(&self) -> String {
         let mut out = format!(
-            "\n{}\nAPI server double over {}; kubelet's directory on {}; two files of 1 KiB a volume if nothing else is said\n\n",
-            self.machine, self.transport, self.file_system
+            "\n{} {}\nAPI server double over {}; kubelet's directory on {}; two files of 1 KiB a volume if nothing else is said\n\n",
+            self.machine, self.program, self.transport, self.file_system
         );
         // Writing to a string cannot fail.
         let _ = writeln!(out, "{:<WIDTH$} {:>12} {:>16}\n{LINE}", "", "measured", "aim");

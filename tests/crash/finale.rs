@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use crate::board::{Board, locked};
 use crate::content::{ALWAYS, State};
+use crate::copy::state;
 use crate::process;
-use crate::report::Verdicts;
-use crate::secrets::{SECRETS, state};
 use crate::stage::{REGISTRY, Stage, driver_program, is_owned, replica_set_path, secret_name};
 use crate::support::driver::DriverProcess;
+use crate::support::mirror::SECRETS_PATH;
 use crate::support::world::Pod;
+use crate::verdicts::Verdicts;
 use crate::volume;
 
 /// Plays the end with a driver that is not killed any more, and says what holds.
@@ -28,28 +29,28 @@ pub fn play(stage: &mut Stage, board: &Board, driver: DriverProcess, verdicts: &
     let failed = |pod: &Pod, what: &str| format!("{}: {what}", pod.name);
 
     let faults = pods.iter().filter_map(|(_, pod)| publish(stage, pod).err().map(|why| failed(pod, &why)));
-    verdicts.check("every volume is published, whole and without leftovers", &faults.collect::<Vec<_>>());
+    verdicts.check("every volume is published, whole and without leftovers", faults);
     let faults = pods.iter().filter_map(|(place, pod)| secret(stage, *place, pod).err());
-    verdicts.check("every Secret holds what its volume holds", &faults.collect::<Vec<_>>());
+    verdicts.check("every Secret holds what its volume holds", faults);
 
     let faults = pods.iter().filter_map(|(_, pod)| {
         let unpublished = stage.kubelet().unpublish(pod).map_err(|status| status.to_string());
         unpublished.and_then(|()| stage.bury(pod)).err().map(|why| failed(pod, &why))
     });
-    verdicts.check("every volume can be unpublished", &faults.collect::<Vec<_>>());
-    verdicts.check("no mount is left", &volume_mounts(stage));
+    verdicts.check("every volume can be unpublished", faults);
+    verdicts.check("no mount is left", volume_mounts(stage));
     let known = ["csi", "pods", "providers", REGISTRY];
     let mut left = others_in(&stage.mirror.world.path(""), &known);
     left.extend(others_in(&stage.mirror.world.path("pods"), &[]));
-    verdicts.check("no directory and no temporary name is left", &left);
-    verdicts.check("no Secret and no pod status is left", &objects(stage, board));
+    verdicts.check("no directory and no temporary name is left", left);
+    verdicts.check("no Secret and no pod status is left", objects(stage, board));
 
     let driver = stage.mirror.world.take_driver();
     drop(driver.terminate());
-    verdicts.check("no process is left", &named(&process::strays(&driver_program(), &[])));
+    verdicts.check("no process is left", named(&process::strays(&driver_program(), &[])));
     let mut left = others_in(&stage.mirror.world.path("csi"), &["csi.sock"]);
     left.extend(others_in(&stage.mirror.world.path(REGISTRY), &[]));
-    verdicts.check("no socket is left but the one that a start replaces", &left);
+    verdicts.check("no socket is left but the one that a start replaces", left);
 }
 
 /// Twice: the second call finds nothing to do.
@@ -66,7 +67,7 @@ fn secret(stage: &Stage, place: usize, pod: &Pod) -> Result<(), String> {
     let bytes = std::fs::read(pod.target.join(ALWAYS[0])).map_err(|error| error.to_string())?;
     let wanted = State::named_in(&bytes).ok_or("the volume names no state")?;
     let name = secret_name(place);
-    let path = format!("{SECRETS}/{name}");
+    let path = format!("{SECRETS_PATH}/{name}");
     let found = || {
         stage.mirror.world.api.get(&path).ok_or("there is none".to_owned()).and_then(|secret| state(&secret))
     };
@@ -84,21 +85,7 @@ fn objects(stage: &Stage, board: &Board) -> Vec<String> {
         api.delete(&replica_set_path(class));
     }
     api.collect_garbage();
-    // When the fence has come back twice, all is done that was due.
-    stage.mirror.settle();
-    stage.mirror.pass_fence();
-    let mut left = Vec::new();
-    for (kind, path) in [
-        ("Secret", SECRETS),
-        (
-            "pod status",
-            "/apis/secrets-store.csi.x-k8s.io/v1/namespaces/default/secretproviderclasspodstatuses",
-        ),
-    ] {
-        let objects = api.list(path);
-        left.extend(objects.iter().map(|object| format!("{kind} {}", object["metadata"]["name"])));
-    }
-    left
+    stage.mirror.leftovers()
 }
 
 /// What is in a directory beside these names.

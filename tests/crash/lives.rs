@@ -15,9 +15,9 @@ use crate::phase::{self, Phases};
 use crate::process;
 use crate::random::Random;
 use crate::report::Progress;
-use crate::secrets::SECRETS;
 use crate::stage::{Stage, driver_program};
 use crate::support::driver::DriverProcess;
+use crate::support::mirror::SECRETS_PATH;
 use crate::volume;
 
 /// Kills the driver again and again.
@@ -136,7 +136,7 @@ impl Lives<'_> {
             }
             Moment::AfterSecret => {
                 let api = &self.stage.mirror.world.api;
-                let count = || api.count("create", SECRETS) + api.count("patch", SECRETS);
+                let count = || api.count("create", SECRETS_PATH) + api.count("patch", SECRETS_PATH);
                 api.forget_requests();
                 api.wait(PATIENCE, |_| count() > 0 || self.board.is_stopped());
             }

@@ -20,6 +20,7 @@
 mod board;
 mod calls;
 mod content;
+mod copy;
 mod finale;
 mod kubelet;
 mod lives;
@@ -34,13 +35,14 @@ mod secrets;
 mod stage;
 #[path = "../support/mod.rs"]
 mod support;
+mod verdicts;
 mod volume;
 
 use std::process::ExitCode;
 
 use options::Options;
 use random::Random;
-use report::Verdicts;
+use verdicts::Verdicts;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

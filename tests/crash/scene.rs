@@ -10,8 +10,9 @@ use crate::kubelet::PodWorker;
 use crate::lives::Lives;
 use crate::phase::Phases;
 use crate::random::Random;
-use crate::report::{Progress, Verdicts};
+use crate::report::Progress;
 use crate::stage::{Provider, Stage};
+use crate::verdicts::Verdicts;
 use crate::{readers, secrets};
 
 /// Plays the scene with that many kills, and says what holds.
@@ -49,9 +50,9 @@ pub fn play(kills: u64, random: &mut Random, verdicts: &mut Verdicts) {
     println!("  longest start {} ms, kills of a helper {helper_kills}", longest_start.as_millis());
     let survived = [survivor.is_none().then(|| format!("the scene ended after {killed} kills"))];
     let mut faults = board.faults();
-    verdicts.check("readers saw whole states alone, and no call failed without a kill", &faults);
+    verdicts.check("readers saw whole states alone, and no call failed without a kill", faults);
     faults = survived.into_iter().flatten().collect();
-    verdicts.check(&format!("{killed} kills survived in {} s", took.as_secs()), &faults);
+    verdicts.check(&format!("{killed} kills survived in {} s", took.as_secs()), faults);
     if let Some(driver) = survivor {
         finale::play(&mut stage, &board, driver, verdicts);
     }

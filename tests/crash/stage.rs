@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::board::{Board, Event, locked};
-use crate::content::{ALWAYS, State};
+use crate::content::State;
+use crate::copy::SECRET_ITEMS;
 use crate::random::Random;
 use crate::support::PATIENCE;
 use crate::support::driver::{DriverProcess, program};
@@ -97,15 +98,7 @@ impl Stage {
 
     /// What kubelet and the API server do when a pod's volume is gone. Whatever is left in the directories is told.
     pub fn bury(&self, pod: &Pod) -> Result<(), String> {
-        let mut directory = pod.target.clone();
-        if std::fs::symlink_metadata(&directory).is_ok() {
-            return Err(format!("{} is still there", directory.display()));
-        }
-        // secrets, kubernetes.io~csi, volumes, the pod's own
-        for _ in 0..4 {
-            directory.pop();
-            std::fs::remove_dir(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
-        }
+        pod.remove_directories()?;
         self.mirror.world.api.delete(&format!("/api/v1/namespaces/default/pods/{}", pod.name));
         self.mirror.world.api.collect_garbage();
         locked(&self.states).remove(&pod.name);
@@ -175,8 +168,6 @@ fn pod_name(attributes: &str) -> String {
     attributes["csi.storage.k8s.io/pod.name"].as_str().expect("kubelet tells the pod's name").to_owned()
 }
 
-/// Files of each class's Secret, and their keys: a root's file and one in a directory.
-pub const SECRET_ITEMS: [(&str, &str); 2] = [(ALWAYS[0], "number"), (ALWAYS[2], "chain")];
 /// Kubelet's directory of plugins in the world.
 pub const REGISTRY: &str = "registry";
 const GROUP: u32 = 4711;

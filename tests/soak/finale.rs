@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::content::ALWAYS;
-use crate::report::Verdicts;
-use crate::secrets::SECRETS;
 use crate::stage::{CANARIES, Stage};
 use crate::support::eventually;
+use crate::verdicts::Verdicts;
 
 /// Plays the end, and says what holds.
 pub fn play(stage: &mut Stage, verdicts: &mut Verdicts) {
@@ -53,16 +52,8 @@ pub fn play(stage: &mut Stage, verdicts: &mut Verdicts) {
 
 /// With all owners gone, the collector of the API server removes what they owned, and the driver brings nothing back.
 fn objects(stage: &Stage) -> Vec<String> {
-    let api = &stage.mirror.world.api;
     stage.remove_owners();
-    // When the fence has come back twice, all is done that was due.
-    stage.mirror.settle();
-    stage.mirror.pass_fence();
-    let mut left = Vec::new();
-    for (kind, path) in [("Secret", SECRETS), ("pod status", POD_STATUSES)] {
-        left.extend(api.list(path).iter().map(|object| format!("{kind} {}", object["metadata"]["name"])));
-    }
-    left
+    stage.mirror.leftovers()
 }
 
 /// What is in a directory beside what is known.
@@ -94,6 +85,4 @@ fn tells_a_secret(line: &str) -> bool {
 
 /// `class-`, `small-` and `of-pod-`, with which the names of all classes begin, as far as base64 tells them.
 const ENCODED: [&str; 3] = ["Y2xhc3Mt", "c21hbGwt", "b2YtcG9k"];
-const POD_STATUSES: &str =
-    "/apis/secrets-store.csi.x-k8s.io/v1/namespaces/default/secretproviderclasspodstatuses";
 const LOG_LINES: usize = 40;

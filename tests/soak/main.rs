@@ -20,9 +20,12 @@
 )]
 
 mod chance;
-// What is in the volumes, how it is read, and chance are those of the crash test.
+// What is in the volumes and their copies, how it is read, chance, and how an outcome is shown are those of the crash
+// test.
 #[path = "../crash/content.rs"]
 mod content;
+#[path = "../crash/copy.rs"]
+mod copy;
 mod finale;
 mod lane;
 mod ledger;
@@ -40,6 +43,9 @@ mod store;
 mod support;
 mod tide;
 mod trend;
+#[allow(dead_code, reason = "the crash test counts in another way too")]
+#[path = "../crash/verdicts.rs"]
+mod verdicts;
 #[allow(dead_code, reason = "the crash test looks at more of a volume")]
 #[path = "../crash/volume.rs"]
 mod volume;
@@ -50,8 +56,8 @@ use std::process::ExitCode;
 
 use options::Options;
 use random::Random;
-use report::Verdicts;
 use stage::Stage;
+use verdicts::Verdicts;
 use waves::Waves;
 
 fn main() -> ExitCode {

@@ -135,36 +135,6 @@ pub fn json(seed: u64, stage: &Stage, samples: &[Sample], series: &[Judged]) -> 
     format!("{whole:#}\n")
 }
 
-/// Counts what held and what did not.
-#[derive(Default)]
-pub struct Verdicts {
-    passed: u64,
-    failed: u64,
-}
-
-impl Verdicts {
-    /// An expectation; what is in the way of it is shown.
-    pub fn check(&mut self, expected: &str, faults: impl IntoIterator<Item = String>) {
-        let faults: Vec<String> = faults.into_iter().collect();
-        if faults.is_empty() {
-            self.passed += 1;
-            println!("  ok      {expected}");
-            return;
-        }
-        self.failed += 1;
-        println!("  FAILED  {expected}");
-        for fault in faults.iter().take(MOST_FAULTS) {
-            println!("          {fault}");
-        }
-    }
-
-    /// The closing line. True when nothing failed.
-    pub fn close(&self) -> bool {
-        println!("{} passed, {} failed", self.passed, self.failed);
-        self.failed == 0
-    }
-}
-
 fn span(samples: &[Sample]) -> Duration {
     match samples {
         [first, .., last] => last.at - first.at,
@@ -191,7 +161,6 @@ fn signed(value: f64) -> String {
 }
 
 const WIDTH: usize = 117;
-const MOST_FAULTS: usize = 20;
 const HOUR_SECONDS: f64 = 3600.0;
 const STEP: Duration = Duration::from_millis(250);
 const PAUSE: Duration = Duration::from_secs(10);

@@ -1,13 +1,11 @@
 //! What the API server has because of the volumes: Secrets, which have to hold what the volumes hold, and events.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
-
 use crate::content::State;
+use crate::copy::state;
 use crate::mounted::Ended;
-use crate::stage::{CANARIES, Class, SECRET_ITEMS, Stage};
+use crate::stage::{CANARIES, Class, Stage};
 use crate::support::PATIENCE;
+use crate::support::mirror::SECRETS_PATH;
 
 /// The Secret of a class, if it asks for one, comes to hold the class's current state.
 pub fn is_up_to_date(stage: &Stage, class: &Class) -> Result<(), Ended> {
@@ -15,7 +13,7 @@ pub fn is_up_to_date(stage: &Stage, class: &Class) -> Result<(), Ended> {
     let number = stage.store.number(&class.name).expect("a class is there for as long as its pods");
     let wanted = State { pod: class.name.clone(), number };
     let api = &stage.mirror.world.api;
-    let path = format!("{SECRETS}/{name}");
+    let path = format!("{SECRETS_PATH}/{name}");
     let found = || api.get(&path).ok_or("there is none".to_owned()).and_then(|secret| state(&secret));
     stage.ledger.secrets.add();
     if api.wait(PATIENCE, |_| found().as_ref() == Ok(&wanted)) {
@@ -24,25 +22,6 @@ pub fn is_up_to_date(stage: &Stage, class: &Class) -> Result<(), Ended> {
     let found = found().map_or_else(|why| why, |state| state.to_string());
     stage.ledger.fault(format!("Secret {name} is of {wanted} no copy: {found}"));
     Err(Ended)
-}
-
-/// The one state of which all content of a Secret is.
-fn state(secret: &Value) -> Result<State, String> {
-    let mut states = Vec::new();
-    for (path, key) in SECRET_ITEMS {
-        let text = secret["data"][key].as_str().ok_or(format!("no key {key}"))?;
-        let bytes = STANDARD.decode(text).map_err(|_| format!("{key} is no base64"))?;
-        let state = State::named_in(&bytes).ok_or(format!("{key} names no state"))?;
-        if state.files()[path].bytes != bytes {
-            return Err(format!("{key} is not whole"));
-        }
-        states.push(state);
-    }
-    let first = states.remove(0);
-    match states.into_iter().find(|other| *other != first) {
-        Some(other) => Err(format!("a mix of {first} and {other}")),
-        None => Ok(first),
-    }
 }
 
 /// Counts the events and has them go, as they do in a cluster after an hour. They speak of providers that were away.
@@ -62,7 +41,5 @@ pub fn forget_events(stage: &Stage) -> Result<(), Ended> {
     Ok(())
 }
 
-/// All Secrets that classes ask for.
-pub const SECRETS: &str = "/api/v1/namespaces/default/secrets";
 /// Of publishes and refreshes that failed.
 const REASONS: [&str; 2] = ["SecretsStorePublishFailed", "SecretsStoreRefreshFailed"];

@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::chance::place;
-use crate::content::{ALWAYS, SMALL, State};
+use crate::content::{SMALL, State};
+use crate::copy::SECRET_ITEMS;
 use crate::ledger::{Ledger, locked};
 use crate::process::Process;
 use crate::random::Random;
@@ -154,15 +155,7 @@ impl Stage {
 
     /// What kubelet and the API server do when a pod's volume is gone. Whatever is left in the directories is told.
     pub fn bury(&self, pod: &Pod, class: &Class) -> Result<(), String> {
-        let mut directory = pod.target.clone();
-        if std::fs::symlink_metadata(&directory).is_ok() {
-            return Err(format!("{} is still there", directory.display()));
-        }
-        // secrets, kubernetes.io~csi, volumes, the pod's own
-        for _ in 0..4 {
-            directory.pop();
-            std::fs::remove_dir(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
-        }
+        pod.remove_directories()?;
         let api = &self.mirror.world.api;
         api.delete(&format!("/api/v1/namespaces/default/pods/{}", pod.name));
         if class.is_of_one_pod {
@@ -251,8 +244,6 @@ const ONE_HEAP: &str = "MALLOC_ARENA_MAX=1";
 const FLAGS: [&str; 2] = ["--enable-secret-rotation", "--rotation-poll-interval=1s"];
 /// After so long every volume is due.
 pub const ALL_ARE_DUE: Duration = Duration::from_millis(1200);
-/// Files of each class's Secret, and their keys: a root's file and one in a directory.
-pub const SECRET_ITEMS: [(&str, &str); 2] = [(ALWAYS[0], "number"), (ALWAYS[2], "chain")];
 /// What kubelet passes on from a pod's Secret; nobody says it aloud.
 pub const PUBLISH_SECRET: &str = "canary-node-publish-secret-7d1f";
 const TOKEN: &str = "canary-bearer-token-93be";

@@ -192,6 +192,18 @@ impl Mirror {
         assert!(is_back, "the fence does not come back, log:\n{}", self.world.driver().log());
     }
 
+    /// The Secrets and pod statuses that are still there when all that was due is done.
+    pub fn leftovers(&self) -> Vec<String> {
+        // When the fence has come back twice, it is.
+        self.settle();
+        self.pass_fence();
+        let list = |kind: &'static str, path: &str| {
+            let objects = self.world.api.list(path).into_iter();
+            objects.map(move |object| format!("{kind} {}", object["metadata"]["name"]))
+        };
+        list("Secret", SECRETS_PATH).chain(list("pod status", POD_STATUSES_PATH)).collect()
+    }
+
     /// Waits for the first event about a pod, and returns its message.
     #[track_caller]
     pub fn event_for(&self, pod: &str) -> String {
@@ -255,6 +267,10 @@ fn old() -> pb::MountResponse {
 
 /// Part of the paths of the namespace `default`'s Secrets, and of no other path.
 pub const SECRETS: &str = "/namespaces/default/secrets";
+/// Where the API server keeps them all.
+pub const SECRETS_PATH: &str = "/api/v1/namespaces/default/secrets";
+const POD_STATUSES_PATH: &str =
+    "/apis/secrets-store.csi.x-k8s.io/v1/namespaces/default/secretproviderclasspodstatuses";
 /// The name under which the API server notes what drivers write.
 pub const DRIVER: &str = "csi-secrets-store";
 /// That of a user.

@@ -255,6 +255,21 @@ impl World {
 }
 
 impl Pod {
+    /// Removes the directories that kubelet made for the volume, as it does when that is gone. Whatever is left in them
+    /// is told.
+    pub fn remove_directories(&self) -> Result<(), String> {
+        let mut directory = self.target.clone();
+        if std::fs::symlink_metadata(&directory).is_ok() {
+            return Err(format!("{} is still there", directory.display()));
+        }
+        // secrets, kubernetes.io~csi, volumes, the pod's own
+        for _ in 0..4 {
+            directory.pop();
+            std::fs::remove_dir(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+        }
+        Ok(())
+    }
+
     /// What a file of the volume holds.
     pub fn read(&self, file: &str) -> String {
         let path = self.target.join(file);

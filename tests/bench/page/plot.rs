@@ -6,6 +6,7 @@
 use std::fmt::Write;
 
 use super::escaped;
+use crate::line::Line;
 use crate::numbers::short;
 
 /// x and y, in the order of x.
@@ -127,15 +128,11 @@ pub fn finely(points: &[(f64, f64)]) -> Points {
     between.chain(points.last().copied()).collect()
 }
 
-/// The ends of the line with the least squared distances; nothing where there is no such line.
+/// The ends of the line through points; nothing where there is no such line.
 pub fn line_through(points: &[(f64, f64)]) -> Points {
-    let count = points.iter().map(|_| 1.0).sum::<f64>();
-    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
-    let (x, y) = (mean(|point| point.0), mean(|point| point.1));
-    let products: f64 = points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum();
-    let squares: f64 = points.iter().map(|point| (point.0 - x).powi(2)).sum();
+    let Some(line) = Line::through(points) else { return Points::new() };
     let ends = [points.first(), points.last()].into_iter().flatten();
-    ends.filter(|_| squares > 0.0).map(|end| (end.0, y + (end.0 - x) * products / squares)).collect()
+    ends.map(|end| (end.0, line.at(end.0))).collect()
 }
 
 /// One, two or five times a power of ten, and no less than asked for.

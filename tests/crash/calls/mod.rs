@@ -17,7 +17,8 @@ use crate::board::{Board, locked};
 use crate::finale;
 use crate::options::Options;
 use crate::random::Random;
-use crate::report::{Progress, Verdicts};
+use crate::report::Progress;
+use crate::verdicts::Verdicts;
 use lane::{Case, Lane, Op, Who};
 use strace::Injection;
 
@@ -51,7 +52,7 @@ pub fn play(options: &Options, random: &mut Random, verdicts: &mut Verdicts) {
                     cases.extend(points::of(op, who, &log));
                 }
             }
-            Err(fault) => return verdicts.check("every call can be recorded", &[fault]),
+            Err(fault) => return verdicts.check("every call can be recorded", [fault]),
         }
     }
     let all = cases.len();
@@ -97,19 +98,19 @@ pub fn play(options: &Options, random: &mut Random, verdicts: &mut Verdicts) {
     show(&locked(&rows), verdicts);
     println!("  took {} s", took.as_secs());
     let mut faults = locked(&faults).clone();
-    verdicts.check("each of them is survived", &faults);
+    verdicts.check("each of them is survived", faults);
     faults = locked(&rows)
         .iter()
         .filter(|((_, _, call), row)| points::CHANGING.contains(&call.as_str()) && row.is_missed())
         .map(|((op, who, call), _)| format!("{op:?} {who:?} {call}"))
         .collect();
-    verdicts.check("each system call that changes something is hit", &faults);
+    verdicts.check("each system call that changes something is hit", faults);
     for mut lane in lanes {
         let board = Arc::new(Board::new(0));
         let driver = lane.stage.spawn();
         match lane.stage.wait_until_up(&driver) {
             Ok(()) => finale::play(&mut lane.stage, &board, driver, verdicts),
-            Err(fault) => verdicts.check("the driver starts after all of it", &[fault]),
+            Err(fault) => verdicts.check("the driver starts after all of it", [fault]),
         }
     }
 }
