@@ -4,17 +4,18 @@
 //! reach a log line, an error or an event only through an explicit `expose`, which is easy to grep for.
 
 use std::fmt;
+use std::hint::black_box;
 
 use zeroize::Zeroizing;
 
 /// Secret bytes: the contents of a file that a provider sent.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct SecretBytes(Zeroizing<Vec<u8>>);
+pub struct SecretBytes(Vec<u8>);
 
 impl SecretBytes {
     /// Takes ownership of the buffer; it is overwritten when the value is dropped.
     pub fn new(bytes: Vec<u8>) -> SecretBytes {
-        SecretBytes(Zeroizing::new(bytes))
+        SecretBytes(bytes)
     }
 
     /// The bytes themselves. Whoever calls this answers for where they go.
@@ -30,6 +31,12 @@ impl SecretBytes {
     /// True when there is no content.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl Drop for SecretBytes {
+    fn drop(&mut self) {
+        wipe(&mut self.0);
     }
 }
 
@@ -59,6 +66,13 @@ impl fmt::Debug for SecretString {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SecretString({} bytes)", self.0.len())
     }
+}
+
+/// Overwrites the bytes, as fast as memory can be written: `zeroize` does it byte by byte, which takes milliseconds
+/// for the megabytes that a volume may hold. The compiler has to take it that somebody looks at them afterwards.
+fn wipe(bytes: &mut [u8]) {
+    bytes.fill(0);
+    black_box(bytes);
 }
 
 #[cfg(test)]
@@ -112,6 +126,15 @@ mod tests {
             PartialOrd,
             Copy
         );
+    }
+
+    #[test]
+    fn what_is_wiped_is_zero_from_the_first_byte_to_the_last() {
+        for size in [0, 1, 7, 4096, 1 << 20] {
+            let mut bytes = vec![0xa5; size];
+            wipe(&mut bytes);
+            assert!(bytes.iter().all(|byte| *byte == 0), "{size} bytes");
+        }
     }
 
     #[test]
