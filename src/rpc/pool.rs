@@ -14,7 +14,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Work for a worker.
-type Job = Box<dyn FnOnce() + Send>;
+type Job = Box<dyn FnOnce() -> Rest + Send>;
+
+/// What is left of a job when its work is done: it needs a look before long, and by then there is nothing to wait for
+/// more often than not. Its worker looks before its next job, or when it has been idle for a while.
+pub struct Rest(Option<Box<dyn FnOnce()>>);
 
 /// The pool; clones share it.
 #[derive(Clone)]
@@ -53,6 +57,32 @@ enum Duty {
     Work,
     /// By watching the queue.
     StandBy,
+}
+
+/// What a worker does next.
+enum Next {
+    /// The first of the queue.
+    Job(Job, Ticket),
+    /// Nothing came for a while.
+    Tidy,
+    /// It is not needed any more.
+    Leave,
+}
+
+impl Rest {
+    /// Nothing is left.
+    pub const NONE: Rest = Rest(None);
+
+    /// This is left to do.
+    pub fn of(look: impl FnOnce() + 'static) -> Rest {
+        Rest(Some(Box::new(look)))
+    }
+
+    fn look(self) {
+        if let Some(look) = self.0 {
+            look();
+        }
+    }
 }
 
 impl Pool {
@@ -100,7 +130,7 @@ pub struct Ticket {
 
 impl Ticket {
     /// Hands the job to a worker.
-    pub fn run(self, job: impl FnOnce() + Send + 'static) {
+    pub fn run(self, job: impl FnOnce() -> Rest + Send + 'static) {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
         let is_short_of_workers = state.idle <= state.queue.len();
@@ -131,12 +161,22 @@ impl Shared {
         if duty == Duty::StandBy {
             self.stand_by();
         }
-        while let Some((job, ticket)) = self.next_job() {
-            // A job that panics must not take its worker with it.
-            if std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).is_err() {
-                log::error!("a worker's job panicked; this is a bug of the driver, please report it");
+        let mut rest = Rest::NONE;
+        loop {
+            let next = self.next();
+            std::mem::replace(&mut rest, Rest::NONE).look();
+            match next {
+                Next::Job(job, ticket) => {
+                    // A job that panics must not take its worker with it.
+                    rest = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).unwrap_or_else(|_| {
+                        log::error!("a worker's job panicked; this is a bug of the driver, please report it");
+                        Rest::NONE
+                    });
+                    drop(ticket);
+                }
+                Next::Tidy => {}
+                Next::Leave => return,
             }
-            drop(ticket);
         }
     }
 
@@ -181,23 +221,21 @@ impl Shared {
         }
     }
 
-    /// The next job; none when the pool is closed and empty, or there was nothing to do for a while.
-    fn next_job(&self) -> Option<(Job, Ticket)> {
-        let mut until = Instant::now() + IDLE;
+    fn next(&self) -> Next {
+        let until = Instant::now() + IDLE;
         let mut state = self.lock();
         loop {
-            if let Some(next) = state.queue.pop_front() {
+            if let Some((job, ticket)) = state.queue.pop_front() {
                 state.taken = state.taken.wrapping_add(1);
-                return Some(next);
+                return Next::Job(job, ticket);
             }
             let left = until.saturating_duration_since(Instant::now());
             if state.closed || (left.is_zero() && state.workers > 1) {
                 state.workers -= 1;
-                return None;
+                return Next::Leave;
             }
             if left.is_zero() {
-                until = Instant::now() + IDLE;
-                continue;
+                return Next::Tidy;
             }
             state.idle += 1;
             state = self.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
@@ -234,6 +272,36 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
+    fn ending(work: impl FnOnce()) -> Rest {
+        work();
+        Rest::NONE
+    }
+
+    #[test]
+    fn what_is_left_of_a_job_is_looked_at_before_the_next_one_and_at_the_end() {
+        let pool = Pool::start(1, 4).unwrap();
+        let (tell, told) = mpsc::channel();
+        for (work, left) in [("first", "left of the first"), ("second", "left of the second")] {
+            let tell = tell.clone();
+            pool.admit().unwrap().run(move || {
+                tell.send(work).unwrap();
+                Rest::of(move || tell.send(left).unwrap())
+            });
+        }
+        drop(tell);
+        assert!(pool.close(PATIENCE));
+        let all: Vec<_> = told.iter().collect();
+        assert_eq!(all, ["first", "left of the first", "second", "left of the second"]);
+    }
+
+    #[test]
+    fn what_is_left_of_a_job_is_looked_at_though_no_other_comes() {
+        let pool = Pool::start(1, 0).unwrap();
+        let (tell, told) = mpsc::channel();
+        pool.admit().unwrap().run(move || Rest::of(move || tell.send("left").unwrap()));
+        assert_eq!(told.recv_timeout(IDLE + PATIENCE), Ok("left"));
+    }
+
     #[test]
     fn work_beyond_the_workers_waits_and_beyond_the_queue_is_not_admitted() {
         let pool = Pool::start(2, 1).unwrap();
@@ -244,9 +312,10 @@ mod tests {
             pool.admit().unwrap().run(move || {
                 gate.wait();
                 tell.send("gated").unwrap();
+                Rest::NONE
             });
         }
-        pool.admit().unwrap().run(move || tell.send("queued").unwrap());
+        pool.admit().unwrap().run(move || ending(|| tell.send("queued").unwrap()));
         assert!(pool.admit().is_none());
         gate.wait();
         assert!(pool.close(PATIENCE));
@@ -264,7 +333,7 @@ mod tests {
         let gate = Arc::new(Barrier::new(WORKERS));
         for _ in 0..WORKERS {
             let gate = Arc::clone(&gate);
-            pool.admit().unwrap().run(move || _ = gate.wait());
+            pool.admit().unwrap().run(move || ending(|| _ = gate.wait()));
         }
         assert!(pool.close(PATIENCE));
     }
@@ -283,7 +352,7 @@ mod tests {
         let pool = Pool::start(1, 4).unwrap();
         pool.admit().unwrap().run(|| panic!("on purpose"));
         let (tell, told) = mpsc::channel();
-        pool.admit().unwrap().run(move || tell.send("alive").unwrap());
+        pool.admit().unwrap().run(move || ending(|| tell.send("alive").unwrap()));
         assert_eq!(told.recv_timeout(PATIENCE), Ok("alive"));
     }
 
@@ -291,7 +360,7 @@ mod tests {
     fn closing_gives_up_on_a_job_that_hangs() {
         let pool = Pool::start(1, 0).unwrap();
         let (release, released) = mpsc::channel::<()>();
-        pool.admit().unwrap().run(move || assert!(released.recv().is_err()));
+        pool.admit().unwrap().run(move || ending(|| assert!(released.recv().is_err())));
         assert!(!pool.close(Duration::from_millis(20)));
         drop(release);
         assert!(pool.close(PATIENCE));

@@ -16,7 +16,7 @@ use crate::metrics::Metrics;
 use crate::sys::socket::{self, SocketError};
 
 use super::deadline::Deadline;
-use super::pool::Pool;
+use super::pool::{Pool, Rest};
 use super::quick::add_quick;
 use super::status::{Code, Status};
 use super::{Environment, unix_address, wait};
@@ -69,8 +69,9 @@ impl Methods {
             };
             let (handler, in_flight) = (Arc::clone(&handler), metrics.call_started());
             ticket.run(move || {
-                answer(call, sink, || handler(call, request));
+                let rest = answer(call, sink, || handler(call, request));
                 drop(in_flight);
+                rest
             });
         });
         self
@@ -115,7 +116,10 @@ fn call_of(method: &'static str, context: &RpcContext<'_>) -> Call {
 
 /// Sends what `handle` returns. Every path answers: a sink that is dropped would leave the caller with a
 /// cancelled call and no reason.
-fn answer<R: Message>(call: Call, sink: UnarySink<R>, handle: impl FnOnce() -> Result<R, Status>) {
+///
+/// The answer leaves at once, but the library's word that it has comes from another thread: a worker that waited for it
+/// would be woken once more for each call. What is left is to hear it, and to hold the call until then.
+fn answer<R: Message>(call: Call, sink: UnarySink<R>, handle: impl FnOnce() -> Result<R, Status>) -> Rest {
     let begun = Instant::now();
     let outcome = catch_unwind(AssertUnwindSafe(handle)).unwrap_or_else(|_| {
         log::error!(method = call.method; "a handler panicked; this is a bug of the driver, please report it");
@@ -127,9 +131,11 @@ fn answer<R: Message>(call: Call, sink: UnarySink<R>, handle: impl FnOnce() -> R
         Ok(response) => sink.success(response),
         Err(status) => sink.fail(status.to_grpcio()),
     };
-    if let Some(sent) = wait(sending, || call.deadline.is_past()) {
-        report_unsent(call.method, sent);
-    }
+    Rest::of(move || {
+        if let Some(sent) = wait(sending, || call.deadline.is_past()) {
+            report_unsent(call.method, sent);
+        }
+    })
 }
 
 /// The caller may be gone; then nobody is left to tell.
