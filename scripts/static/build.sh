@@ -1,12 +1,12 @@
 #!/bin/sh
 # build.sh ARCH CACHE [CARGO-ARGUMENT...]: builds the static programs for x86_64 or aarch64 into
 # CARGO_TARGET_DIR/static/ARCH: the driver and the reference provider, stripped, and the symbols of each beside it
-# (PROGRAM.debug, the same program with them). CACHE is a directory for the C++ compiler. The C library is Rust's own: see
-# libc.sh.
+# (PROGRAM.debug, the same program with them). CACHE is a directory for the C++ compiler. The C library is Rust's own:
+# see libc.sh.
 #
 # Rust's standard library for musl is rustup's. Where rustup is not there, or may not have it, the library is built from
-# the sources that the distribution has for its own compiler (Debian's rustc-web, cargo-web and rust-web-src), and linked
-# with the distribution's musl (musl-dev of either architecture).
+# the sources that the distribution has for its own compiler (Debian's rustc-web, cargo-web and rust-web-src), and
+# linked with the distribution's musl (musl-dev of either architecture).
 set -eu
 
 arch=$1

@@ -1,7 +1,7 @@
 #!/bin/sh
-# rustc.sh RUSTC ARGUMENT...: the compiler as cargo calls it for the static build. A program is linked with the C library
-# STATIC_LIBC, and the rest is what STATIC_RUSTC makes of it: see tool.sh. A flag that cargo sees would become part of
-# the symbols' names, and have the C++ core built again.
+# rustc.sh RUSTC ARGUMENT...: the compiler as cargo calls it for the static build. A program is linked with the C
+# library STATIC_LIBC, and the rest is what STATIC_RUSTC makes of it: see tool.sh. A flag that cargo sees would become
+# part of the symbols' names, and have the C++ core built again.
 set -eu
 
 case " $* " in

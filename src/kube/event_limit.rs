@@ -99,8 +99,8 @@ const DIFFERENT_MESSAGE_EVERY: Duration = Duration::from_secs(30);
 const ONE_EVENT_EVERY: Duration = Duration::from_secs(1);
 /// What a node may post at once, for instance when a provider goes away.
 const BURST: u32 = 25;
-/// Pods and reasons remembered, some hundred bytes each. Only the last five minutes matter, and no more can pass in them
-/// than a burst and one a second, 325: whatever is forgotten for want of room would have expired.
+/// Pods and reasons remembered, some hundred bytes each. Only the last five minutes matter, and no more can pass in
+/// them than a burst and one a second, 325: whatever is forgotten for want of room would have expired.
 const MOST_KEYS: usize = 512;
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 //! A first publish reads its class: what was applied a moment ago counts. Refreshes come every minute or two for every
 //! volume, so they take it from a watch, which costs no request; where the watch is down, they read as well.
 //!
-//! A class is followed from before it is read, when no volume uses it yet. If none comes of it, nobody would ever let it
-//! go: so a first publish holds a [`Need`], and whoever ends last, publish or volume, lets the class go.
+//! A class is followed from before it is read, when no volume uses it yet. If none comes of it, nobody would ever let
+//! it go: so a first publish holds a [`Need`], and whoever ends last, publish or volume, lets the class go.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
