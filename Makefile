@@ -44,8 +44,8 @@ export SOAK_SEED := $(value SEED)
 export FUZZ_TIME := $(value TIME)
 export FUZZ_TARGET := $(value TARGET)
 
-.PHONY: help build test demo sanity e2e crash faults soak lint bench bench-static bench-compare static test-static \
-	image test-image fuzz fuzz-smoke fuzz-coverage sbom sbom-check advisories proto proto-check fmt clean
+.PHONY: help build test demo sanity e2e crash faults soak soak-static lint bench bench-static bench-compare static \
+	test-static image test-image fuzz fuzz-smoke fuzz-coverage sbom sbom-check advisories proto proto-check fmt clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -106,10 +106,17 @@ faults: ## inject faults into the running driver and show what comes of each; wi
 	@cargo build $(cargo_flags) --bins --example faults
 	@cargo run --quiet $(cargo_flags) $(sandbox) --example faults -- "$$FAULT_CASE"
 
+soaking = cargo run --quiet $(cargo_flags) $(sandbox) --example soak -- --time "$$SOAK_TIME" --seed "$$SOAK_SEED"
+
 soak: ## let pods come and go for TIME (30m) and see whether the driver holds more and more; with SEED=number
 	@scripts/ensure-tools.sh build mount
 	@cargo build $(cargo_flags) --bins --example soak
-	@cargo run --quiet $(cargo_flags) $(sandbox) --example soak -- --time "$$SOAK_TIME" --seed "$$SOAK_SEED"
+	@$(soaking)
+
+soak-static: static ## the same with the static driver, whose allocator is another; with TIME=30m, SEED=number
+	@scripts/ensure-tools.sh build mount
+	@cargo build $(cargo_flags) --example soak
+	@TEST_PROGRAMS='$(static)/$(machine)' $(soaking)
 
 # What was measured, as a table; and in these files, for programs, for `make bench-compare` and for a browser.
 results := $(CARGO_TARGET_DIR)/bench

@@ -47,7 +47,7 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     for architecture, target in TARGETS.items():
         program = cargo.resolve(ROOT, target)
-        parts = bundled.find(program) + toolchain.find(cache)
+        parts = bundled.find(program) + toolchain.find(cache, architecture)
         path = out / f"{program.name}-{architecture}.cdx.json"
         path.write_text(document.render(program, parts, target, time), encoding="utf-8")
         print(f"wrote {path}")

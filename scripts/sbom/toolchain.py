@@ -1,8 +1,8 @@
-"""What the compilers bring into a static binary: Rust's standard library, and Zig's musl and C++ runtime.
+"""What the compilers bring into a static binary: Rust's standard library with its musl, and Zig's C++ runtime.
 
 The Rust compiler is the one that cargo would use, RUSTC included; its release fixes the crates inside of its standard
-library. Zig's version is that of the Python package that `make static` builds with, and the others are read from the
-sources in there.
+library. The version of musl is read from the library that `make static` links with. Zig's is that of the Python package
+that `make static` builds with, and those of what comes with Zig are read from the sources in there.
 """
 
 import os
@@ -17,9 +17,11 @@ from part import Part
 
 # Pins what `make static` builds with.
 REQUIREMENTS = Path(__file__).resolve().parents[1] / "static/zig-requirements.txt"
+# Says where the C library is that `make static` links with.
+LIBC = REQUIREMENTS.with_name("libc.sh")
 
 
-def find(cache: Path) -> list[Part]:
+def find(cache: Path, architecture: str) -> list[Part]:
     """Of the compilers that are installed, with Zig somewhere below `cache`."""
     rust = re.search(
         r"^release: (\S+)$",
@@ -30,7 +32,7 @@ def find(cache: Path) -> list[Part]:
         raise ValueError("rustc --version --verbose does not name a release")
     pinned = read(REQUIREMENTS, r"(?m)^ziglang==([\w.]+)")
     zig = unpacked(cache, pinned)
-    musl = read(zig / "lib/libc/musl/src/internal/version.h", r'#define VERSION "([\d.]+)"')
+    musl = musl_version(architecture)
     llvm = llvm_version(read(zig / "lib/libcxx/include/__config", r"define _LIBCPP_VERSION (\d{6})"))
     inside = f"ziglang {pinned}"
 
@@ -56,7 +58,7 @@ def find(cache: Path) -> list[Part]:
             license="MIT",
             purl=f"pkg:generic/musl@{musl}",
             cpe=f"cpe:2.3:a:musl-libc:musl:{musl}:*:*:*:*:*:*:*",
-            origin=f"{inside}: lib/libc/musl, with that package's changes",
+            origin=f"rustc {rust[1]}: the libc.a of its target, with that project's changes",
         ),
         Part(
             name="zig-compiler-rt",
@@ -99,6 +101,15 @@ def unpacked(cache: Path, version: str) -> Path:
         place = cache / f"ziglang-{version}"
         new.rename(place)
     return place / "ziglang"
+
+
+def musl_version(architecture: str) -> str:
+    """The library itself says it, between two zeros."""
+    library = Path(subprocess.check_output([LIBC, architecture], text=True).rstrip("\n"))
+    versions = set(re.findall(rb"\0(1\.\d+\.\d+)\0", library.read_bytes()))
+    if len(versions) != 1:
+        raise ValueError(f"{library} does not say which version of musl it is")
+    return versions.pop().decode()
 
 
 def llvm_version(number: str) -> str:

@@ -1,10 +1,12 @@
 #!/bin/sh
 # build.sh ARCH CACHE [CARGO-ARGUMENT...]: builds the static programs for x86_64 or aarch64 into
 # CARGO_TARGET_DIR/static/ARCH: the driver and the reference provider, stripped, and the symbols of each beside it
-# (PROGRAM.debug, the same program with them). CACHE is a directory for the C++ compiler.
+# (PROGRAM.debug, the same program with them). CACHE is a directory for the C++ compiler. The C library is Rust's own:
+# see libc.sh.
 #
 # Rust's standard library for musl is rustup's. Where rustup is not there, or may not have it, the library is built from
-# the sources that the distribution has for its own compiler (Debian's rustc-web, cargo-web and rust-web-src).
+# the sources that the distribution has for its own compiler (Debian's rustc-web, cargo-web and rust-web-src), and
+# linked with the distribution's musl (musl-dev of either architecture).
 set -eu
 
 arch=$1
@@ -51,8 +53,8 @@ install_tools() {
         done
     done
     ln -sf tool.sh "$tools/rustc"
-    # The standard library asks for these two by name; what they would hold is in what Zig links anyway. This is what an
-    # archive without members looks like.
+    # The standard library asks for these two by name; what they would hold is linked anyway. This is what an archive
+    # without members looks like.
     printf '!<arch>\n' >"$tools/stubs/libunwind.a"
     printf '!<arch>\n' >"$tools/stubs/libc.a"
 }
@@ -80,7 +82,7 @@ elif has_distribution; then
     set -- "$@" -Zbuild-std=std,panic_abort
 else
     fail "no standard library for $rust_target: run 'rustup target add $rust_target', or install the distribution's" \
-        "compiler with its sources (on Debian as root: apt-get install rustc-web cargo-web rust-web-src)"
+        "compiler with its sources (on Debian as root: apt-get install rustc-web cargo-web rust-web-src musl-dev)"
 fi
 
 cd -- "$root"
@@ -91,6 +93,8 @@ STATIC_ZIG=$zig/ziglang/zig
 STATIC_TARGET=$rust_target
 STATIC_STUBS=$tools/stubs
 STATIC_SYMBOLS=$target_dir/$rust_target/symbols
+STATIC_LIBC=$("$here/libc.sh" "$arch")
+STATIC_RUSTC=$tools/rustc
 # The last that fits counts, so the more special ones come after the more general.
 STATIC_MAPS="$root=/src
 $target_dir=/target
@@ -104,11 +108,11 @@ done
 case $STATIC_MAPS in
 *[[:blank:]]*) fail "a directory's name has a space in it, which the compilers' wrappers cannot take: $STATIC_MAPS" ;;
 esac
-export STATIC_ZIG STATIC_TARGET STATIC_STUBS STATIC_SYMBOLS STATIC_MAPS
+export STATIC_ZIG STATIC_TARGET STATIC_STUBS STATIC_SYMBOLS STATIC_LIBC STATIC_MAPS STATIC_RUSTC
 
 # Zig keeps what it compiles of musl and libc++ there.
 export ZIG_GLOBAL_CACHE_DIR="$zig/cache" ZIG_LOCAL_CACHE_DIR="$zig/cache"
-export RUSTC_WRAPPER="$tools/rustc"
+export RUSTC_WRAPPER="$here/rustc.sh"
 prefix=$tools/$arch-linux-musl
 # grpcio-sys hands plain CXX to cmake.
 export CXX="$prefix-c++"
@@ -117,6 +121,14 @@ lower=$(printf '%s' "$rust_target" | tr - _)
 # No flag here may name a directory of this machine: see tool.sh.
 flags='-C target-feature=+crt-static -C link-self-contained=no -C relocation-model=pie -C link-arg=-pie'
 flags="$flags -C force-unwind-tables=no -C link-arg=-Wl,-z,relro,-z,now,-z,noexecstack -C link-arg=-Wl,--gc-sections"
+# Cargo does not know what else is linked: programs of another C library have to be linked again.
+libc_is=$(sha256sum <"$STATIC_LIBC")
+linked=$target_dir/$rust_target/libc
+if [ "$(cat "$linked" 2>/dev/null)" != "$libc_is" ]; then
+    "$cargo" clean --quiet --locked --profile static --target "$rust_target" --package secrets-store-csi-driver
+    mkdir -p "${linked%/*}"
+    printf '%s\n' "$libc_is" >"$linked"
+fi
 env \
     "CC_$lower=$prefix-cc" "CXX_$lower=$prefix-c++" "AR_$lower=$prefix-ar" "RANLIB_$lower=$prefix-ranlib" \
     "CARGO_TARGET_${upper}_LINKER=$prefix-cc" "CARGO_TARGET_${upper}_RUSTFLAGS=$flags" \

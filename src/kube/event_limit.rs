@@ -99,8 +99,9 @@ const DIFFERENT_MESSAGE_EVERY: Duration = Duration::from_secs(30);
 const ONE_EVENT_EVERY: Duration = Duration::from_secs(1);
 /// What a node may post at once, for instance when a provider goes away.
 const BURST: u32 = 25;
-/// Pods and reasons remembered, some hundred bytes each; a node runs a few hundred pods.
-const MOST_KEYS: usize = 4096;
+/// Pods and reasons remembered, some hundred bytes each. Only the last five minutes matter, and no more can pass in
+/// them than a burst and one a second, 325: whatever is forgotten for want of room would have expired.
+const MOST_KEYS: usize = 512;
 
 #[cfg(test)]
 mod tests {
@@ -164,6 +165,25 @@ mod tests {
         }
         assert_eq!(limit.judge("late", "R", "m", start), Verdict::TooMany);
         assert_eq!(limit.judge("late", "R", "m", start + SECOND), Verdict::Pass);
+    }
+
+    #[test]
+    fn the_memory_holds_all_that_can_matter_and_hardly_more() {
+        let start = Instant::now();
+        let mut limit = EventLimit::default();
+        // Five pods ask each second: a fifth passes, for half an hour.
+        for second in 0..1800 {
+            for pod in 0..5 {
+                limit.judge(&format!("{second} {pod}"), "R", "m", start + SECOND * second);
+            }
+        }
+        let now = start + SECOND * 1799;
+        let matters = |posted: &Vec<Posted>| {
+            posted.iter().any(|posted| now.duration_since(posted.at) < SAME_MESSAGE_EVERY)
+        };
+        let of_five_minutes = limit.posted.values().filter(|posted| matters(posted)).count();
+        assert_eq!(of_five_minutes, 300, "none that matters is forgotten");
+        assert!(limit.posted.len() < 2 * of_five_minutes, "{} are remembered", limit.posted.len());
     }
 
     #[test]

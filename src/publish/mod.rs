@@ -149,10 +149,8 @@ impl Publisher {
         }
         let forgotten = self.volumes.forget(target.as_str());
         self.secrets.gone(target);
-        if let Some(class) = forgotten.and_then(|record| record.class)
-            && !self.volumes.any_uses(&class.key)
-        {
-            self.classes.release(&class.key);
+        if let Some(class) = forgotten.and_then(|record| record.class) {
+            self.classes.release(&class.key, &self.volumes);
         }
         Ok(())
     }

@@ -23,7 +23,6 @@ use crate::volume::writer::Written;
 
 use super::Publisher;
 use super::attributes::{Attributes, secrets_json};
-use super::classes::Classes;
 use super::error::{ProviderError, PublishError};
 use super::outcome::Outcome;
 use super::phases::{Phase, Phases};
@@ -49,9 +48,6 @@ struct Filled {
     /// The provider wrote the files, so that only it knows what it did to them.
     by_provider: bool,
 }
-
-/// How a class is looked up.
-type Lookup = fn(&Classes, &ObjectKey, Budget) -> Result<Arc<SecretProviderClass>, ApiError>;
 
 impl<'a> Publishing<'a> {
     pub(super) fn new(publisher: &'a Publisher, request: &'a PublishRequest, deadline: Deadline) -> Self {
@@ -104,8 +100,10 @@ impl<'a> Publishing<'a> {
 
     /// Makes a volume that opens when it is whole. Whatever fails, nothing of it stays.
     fn first_publish(&mut self, place: Place) -> Result<(), PublishError> {
-        let class = match self.class(Classes::read).and_then(|class| self.in_time("mounting").map(|()| class))
-        {
+        let publisher = self.publisher;
+        let need = publisher.classes.need(self.class_key(), &publisher.volumes);
+        let class = self.class(|budget| need.read(budget));
+        let class = match class.and_then(|class| self.in_time("mounting").map(|()| class)) {
             Ok(class) => class,
             Err(error) => {
                 place.abandon();
@@ -167,7 +165,8 @@ impl<'a> Publishing<'a> {
         // What an earlier process wrote into the volume it may not have told the Secrets, and times alone cannot tell:
         // those of Secrets are in whole seconds. Now the provider says what is current.
         let is_inherited = record.class.is_none();
-        let class = match (self.class(Classes::followed), record.class) {
+        let (classes, key) = (&self.publisher.classes, self.class_key());
+        let class = match (self.class(|budget| classes.followed(&key, budget)), record.class) {
             (Err(PublishError::Class { source, .. }), Some(last_known)) if source.is_retryable() => {
                 log::debug!(error:% = source; "could not read the class, refreshing with its last known form");
                 last_known
@@ -191,11 +190,13 @@ impl<'a> Publishing<'a> {
     }
 
     /// The class as it is now, whole enough to be used.
-    fn class(&mut self, look_up: Lookup) -> Result<Arc<SecretProviderClass>, PublishError> {
+    fn class(
+        &mut self,
+        look_up: impl FnOnce(Budget) -> Result<Arc<SecretProviderClass>, ApiError>,
+    ) -> Result<Arc<SecretProviderClass>, PublishError> {
         self.in_time("reading the class")?;
-        let key = ObjectKey::new(&self.request.pod.namespace, &self.request.class);
-        let class = key.to_string();
-        let found = self.phases.time(Phase::Class, || look_up(&self.publisher.classes, &key, self.budget()));
+        let class = self.class_key().to_string();
+        let found = self.phases.time(Phase::Class, || look_up(self.budget()));
         let found = match found {
             Ok(found) => found,
             Err(source) => return Err(PublishError::Class { class, source }),
@@ -208,6 +209,10 @@ impl<'a> Publishing<'a> {
             return Err(PublishError::ClassWithoutParameters { class });
         }
         Ok(found)
+    }
+
+    fn class_key(&self) -> ObjectKey {
+        ObjectKey::new(&self.request.pod.namespace, &self.request.class)
     }
 
     /// Asks the provider and makes its answer the content of the volume.

@@ -230,8 +230,8 @@ impl std::error::Error for ServerError {}
 
 /// gRPC's default; a request of kubelet has a few kilobytes.
 const MAX_REQUEST_BYTES: i32 = 4 * 1024 * 1024;
-/// Calls that the library prepares for in advance. Each is replaced when it is used, so this bounds nothing; the
-/// library's own 1024 cost memory.
+/// Calls that the library prepares for in advance; its own 1024 cost memory. Each is replaced when it is used, but with a
+/// quarter of these, callers who open calls and say no more kept others out.
 const WAITING_SLOTS: usize = 64;
 /// Kubelet opens a connection a call; more streams than workers and queue could hold are no use to anybody.
 const MAX_STREAMS_PER_CONNECTION: i32 = 1024;

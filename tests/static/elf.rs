@@ -60,6 +60,27 @@ fn it_is_stripped_and_its_names_and_lines_are_kept_beside_it() {
     }
 }
 
+/// The compiler that links it has an allocator of its own, which keeps all memory that was ever in use, once for each
+/// processor, and does not notice what is freed twice.
+#[test]
+fn its_allocator_is_that_of_musl_and_iconv_is_not_in_it() {
+    for architecture in ARCHITECTURES {
+        let beside = read(&built(architecture, &format!("{DRIVER}.debug")));
+        let beside = object::File::parse(&*beside).unwrap();
+        let has =
+            |name: &str| beside.symbols().any(|symbol| symbol.is_definition() && symbol.name() == Ok(name));
+        for name in ["__malloc_context", "__libc_malloc_impl", "malloc", "free"] {
+            assert!(has(name), "{architecture}: no {name}");
+        }
+        let others = ["SmpAllocator", "c.malloc."];
+        let foreign = beside.symbols().filter_map(|symbol| symbol.name().ok());
+        let foreign: Vec<_> =
+            foreign.filter(|name| others.iter().any(|other| name.contains(other))).collect();
+        assert!(foreign.is_empty(), "{architecture}: {foreign:?}");
+        assert!(!has("iconv"), "{architecture}");
+    }
+}
+
 #[test]
 fn it_is_small() {
     for architecture in ARCHITECTURES {
