@@ -44,7 +44,7 @@ export SOAK_SEED := $(value SEED)
 export FUZZ_TIME := $(value TIME)
 export FUZZ_TARGET := $(value TARGET)
 
-.PHONY: help build test demo sanity e2e crash faults soak lint bench bench-static bench-compare static test-static \
+.PHONY: help build test demo sanity e2e e2e-operator crash faults soak lint bench bench-static bench-compare static test-static \
 	image test-image fuzz fuzz-smoke fuzz-coverage sbom sbom-check advisories proto proto-check fmt clean
 
 help: ## list these commands
@@ -79,6 +79,14 @@ e2e: ## run the driver against a real API server (needs Go); with CASE=text, the
 	cd tests/e2e/go-provider && CGO_ENABLED=0 go build -o '$(go_bin)/go-provider' .
 	@cargo build $(cargo_flags) --bins --example e2e --example minimal-provider
 	@cargo run --quiet $(cargo_flags) $(sandbox) --example e2e -- \
+		'$(go_bin)/cluster' '$(go_bin)/tools' "$$E2E_CASE"
+
+e2e-operator: ## run the operator against a real API server (needs Go); with CASE=text, the cases that contain it
+	@scripts/ensure-tools.sh build mount kill go
+	@tests/e2e/cluster/build.sh '$(go_bin)/cluster'
+	@tests/e2e/tools/build.sh '$(go_bin)/tools'
+	@cargo build $(cargo_flags) --bins --example e2e-operator
+	@cargo run --quiet $(cargo_flags) $(sandbox) --example e2e-operator -- \
 		'$(go_bin)/cluster' '$(go_bin)/tools' "$$E2E_CASE"
 
 crash: ## kill the driver at moments of chance and at its system calls; with KILLS=number, SEED=number, FULL=1

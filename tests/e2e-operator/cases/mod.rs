@@ -1,0 +1,15 @@
+//! Every case, in groups, in the order in which they are played. A case is a sentence about what an administrator gets.
+
+mod changed;
+mod created;
+
+use crate::runner::Case;
+
+/// Name of a group, and its cases.
+pub type Group = (&'static str, &'static [Case]);
+
+/// All of them.
+pub const GROUPS: &[Group] = &[
+    ("What the API server takes", created::CASES),
+    ("What the API server takes for a change", changed::CASES),
+];
