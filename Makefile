@@ -30,7 +30,7 @@ image := $(CARGO_TARGET_DIR)/image/secrets-store-csi-driver-$(version).tar
 export IMAGE_NAME ?= localhost/secrets-store-csi-driver
 # Made anew when what it has to hold changes.
 sbom_venv := $(cache)/sbom-check-$(shell sha256sum tests/sbom/requirements.txt | cut -c 1-12)
-scripts := .ci/run scripts/*.sh scripts/*/*.sh tests/*.sh tests/*/*.sh tests/e2e/*/*.sh
+scripts := .ci/run deploy/operator/*.sh scripts/*.sh scripts/*/*.sh tests/*.sh tests/*/*.sh tests/e2e/*/*.sh
 
 # Given to the shell through the environment, so that any path and any text can be typed.
 export DEMO_DIR := $(value DIR)
@@ -44,8 +44,8 @@ export SOAK_SEED := $(value SEED)
 export FUZZ_TIME := $(value TIME)
 export FUZZ_TARGET := $(value TARGET)
 
-.PHONY: help build test demo sanity e2e e2e-operator crash faults soak lint bench bench-static bench-compare static test-static \
-	image test-image fuzz fuzz-smoke fuzz-coverage sbom sbom-check advisories proto proto-check fmt clean
+.PHONY: help build test demo sanity e2e e2e-operator bundle-check crash faults soak lint bench bench-static \
+	bench-compare static test-static image test-image fuzz fuzz-smoke fuzz-coverage sbom sbom-check advisories proto proto-check fmt clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -88,6 +88,12 @@ e2e-operator: ## run the operator against a real API server (needs Go); with CAS
 	@cargo build $(cargo_flags) --bins --example e2e-operator
 	@cargo run --quiet $(cargo_flags) $(sandbox) --example e2e-operator -- \
 		'$(go_bin)/cluster' '$(go_bin)/tools' "$$E2E_CASE"
+
+bundle-check: ## check the bundle for the Operator Lifecycle Manager by the library that has its rules (needs Go)
+	@scripts/ensure-tools.sh go
+	cd tests/bundle && go build -o '$(go_bin)/bundle-check' .
+	'$(go_bin)/bundle-check' deploy/operator/bundle
+	tests/bundle/check.sh '$(go_bin)/bundle-check' deploy/operator/bundle
 
 crash: ## kill the driver at moments of chance and at its system calls; with KILLS=number, SEED=number, FULL=1
 	@scripts/ensure-tools.sh build mount strace
