@@ -27,7 +27,9 @@ tested := $(foreach variable,$(identity),TEST_$(variable))
 static := $(CARGO_TARGET_DIR)/static
 machine := $(shell uname -m)
 image := $(CARGO_TARGET_DIR)/image/secrets-store-csi-driver-$(version).tar
+operator_image := $(CARGO_TARGET_DIR)/image/secrets-store-csi-operator-$(version).tar
 export IMAGE_NAME ?= localhost/secrets-store-csi-driver
+export OPERATOR_IMAGE_NAME ?= localhost/secrets-store-csi-operator
 # Made anew when what it has to hold changes.
 sbom_venv := $(cache)/sbom-check-$(shell sha256sum tests/sbom/requirements.txt | cut -c 1-12)
 scripts := .ci/run deploy/operator/*.sh scripts/*.sh scripts/*/*.sh tests/*.sh tests/*/*.sh tests/e2e/*/*.sh
@@ -45,12 +47,13 @@ export FUZZ_TIME := $(value TIME)
 export FUZZ_TARGET := $(value TARGET)
 
 .PHONY: help build test demo sanity e2e e2e-operator bundle-check crash faults soak lint bench bench-static \
-	bench-compare static test-static image test-image fuzz fuzz-smoke fuzz-coverage sbom sbom-check advisories proto proto-check fmt clean
+	bench-compare static test-static image test-image fuzz fuzz-smoke fuzz-coverage sbom sbom-check advisories proto \
+	proto-check fmt clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-build: ## build the driver and the reference provider
+build: ## build the driver, the operator and the reference provider
 	@scripts/ensure-tools.sh build
 	cargo build $(cargo_flags) --bins
 
@@ -162,13 +165,15 @@ test-static: static ## run the integration tests against the static driver, in a
 	cargo test $(cargo_flags) $(sandbox) --test static
 	$(tested) TEST_PROGRAMS='$(static)/$(machine)' cargo test $(cargo_flags) $(sandbox) --test integration
 
-image: static ## make the image for both architectures, an archive in the OCI layout
-	@$(identity) scripts/image/build.sh '$(static)' '$(image)'
-	@echo '$(image)'
+image: static ## make the images of the driver and of the operator for both architectures, archives in the OCI layout
+	@$(identity) scripts/image/build.sh secrets-store-csi-driver '$(static)' '$(image)'
+	@$(identity) IMAGE_NAME="$$OPERATOR_IMAGE_NAME" \
+		scripts/image/build.sh secrets-store-csi-operator '$(static)' '$(operator_image)'
+	@printf '%s\n' '$(image)' '$(operator_image)'
 
-test-image: image ## run the image with containerd and runc, and build it from the Dockerfile
+test-image: image ## run the images with containerd and runc, and build them from their Dockerfiles
 	@scripts/ensure-tools.sh build mount containers
-	$(tested) TEST_IMAGE='$(image)' cargo test $(cargo_flags) $(sandbox) --test image
+	$(tested) TEST_IMAGE='$(image)' TEST_OPERATOR_IMAGE='$(operator_image)' cargo test $(cargo_flags) $(sandbox) --test image
 
 fuzz-smoke: ## run each fuzz target for half a minute, from the committed corpus on
 	@scripts/ensure-tools.sh build fuzz
