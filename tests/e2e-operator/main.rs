@@ -21,6 +21,7 @@
     reason = "the end-to-end tests of the driver, which share much of this, use another part of it"
 )]
 
+mod access;
 #[path = "../e2e/admin.rs"]
 mod admin;
 mod cases;
@@ -29,6 +30,9 @@ mod control_plane;
 #[path = "../e2e/kinds.rs"]
 mod kinds;
 mod manifest;
+mod nodes;
+mod operand;
+mod operator;
 #[path = "../e2e/patience.rs"]
 mod patience;
 #[path = "../e2e/runner.rs"]
@@ -92,6 +96,14 @@ fn run(runner: &mut Runner, programs: &Programs, text: &str, state: &Path, logs:
             is_usable = is_usable && runner.play(case, &mut stage);
         }
     }
+    runner.heading("What the operator asked of the API server");
+    let audit_log = &stage.control_plane.api_server.audit_log;
+    runner.check("every request of the operator was permitted", &access::forbidden(audit_log));
+    if text.is_empty() {
+        runner
+            .check("everything that only the operator's roles permit is needed", &access::unused(audit_log));
+    }
+    stage.keep_log(logs);
     runner.finish()
 }
 

@@ -11,6 +11,40 @@ pub fn shipped_in(name: &str) -> Vec<Value> {
     yaml::read(&Path::new(OPERATOR).join(name))
 }
 
+/// The operator without the kinds of objects, in the order in which kubectl applies it.
+pub fn program() -> Vec<Value> {
+    resources("program")
+}
+
+/// The kinds of objects.
+pub fn definitions() -> Vec<Value> {
+    let of_driver = resources("../crds");
+    shipped_in(DEFINITION).into_iter().chain(of_driver).collect()
+}
+
+/// The operator's Deployment.
+pub fn deployment() -> Value {
+    let [deployment] = &shipped_in("program/deployment.yaml")[..] else { panic!("one document") };
+    deployment.clone()
+}
+
+/// The object that has the operator install the driver.
+pub fn sample() -> Value {
+    let [sample] = &shipped_in("clustercsidriver.yaml")[..] else { panic!("one document") };
+    sample.clone()
+}
+
+fn resources(directory: &str) -> Vec<Value> {
+    let [kustomization] = &shipped_in(&format!("{directory}/kustomization.yaml"))[..] else {
+        panic!("one document")
+    };
+    let files = kustomization["resources"].as_array().expect("it has resources");
+    let files = files.iter().map(|file| file.as_str().expect("names of files"));
+    files.flat_map(|file| shipped_in(&format!("{directory}/{file}"))).collect()
+}
+
+/// The directory of all manifests.
+pub const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy");
 /// The directory of the operator's manifests.
 pub const OPERATOR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/operator");
 /// The definition of the kind that the operator reads.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::runner::Case;
-use crate::stage::{DRIVER, DRIVERS, Stage};
+use crate::stage::{DRIVER, DRIVERS, Stage, object};
 
 /// See the sentences.
 pub const CASES: &[Case] = &[
@@ -109,15 +109,6 @@ fn replace(stage: &Stage, spec: &Value) -> Result<(), String> {
     stage.admin.ask("PUT", DRIVER, Some(&now)).map(drop).map_err(|refusal| {
         assert_eq!(refusal.code, 422, "refused, but not for what it says: {refusal}");
         refusal.message
-    })
-}
-
-fn object(spec: &Value) -> Value {
-    json!({
-        "apiVersion": "operator.openshift.io/v1",
-        "kind": "ClusterCSIDriver",
-        "metadata": {"name": "secrets-store.csi.k8s.io"},
-        "spec": spec,
     })
 }
 

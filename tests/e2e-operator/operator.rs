@@ -1,0 +1,128 @@
+//! The operator as a process: with the arguments and the environment of its Deployment, and a token of its account.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::admin::Admin;
+use crate::control_plane::{AUTHORITY, ControlPlane, ENDS_WITH_PARENT, free_ports};
+use crate::kinds;
+use crate::manifest;
+use crate::patience::until;
+use crate::stage::NAMESPACE;
+use crate::support::driver::{DriverProcess, program};
+use crate::web::Web;
+
+/// What every operator of the stage is started with.
+pub struct Launcher {
+    flags: Vec<String>,
+    token_file: PathBuf,
+}
+
+/// A running operator.
+pub struct Operator {
+    process: DriverProcess,
+    address: String,
+}
+
+impl Launcher {
+    /// For the cluster; the token will be in `state`.
+    pub fn new(control_plane: &ControlPlane, state: &Path) -> Launcher {
+        let token_file = state.join("operator-token");
+        let flags = [
+            format!("--kube-api-server={}", control_plane.api_server.url),
+            format!("--kube-ca-file={}", control_plane.credentials.path(AUTHORITY)),
+            format!("--kube-token-file={}", token_file.display()),
+            format!("--namespace={NAMESPACE}"),
+            // Usually two minutes, for which no case wants to wait when an operator was killed.
+            "--lease-duration=3s".to_owned(),
+            "--lease-renew-deadline=2s".to_owned(),
+            "--lease-retry-period=300ms".to_owned(),
+            "-v=4".to_owned(),
+        ];
+        Launcher { flags: flags.into(), token_file }
+    }
+
+    /// Starts one, as kubelet would.
+    pub fn launch(&self, admin: &Admin) -> Operator {
+        self.renew_token(admin);
+        let deployment = manifest::deployment();
+        let pod = &deployment["spec"]["template"]["spec"];
+        let container = &pod["containers"][0];
+        let [port] = free_ports();
+        let address = format!("127.0.0.1:{port}");
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let variables = container["env"].as_array().into_iter().flatten().map(|variable| {
+            let value = match variable["valueFrom"]["fieldRef"]["fieldPath"].as_str() {
+                Some("metadata.name") => pod_name(admin),
+                Some(other) => panic!("nobody knows {other} of the operator's pod"),
+                None => text(&variable["value"]),
+            };
+            format!("{}={value}", text(&variable["name"]))
+        });
+        let arguments = container["args"].as_array().into_iter().flatten().map(text);
+        let command = ENDS_WITH_PARENT[1..].iter().map(|word| (*word).to_owned());
+        let whole = command
+            .chain(["env".to_owned()])
+            .chain(variables)
+            .chain([program("secrets-store-csi-operator").display().to_string()])
+            .chain(arguments)
+            .chain(self.flags.iter().cloned())
+            .chain([format!("--listen={address}")]);
+        let process = DriverProcess::spawn(Path::new(ENDS_WITH_PARENT[0]), &whole.collect::<Vec<_>>());
+        Operator { process, address }
+    }
+
+    /// A token of the operator's account, which lives as long as that.
+    fn renew_token(&self, admin: &Admin) {
+        let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"audiences": []}});
+        let account = kinds::core(NAMESPACE, "serviceaccounts", ACCOUNT);
+        let answer = admin.post(&format!("{account}/token"), &request);
+        let token = answer["status"]["token"].as_str().expect("the API server issues tokens");
+        std::fs::write(&self.token_file, token).expect("the directory takes files");
+    }
+}
+
+impl Operator {
+    /// Everything it has logged so far.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// Process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// The page of metrics.
+    pub fn metrics(&self) -> String {
+        Web::plain().page(&format!("http://{}/metrics", self.address))
+    }
+
+    /// Waits until it says by `/readyz` that it is ready.
+    pub fn wait_until_ready(&self) {
+        let url = format!("http://{}/readyz", self.address);
+        until("the operator is ready", || {
+            Web::plain().send("GET", &url, &[], None).is_ok_and(|answer| answer.code == 200)
+        });
+    }
+
+    /// Asks it to end, waits until it has, and returns what it logged.
+    pub fn terminate(self) -> String {
+        self.process.terminate()
+    }
+
+    /// Ends it at once, and returns what it logged.
+    pub fn kill(self) -> String {
+        self.process.kill()
+    }
+}
+
+/// The name of the Deployment's pod, if it has made one.
+fn pod_name(admin: &Admin) -> String {
+    let pods = admin.list(&format!("/api/v1/namespaces/{NAMESPACE}/pods?labelSelector=app%3D{ACCOUNT}"));
+    pods.first().and_then(|pod| pod["metadata"]["name"].as_str()).unwrap_or_default().to_owned()
+}
+
+/// The operator's service account, Deployment and label.
+pub const ACCOUNT: &str = "secrets-store-csi-driver-operator";
