@@ -19,13 +19,14 @@ pub mod error;
 pub mod event;
 pub mod jitter;
 pub mod look;
+pub mod object;
+pub mod resource;
 pub mod types;
 pub mod watch;
 
 mod calls;
 mod event_limit;
 mod gate;
-mod resource;
 mod retry;
 pub mod text;
 mod token;

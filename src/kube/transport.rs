@@ -58,6 +58,10 @@ pub enum Verb {
     Update,
     /// PATCH of some fields, as JSON merge patch.
     Patch,
+    /// PATCH of the fields that the caller owns, by server-side apply.
+    Apply,
+    /// DELETE.
+    Delete,
 }
 
 /// How much of an object is asked for.
@@ -113,7 +117,8 @@ impl Verb {
             Verb::Watch => "watch",
             Verb::Create => "create",
             Verb::Update => "update",
-            Verb::Patch => "patch",
+            Verb::Patch | Verb::Apply => "patch",
+            Verb::Delete => "delete",
         }
     }
 
@@ -122,12 +127,18 @@ impl Verb {
             Verb::Get | Verb::List | Verb::Watch => Method::GET,
             Verb::Create => Method::POST,
             Verb::Update => Method::PUT,
-            Verb::Patch => Method::PATCH,
+            Verb::Patch | Verb::Apply => Method::PATCH,
+            Verb::Delete => Method::DELETE,
         }
     }
 
     fn content_type(self) -> &'static str {
-        if self == Verb::Patch { "application/merge-patch+json" } else { "application/json" }
+        match self {
+            Verb::Patch => "application/merge-patch+json",
+            // JSON is YAML.
+            Verb::Apply => "application/apply-patch+yaml",
+            _ => "application/json",
+        }
     }
 }
 
