@@ -1,6 +1,7 @@
 //! The operator as a process: with the arguments and the environment of its Deployment, and a token of its account.
 
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 
 use serde_json::{Value, json};
 
@@ -105,6 +106,11 @@ impl Operator {
         until("the operator is ready", || {
             Web::plain().send("GET", &url, &[], None).is_ok_and(|answer| answer.code == 200)
         });
+    }
+
+    /// Waits until it has ended by itself, and returns how.
+    pub fn ends(&mut self) -> ExitStatus {
+        self.process.wait()
     }
 
     /// Asks it to end, waits until it has, and returns what it logged.

@@ -1,6 +1,7 @@
 //! Everything that a case can act on: a cluster with nodes, the operator's manifests applied, and operators.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -94,11 +95,6 @@ impl Stage {
         Tool { program: self.tools.join("kubectl"), directory: &self.directory }.run(arguments)
     }
 
-    /// Where kubectl is.
-    pub fn kubectl_program(&self) -> PathBuf {
-        self.tools.join("kubectl")
-    }
-
     /// Installs the operator, and starts it once it is ready.
     pub fn start_operator(&mut self) {
         for object in manifest::program() {
@@ -126,6 +122,21 @@ impl Stage {
     pub fn stop_operator(&mut self) {
         let log = self.operators.remove(0).terminate();
         self.past_log.push_str(&log);
+    }
+
+    /// Keeps the log of an operator that is not the stage's any more.
+    pub fn keep(&mut self, operator: Operator) {
+        self.past_log.push_str(&operator.log());
+    }
+
+    /// Runs must-gather.sh as the administrator, and returns what it says.
+    pub fn gather(&self, output: &Path) -> String {
+        let script = format!("{}/must-gather.sh", manifest::OPERATOR);
+        let kubectl = self.tools.join("kubectl").display().to_string();
+        let (program, output) = (PathBuf::from("sh"), output.display().to_string());
+        Tool { program, directory: &self.directory }
+            .run(&[&script, "--output", &output, "--kubectl", &kubectl])
+            .expect_good()
     }
 
     /// Makes the object that the operator reads, or makes it as given.
@@ -305,3 +316,5 @@ pub const DRIVERS: &str = "/apis/operator.openshift.io/v1/clustercsidrivers";
 pub const DRIVER: &str = "/apis/operator.openshift.io/v1/clustercsidrivers/secrets-store.csi.k8s.io";
 /// Which operator works.
 pub const LEASE: &str = "secrets-store-csi-driver-operator-lock";
+/// How long something is watched that must not happen: far longer than the operator takes to notice a change.
+pub const A_WHILE: Duration = Duration::from_secs(4);

@@ -2,6 +2,10 @@
 
 mod changed;
 mod created;
+mod path;
+mod settings;
+mod states;
+mod trouble;
 
 use crate::runner::Case;
 
@@ -12,4 +16,8 @@ pub type Group = (&'static str, &'static [Case]);
 pub const GROUPS: &[Group] = &[
     ("What the API server takes", created::CASES),
     ("What the API server takes for a change", changed::CASES),
+    ("The administrator's path", path::CASES),
+    ("Settings", settings::CASES),
+    ("States", states::CASES),
+    ("Trouble", trouble::CASES),
 ];
