@@ -32,6 +32,7 @@ mod identity;
 mod manifests;
 mod memory;
 mod metrics;
+mod operator;
 mod pod_status;
 mod provider;
 mod provider_socket;
