@@ -19,7 +19,11 @@ pub struct Piece {
 
 /// All of them, on a cluster that is not OpenShift.
 pub fn pieces() -> Vec<Piece> {
-    let nobody = json!([{"kind": "ServiceAccount", "name": "nobody", "namespace": "default"}]);
+    // Without the first it would be somebody else's, which is reported and left alone.
+    let more = json!([
+        {"kind": "ServiceAccount", "name": "secrets-store-csi-driver-node-sa", "namespace": NAMESPACE},
+        {"kind": "ServiceAccount", "name": "nobody", "namespace": "default"},
+    ]);
     let everything = json!([{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]);
     vec![
         Piece {
@@ -43,7 +47,7 @@ pub fn pieces() -> Vec<Piece> {
         Piece {
             kind: "ClusterRoleBinding",
             path: kinds::access("clusterrolebindings", "secretproviderclasses-rolebinding"),
-            meddling: Some(json!({"subjects": nobody})),
+            meddling: Some(json!({"subjects": more})),
             field: "subjects",
         },
         Piece {
