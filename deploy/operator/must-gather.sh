@@ -74,7 +74,7 @@ named() {
     done
 }
 
-keep version.yaml version --output=yaml
+keep version.json get --raw=/version
 named namespaces "$namespace"
 named clusterroles secretproviderclasses-role secrets-store-csi-driver-operator
 named clusterrolebindings secretproviderclasses-rolebinding secrets-store-csi-driver-operator

@@ -32,6 +32,7 @@ mod kinds;
 mod manifest;
 mod nodes;
 mod operand;
+#[path = "../e2e/operator.rs"]
 mod operator;
 #[path = "../e2e/patience.rs"]
 mod patience;

@@ -10,6 +10,7 @@ use crate::control_plane::{AUTHORITY, ControlPlane};
 use crate::manifest;
 use crate::nodes::{NAMES, Nodes};
 use crate::operand::{self, CSI_DRIVER, DAEMON_SET};
+pub use crate::operator::NAMESPACE;
 use crate::operator::{ACCOUNT, Launcher, Operator};
 use crate::patience::{until, until_some};
 use crate::tool::{KUBECONFIG, Told, Tool};
@@ -100,15 +101,16 @@ impl Stage {
         for object in manifest::program() {
             self.admin.apply(&object);
         }
-        self.launch();
-        self.operators.last().expect("it was started").wait_until_ready();
-    }
-
-    /// Starts another operator, which may have to wait for its turn.
-    pub fn launch(&mut self) {
         let account = format!("/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{ACCOUNT}");
         until("the operator has an account", || self.admin.get(&account).is_some());
         let operator = self.launcher.launch(&self.admin);
+        operator.wait_until_ready();
+        self.operators.push(operator);
+    }
+
+    /// Starts another operator, in a pod of its own, which has to wait for its turn.
+    pub fn launch_another(&mut self) {
+        let operator = self.launcher.launch_in(&self.admin, &format!("{ACCOUNT}-another"));
         self.operators.push(operator);
     }
 
@@ -308,8 +310,6 @@ fn write_kubeconfig(directory: &Path, control_plane: &ControlPlane) {
     std::fs::write(&file, content.to_string()).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
 }
 
-/// Where the operator is.
-pub const NAMESPACE: &str = "secrets-store-csi-driver";
 /// Where the objects that the operator reads are.
 pub const DRIVERS: &str = "/apis/operator.openshift.io/v1/clustercsidrivers";
 /// Where the one that counts is.

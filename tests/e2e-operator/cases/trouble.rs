@@ -128,7 +128,7 @@ fn leader(stage: &Stage) -> Option<String> {
 fn handed_over(stage: &mut Stage) {
     installed(stage);
     let first = until_some("somebody leads", || leader(stage));
-    stage.launch();
+    stage.launch_another();
     throughout(A_WHILE, "the first leads", || leader(stage).as_ref() == Some(&first));
     let begun = Instant::now();
     stage.stop_operator();
@@ -145,7 +145,7 @@ fn handed_over(stage: &mut Stage) {
 fn taken_over(stage: &mut Stage) {
     installed(stage);
     let first = until_some("somebody leads", || leader(stage));
-    stage.launch();
+    stage.launch_another();
     stage.kill_operator();
     until("the other leads", || leader(stage).is_some_and(|leader| leader != first));
     works(stage);

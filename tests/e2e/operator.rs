@@ -8,10 +8,9 @@ use serde_json::{Value, json};
 use crate::admin::Admin;
 use crate::control_plane::{AUTHORITY, ControlPlane, ENDS_WITH_PARENT, free_ports};
 use crate::kinds;
-use crate::manifest;
 use crate::patience::until;
-use crate::stage::NAMESPACE;
 use crate::support::driver::{DriverProcess, program};
+use crate::support::yaml;
 use crate::web::Web;
 
 /// What every operator of the stage is started with.
@@ -44,18 +43,23 @@ impl Launcher {
         Launcher { flags: flags.into(), token_file }
     }
 
-    /// Starts one, as kubelet would.
+    /// Starts one, as kubelet would, in the Deployment's pod.
     pub fn launch(&self, admin: &Admin) -> Operator {
+        self.launch_in(admin, &pod_name(admin))
+    }
+
+    /// Starts one in a pod of that name.
+    pub fn launch_in(&self, admin: &Admin, pod: &str) -> Operator {
         self.renew_token(admin);
-        let deployment = manifest::deployment();
-        let pod = &deployment["spec"]["template"]["spec"];
-        let container = &pod["containers"][0];
+        let [deployment] = &yaml::read(Path::new(DEPLOYMENT))[..] else { panic!("one document") };
+        let template = &deployment["spec"]["template"]["spec"];
+        let container = &template["containers"][0];
         let [port] = free_ports();
         let address = format!("127.0.0.1:{port}");
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let variables = container["env"].as_array().into_iter().flatten().map(|variable| {
             let value = match variable["valueFrom"]["fieldRef"]["fieldPath"].as_str() {
-                Some("metadata.name") => pod_name(admin),
+                Some("metadata.name") => pod.to_owned(),
                 Some(other) => panic!("nobody knows {other} of the operator's pod"),
                 None => text(&variable["value"]),
             };
@@ -130,5 +134,8 @@ fn pod_name(admin: &Admin) -> String {
     pods.first().and_then(|pod| pod["metadata"]["name"].as_str()).unwrap_or_default().to_owned()
 }
 
+/// Where the operator is.
+pub const NAMESPACE: &str = "secrets-store-csi-driver";
+const DEPLOYMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/operator/program/deployment.yaml");
 /// The operator's service account, Deployment and label.
 pub const ACCOUNT: &str = "secrets-store-csi-driver-operator";
