@@ -31,6 +31,7 @@ mod retry;
 pub mod text;
 mod token;
 mod transport;
+mod verb;
 
 #[cfg(test)]
 #[path = "../../tests/support/api_server.rs"]

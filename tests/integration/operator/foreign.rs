@@ -67,12 +67,8 @@ fn an_installation_of_upstream_is_reported_and_stays_as_it_is() {
 fn a_removal_leaves_what_another_installation_has_under_the_same_names() {
     let (stage, _operator) = Stage::installed();
     let before = upstream(&stage);
-    stage.wait("it is reported", |_| {
-        stage.condition(NODE_DEGRADED) == "True SyncError" || {
-            stage.nudge("look");
-            false
-        }
-    });
+    stage.nudge("look");
+    stage.wait("it is reported", |_| stage.condition(NODE_DEGRADED) == "True SyncError");
     assert_eq!(theirs(&stage)[0], before[0]);
     let shared = || [CSI_DRIVER, ROLE, BINDING].map(|path| stage.api.get(path).is_some());
     stage.delete_request();

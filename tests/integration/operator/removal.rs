@@ -11,12 +11,13 @@ fn the_pods_go_first_and_the_finalizer_last() {
     stage.api.forget_requests();
     stage.delete_request();
     stage.wait("the object is gone", |api| api.get(REQUEST).is_none());
+    let is_finalizer = |write: &String| write.starts_with("patch ") && write.contains("clustercsidrivers");
+    stage.wait("its last change is recorded", |_| stage.writes().iter().any(is_finalizer));
     let writes = stage.writes();
     let deletions: Vec<&String> = writes.iter().filter(|write| write.starts_with("delete ")).collect();
     assert_eq!(deletions.len(), PIECES.len(), "{writes:?}");
     assert!(deletions[0].contains(DAEMON_SET), "{writes:?}");
-    let finalizer =
-        writes.iter().position(|write| write.starts_with("patch ") && write.contains("clustercsidrivers"));
+    let finalizer = writes.iter().position(is_finalizer);
     let last = writes.iter().rposition(|write| write.starts_with("delete ")).unwrap();
     assert!(finalizer.unwrap() > last, "{writes:?}");
 }
