@@ -96,7 +96,7 @@ impl Cluster {
                 log::warn!(kind = kind, object:% = at, verb = verb, error:% = error; "could not write an object")
             }
         }
-        self.events.wrote(&self.client, kind, verb, at, result.as_ref().err());
+        self.events.wrote(kind, verb, at, result.as_ref().err());
         result.map_err(Refusal::Api)
     }
 

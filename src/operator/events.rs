@@ -2,7 +2,7 @@
 //! not known. What cannot be posted is only logged; the conditions say the same.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::identity::OPERATOR;
@@ -13,11 +13,17 @@ use crate::kube::object::ObjectRef;
 use crate::kube::types::{Event, EventMeta, InvolvedObject, Source};
 use crate::timestamp::rfc3339_seconds;
 
-/// Posts events, and the same one seldom.
+/// Collects events, and posts them when there is time; the same one seldom.
 pub struct Events {
     namespace: String,
     pod: String,
-    posted: Mutex<Memory>,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    memory: Memory,
+    events: Vec<Event>,
 }
 
 /// What was posted lately. Pure: the time is an argument.
@@ -30,38 +36,41 @@ struct Memory {
 impl Events {
     /// About that pod, which may not be known and is then empty.
     pub fn new(namespace: &str, pod: &str) -> Events {
-        Events { namespace: namespace.to_owned(), pod: pod.to_owned(), posted: Mutex::default() }
+        Events { namespace: namespace.to_owned(), pod: pod.to_owned(), waiting: Mutex::default() }
     }
 
     /// An object was written, or could not be.
-    pub(super) fn wrote(
-        &self,
-        client: &Client,
-        kind: &str,
-        verb: &str,
-        at: &ObjectRef,
-        error: Option<&ApiError>,
-    ) {
+    pub(super) fn wrote(&self, kind: &str, verb: &str, at: &ObjectRef, error: Option<&ApiError>) {
         let (done, failed) = match verb {
             "create" => ("Created", "CreateFailed"),
             "delete" => ("Deleted", "DeleteFailed"),
             _ => ("Updated", "UpdateFailed"),
         };
         match error {
-            None => self.post(client, "Normal", format!("{kind}{done}"), format!("{done} {at}")),
+            None => self.note("Normal", format!("{kind}{done}"), format!("{done} {at}")),
             // The next look at the object sorts it out.
             Some(error) if error.is_conflict() || error.is_already_exists() || error.is_not_found() => {}
             Some(ApiError::Transport { .. } | ApiError::OutOfTime { .. }) => {}
-            Some(error) => self.post(client, "Warning", format!("{kind}{failed}"), error.to_string()),
+            Some(error) => self.note("Warning", format!("{kind}{failed}"), error.to_string()),
         }
     }
 
-    fn post(&self, client: &Client, kind_of_event: &'static str, reason: String, message: String) {
-        let number = {
-            let mut memory = self.posted.lock().unwrap_or_else(PoisonError::into_inner);
-            memory.admit(&format!("{reason} {message}"), Instant::now())
+    /// Posts what has been collected, in the order in which it happened. Not in the middle of a turn: the pods should
+    /// not wait for what is written about them.
+    pub(super) fn post(&self, client: &Client) {
+        let events = std::mem::take(&mut self.lock().events);
+        for event in events {
+            if let Err(error) = client.create_event(&event, Budget::lasting(POST_TIME)) {
+                log::debug!(error:% = error; "could not post an event");
+            }
+        }
+    }
+
+    fn note(&self, kind_of_event: &'static str, reason: String, message: String) {
+        let mut waiting = self.lock();
+        let Some(number) = waiting.memory.admit(&format!("{reason} {message}"), Instant::now()) else {
+            return;
         };
-        let Some(number) = number else { return };
         let now = SystemTime::now();
         let nanos = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos());
         let (kind, name) = match self.pod.as_str() {
@@ -92,9 +101,11 @@ impl Events {
             last_timestamp: rfc3339_seconds(now),
             count: 1,
         };
-        if let Err(error) = client.create_event(&event, Budget::lasting(POST_TIME)) {
-            log::debug!(error:% = error; "could not post an event");
-        }
+        waiting.events.push(event);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -123,7 +134,7 @@ const SAME_EVERY: Duration = Duration::from_secs(300);
 const MOST_AT_ONCE: usize = 60;
 /// The API server takes no longer ones.
 const LONGEST_MESSAGE_BYTES: usize = 1024;
-/// Events must not hold up what they are about.
+/// Events must not hold up the next turn for long.
 const POST_TIME: Duration = Duration::from_secs(2);
 
 #[cfg(test)]

@@ -147,21 +147,22 @@ fn lead(mut reconciler: Reconciler, shutdown: &Shutdown) -> Result<(), RunError>
         let begun = Instant::now();
         let turn = reconciler.turn();
         let now = Instant::now();
-        reconciler.cluster.metrics.turned(turn.is_ok(), now.saturating_duration_since(begun), now);
-        let pause = match turn {
-            Ok(()) => {
-                failures = 0;
-                RESYNC
-            }
+        let Cluster { client, metrics, events, .. } = &reconciler.cluster;
+        metrics.turned(turn.is_ok(), now.saturating_duration_since(begun), now);
+        match turn {
+            Ok(()) => failures = 0,
             Err(failure) => {
-                log::warn!(error:% = failure; "the turn did not come to its end, trying again");
+                log::warn!(error:% = failure; "not everything is as it should be, trying again");
                 failures = failures.saturating_add(1);
-                (FIRST_PAUSE * 2u32.saturating_pow(failures.min(8) - 1)).min(RESYNC)
             }
+        }
+        events.post(client);
+        let pause = match failures {
+            0 => RESYNC,
+            failures => FIRST_PAUSE.saturating_mul(1 << (failures - 1).min(10)).min(RESYNC),
         };
         // What is served decides what is watched; until that is known the loop has only its pauses.
         if let (false, Some(features)) = (watched, reconciler.known_features()) {
-            let Cluster { client, .. } = &reconciler.cluster;
             watches::start(client, &reconciler.namespace, features, &bell, shutdown)
                 .map_err(RunError::Thread)?;
             watched = true;
@@ -213,7 +214,7 @@ fn client(config: &OperatorConfig, metrics: &Arc<OperatorMetrics>) -> Result<Cli
         ca_file: config.kube.ca_file().map(Path::to_owned),
         token_file: config.kube.token_file().map(Path::to_owned),
         request_timeout: API_REQUEST_TIMEOUT,
-        user_agent: BuildInfo::current().user_agent(identity::OPERATOR),
+        user_agent: BuildInfo::current().user_agent_of(identity::OPERATOR),
     };
     let counted = Arc::clone(metrics);
     let observer = Arc::new(move |verb: &str, code: &str| counted.api_request(verb, code));

@@ -60,10 +60,10 @@ impl Reconciler {
         Reconciler { cluster, operand, namespace, finalizer, features: None, verbosity: None, is_idle: false }
     }
 
-    /// One turn. What is wrong with single objects is in the conditions; an error is what kept the turn from its end.
+    /// One turn. What is wrong is in the conditions, if they could be written.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// [`Failure`], the first one, where trying again soon may help.
     pub fn turn(&mut self) -> Result<(), Failure> {
         let features = self.features()?;
         let Some(object) = self.cluster.find(&request())? else {
@@ -93,19 +93,28 @@ impl Reconciler {
         let object =
             if features.has_config && !is_going { self.observe(object, &mut found)? } else { object };
         let status = Status::read(&object);
-        let object = match course {
-            Course::Apply => self.install(object, &spec.unwrap_or_default(), features, &mut found)?,
-            Course::Remove => self.uninstall(object, &mut found)?,
-            Course::LetGo => self.cluster.hold(object, &self.finalizer, false)?,
+        let outcome = match course {
+            Course::Apply => self.install(object, &spec.unwrap_or_default(), features, &mut found),
+            Course::Remove => self.uninstall(object, &mut found),
+            Course::LetGo => self.cluster.hold(object, &self.finalizer, false).map(drop),
             Course::LeaveAlone => {
                 // Of a state that cannot be acted on nothing is wrong with the objects.
                 if management != ManagementState::Unmanaged && found.statics.is_none() {
                     found.statics = Some(Vec::new());
                 }
-                object
+                Ok(())
             }
         };
-        self.report(&object, &status, management.problem(), &found)
+        if let Err(failure) = &outcome {
+            if failure.ends_turn() {
+                return outcome;
+            }
+            if found.is_fine() {
+                found.node.push(failure.to_string());
+            }
+        }
+        self.report(is_going, &status, management.problem(), &found)?;
+        outcome
     }
 
     /// What the API server serves, as far as it has said.
@@ -120,12 +129,22 @@ impl Reconciler {
         {
             return Ok(features);
         }
-        let features = Features {
-            has_security: self.cluster.serves(&SECURITY_CONSTRAINTS)?,
-            has_config: self.cluster.serves(&PROXIES)?,
+        let look = || {
+            let has_security = self.cluster.serves(&SECURITY_CONSTRAINTS)?;
+            Ok(Features { has_security, has_config: self.cluster.serves(&PROXIES)? })
         };
-        self.features = Some((features, Instant::now()));
-        Ok(features)
+        match (look(), self.features) {
+            (Ok(features), _) => {
+                self.features = Some((features, Instant::now()));
+                Ok(features)
+            }
+            // A group that is served by another server is away when that is.
+            (Err(failure), Some((features, _))) => {
+                log::debug!(error:% = failure; "what the API server serves is not known anew");
+                Ok(features)
+            }
+            (Err(failure), None) => Err(failure),
+        }
     }
 
     fn adjust_log<E>(&mut self, spec: &Result<Spec, E>) {
@@ -175,17 +194,17 @@ impl Reconciler {
         spec: &Spec,
         features: Features,
         found: &mut Found,
-    ) -> Result<Value, Failure> {
+    ) -> Result<(), Failure> {
         if let Some(other) = self.other_installation()? {
             found.statics = Some(vec![other.clone()]);
             found.node = vec![other];
-            return Ok(object);
+            return Ok(());
         }
         let object = self.cluster.hold(object, &self.finalizer, true)?;
         let recorded = Status::read(&object).recorded_generation(&self.namespace);
         let kept = kept_tokens(&object);
         let mut trusted_ca = None;
-        let mut statics = Vec::new();
+        let (mut statics, mut first_failure) = (Vec::new(), None);
         for piece in Piece::ALL {
             let desired = |live: Option<&Value>| -> Option<Desired> {
                 let tokens = match live {
@@ -212,18 +231,22 @@ impl Reconciler {
                 Ok(_) if piece == Piece::CsiDriver && kept.is_some() => self.cluster.forget_tokens()?,
                 Ok(_) => {}
                 Err(failure) if failure.ends_turn() => return Err(failure),
-                Err(failure) if piece == Piece::DaemonSet => found.node.push(line(piece, failure)),
-                Err(failure) => statics.push(line(piece, failure)),
+                Err(failure) => {
+                    let failure = about(piece, failure);
+                    let lines = if piece == Piece::DaemonSet { &mut found.node } else { &mut statics };
+                    lines.push(failure.to_string());
+                    first_failure.get_or_insert(failure);
+                }
             }
         }
         found.statics = Some(statics);
-        Ok(object)
+        first_failure.map_or(Ok(()), Err)
     }
 
     /// Takes down what was installed, the pods first, and then lets the object go.
-    fn uninstall(&self, object: Value, found: &mut Found) -> Result<Value, Failure> {
+    fn uninstall(&self, object: Value, found: &mut Found) -> Result<(), Failure> {
         let is_shared = self.other_installation()?.is_some();
-        let mut statics = Vec::new();
+        let (mut statics, mut first_failure) = (Vec::new(), None);
         for piece in Piece::ALL.into_iter().rev() {
             // What another installation has under the same name is its own.
             if is_shared && piece.is_shared_by_name() {
@@ -232,17 +255,20 @@ impl Reconciler {
             match self.cluster.remove(piece, &self.namespace) {
                 Ok(()) => {}
                 Err(failure) if failure.ends_turn() => return Err(failure),
-                Err(failure) if piece == Piece::DaemonSet => found.node.push(line(piece, failure)),
-                Err(failure) => statics.push(line(piece, failure)),
+                Err(failure) => {
+                    let failure = about(piece, failure);
+                    let lines = if piece == Piece::DaemonSet { &mut found.node } else { &mut statics };
+                    lines.push(failure.to_string());
+                    first_failure.get_or_insert(failure);
+                }
             }
         }
-        let is_done = statics.is_empty() && found.node.is_empty();
         found.statics = Some(statics);
-        if !is_done {
-            return Ok(object);
+        if let Some(failure) = first_failure {
+            return Err(failure);
         }
         found.driver = Place::Removed;
-        self.cluster.hold(object, &self.finalizer, false)
+        self.cluster.hold(object, &self.finalizer, false).map(drop)
     }
 
     fn other_installation(&self) -> Result<Option<String>, Failure> {
@@ -254,7 +280,7 @@ impl Reconciler {
 
     fn report(
         &self,
-        object: &Value,
+        is_going: bool,
         before: &Status,
         management: Option<String>,
         found: &Found,
@@ -278,7 +304,7 @@ impl Reconciler {
         match self.cluster.report(&next.json()) {
             Ok(_) => Ok(()),
             // It was let go, and there is nobody to tell any more.
-            Err(refusal) if refusal.is_not_found() && super::plan::is_going(object) => Ok(()),
+            Err(refusal) if refusal.is_not_found() && is_going => Ok(()),
             Err(refusal) => Err(Failure::from(refusal)),
         }
     }
@@ -296,8 +322,14 @@ fn kept_tokens(object: &Value) -> Option<Vec<Value>> {
     }
 }
 
-fn line(piece: Piece, failure: Failure) -> String {
-    failure.about(&format!("{} {}", piece.kind(), piece.name())).to_string()
+impl Found {
+    fn is_fine(&self) -> bool {
+        self.node.is_empty() && self.statics.as_ref().is_none_or(Vec::is_empty)
+    }
+}
+
+fn about(piece: Piece, failure: Failure) -> Failure {
+    failure.about(&format!("{} {}", piece.kind(), piece.name()))
 }
 
 /// APIs come and go with upgrades of a cluster.

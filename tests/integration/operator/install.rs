@@ -93,8 +93,35 @@ fn one_object_that_cannot_be_written_does_not_keep_the_others_from_it_and_has_it
     let there: Vec<&str> = PIECES.into_iter().filter(|path| stage.api.get(path).is_some()).collect();
     assert_eq!(there.len(), PIECES.len() - 1, "{there:?}");
     stage.api.clear_faults();
-    stage.nudge("now it may");
+    // Nobody has to tell the operator.
     stage.wait_installed();
+}
+
+#[test]
+fn what_keeps_the_operator_from_beginning_is_reported_too() {
+    let rows = [("get", "/kube-system/daemonsets/"), ("get", "/clusterrolebindings/")];
+    for (verb, path) in rows {
+        let stage = Stage::new();
+        stage.api.fail_always(Matcher::verb(verb).and_path(path), 403);
+        let _operator = stage.operator();
+        stage.ask(&json!({"managementState": "Managed"}));
+        stage.wait(path, |_| stage.condition(NODE_DEGRADED) == "True SyncError");
+        assert!(stage.api.get(DAEMON_SET).is_none(), "{path}");
+        stage.api.clear_faults();
+        stage.wait_installed();
+    }
+}
+
+#[test]
+fn writes_are_told_in_events_and_each_of_them_once() {
+    let (stage, _operator) = Stage::installed();
+    let events = || stage.api.list("/api/v1/namespaces/storage/events");
+    stage.wait("they are posted", |_| events().len() >= PIECES.len());
+    let created = events().into_iter().find(|event| event["reason"] == "DaemonSetCreated").unwrap();
+    assert_eq!(created["involvedObject"]["kind"], "Pod");
+    assert_eq!(created["involvedObject"]["name"], "one");
+    assert_eq!(created["type"], "Normal");
+    assert_eq!(events().len(), PIECES.len());
 }
 
 #[test]

@@ -31,7 +31,6 @@ fn an_object_that_cannot_be_deleted_holds_the_finalizer_and_is_reported() {
     assert!(stage.message(STATICS).starts_with("CSIDriver secrets-store.csi.k8s.io: "));
     assert!(stage.api.get(CSI_DRIVER).is_some() && stage.api.get(DAEMON_SET).is_none());
     stage.api.clear_faults();
-    stage.nudge("now it may");
     stage.wait("the object is gone", |api| api.get(REQUEST).is_none());
     assert!(PIECES.iter().all(|path| stage.api.get(path).is_none()));
 }
