@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::yaml;
 
@@ -34,6 +34,30 @@ pub fn sample() -> Value {
     sample.clone()
 }
 
+/// The ClusterServiceVersion of the bundle.
+pub fn bundle() -> Value {
+    let [bundle] = &shipped_in(BUNDLE)[..] else { panic!("one document") };
+    bundle.clone()
+}
+
+/// The definition of a kind outside namespaces of which anything may be said.
+pub fn open_kind(group: &str, plural: &str, kind: &str) -> Value {
+    let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("{plural}.{group}")},
+        "spec": {
+            "group": group,
+            "scope": "Cluster",
+            "names": {"kind": kind, "plural": plural},
+            "versions": [
+                {"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}},
+            ],
+        },
+    })
+}
+
 fn resources(directory: &str) -> Vec<Value> {
     let [kustomization] = &shipped_in(&format!("{directory}/kustomization.yaml"))[..] else {
         panic!("one document")
@@ -49,3 +73,11 @@ pub const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy");
 pub const OPERATOR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/operator");
 /// The definition of the kind that the operator reads.
 pub const DEFINITION: &str = "crd-clustercsidriver.yaml";
+const BUNDLE: &str = "bundle/manifests/secrets-store-csi-driver-operator.clusterserviceversion.yaml";
+/// Group, plural and kind of what OpenShift serves and the operator looks at.
+pub const OPENSHIFT: [(&str, &str, &str); 4] = [
+    ("config.openshift.io", "proxies", "Proxy"),
+    ("config.openshift.io", "apiservers", "APIServer"),
+    ("config.openshift.io", "infrastructures", "Infrastructure"),
+    ("security.openshift.io", "securitycontextconstraints", "SecurityContextConstraints"),
+];

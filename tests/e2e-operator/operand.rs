@@ -67,6 +67,22 @@ pub fn pieces() -> Vec<Piece> {
     ]
 }
 
+/// What there is besides on OpenShift: role, binding and ConfigMap.
+pub fn extras() -> [Piece; 3] {
+    let plain = |kind: &'static str, path: String| Piece { kind, path, meddling: None, field: "kind" };
+    [
+        plain("ClusterRole", kinds::access("clusterroles", "secrets-store-privileged-role")),
+        plain(
+            "ClusterRoleBinding",
+            kinds::access("clusterrolebindings", "secrets-store-node-privileged-binding"),
+        ),
+        plain(
+            "ConfigMap",
+            kinds::core(NAMESPACE, "configmaps", "secrets-store-csi-driver-trusted-ca-bundle"),
+        ),
+    ]
+}
+
 /// Where the DaemonSet is.
 pub fn daemon_set() -> String {
     format!("/apis/apps/v1/namespaces/{NAMESPACE}/daemonsets/{DAEMON_SET}")

@@ -101,6 +101,11 @@ impl Stage {
         for object in manifest::program() {
             self.admin.apply(&object);
         }
+        self.launch();
+    }
+
+    /// Starts it where it is installed already.
+    pub fn launch(&mut self) {
         let account = format!("/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{ACCOUNT}");
         until("the operator has an account", || self.admin.get(&account).is_some());
         let operator = self.launcher.launch(&self.admin);
@@ -273,8 +278,14 @@ impl Stage {
             self.admin.patch(DRIVER, &json!({"metadata": {"finalizers": null}}));
             self.delete_driver();
         }
-        for piece in operand::pieces() {
+        for piece in operand::pieces().iter().chain(&operand::extras()) {
             self.admin.delete(&piece.path);
+        }
+        for (group, plural, _) in manifest::OPENSHIFT {
+            self.admin
+                .delete(&format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{plural}.{group}"));
+            let path = format!("/apis/{group}/v1/{plural}");
+            until(&format!("{plural} are not served"), || self.admin.get(&path).is_none());
         }
         self.admin.delete(&format!("/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/{LEASE}"));
         self.is_uninstalled();

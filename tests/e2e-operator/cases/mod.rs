@@ -2,6 +2,7 @@
 
 mod changed;
 mod created;
+mod openshift;
 mod path;
 mod settings;
 mod states;
@@ -19,5 +20,6 @@ pub const GROUPS: &[Group] = &[
     ("The administrator's path", path::CASES),
     ("Settings", settings::CASES),
     ("States", states::CASES),
+    ("OpenShift", openshift::CASES),
     ("Trouble", trouble::CASES),
 ];
