@@ -94,14 +94,13 @@ impl Operator {
         self.process.log()
     }
 
-    /// Process id.
-    pub fn id(&self) -> u32 {
-        self.process.id()
-    }
-
-    /// The page of metrics.
-    pub fn metrics(&self) -> String {
-        Web::plain().page(&format!("http://{}/metrics", self.address))
+    /// The memory that it holds.
+    pub fn resident_kibibytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()));
+        let status = status.expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().next());
+        number.and_then(|number| number.parse().ok()).expect("the kernel tells how much memory a process has")
     }
 
     /// Waits until it says by `/readyz` that it is ready.
