@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::BindAddress;
 use crate::health::Readiness;
-use crate::http::{Request, Response, Server, Status};
+use crate::http::{Limits, Request, Response, Server, Status};
 use crate::metrics::OperatorMetrics;
 
 /// Listens, where it is to.
@@ -23,7 +23,7 @@ pub(super) fn start(
     let Some(address) = address else { return Ok(None) };
     let metrics = Arc::clone(metrics);
     let routes = move |request: &Request| answer(request.path(), &metrics, &readiness, Instant::now());
-    let server = Server::start(&address.listen_addr(), "admin", routes)?;
+    let server = Server::start_with(LIMITS, &address.listen_addr(), "admin", routes)?;
     log::info!(address:% = server.local_addr(); "serving metrics and health");
     Ok(Some(server))
 }
@@ -46,6 +46,15 @@ fn answer(path: &str, metrics: &OperatorMetrics, readiness: &Readiness, now: Ins
     }
 }
 
+/// Kubelet's probes and a scraper: each thread costs memory all the time.
+const LIMITS: Limits = Limits {
+    workers: 2,
+    waiting: 12,
+    head: Duration::from_secs(5),
+    crowded_head: Duration::from_millis(250),
+    write: Duration::from_secs(5),
+    crowded_write: Duration::from_secs(1),
+};
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// A turn waits for the API server ten seconds at a time, and for some dozen answers at most.
 const LONGEST_TURN: Duration = Duration::from_secs(600);

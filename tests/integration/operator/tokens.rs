@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::stage::{CSI_DRIVER, REQUEST, Stage, store};
+use super::stage::{CSI_DRIVER, REQUEST, STATICS, Stage, store};
 use crate::support::api_server::Matcher;
 
 fn tokens(stage: &Stage) -> Value {
@@ -56,6 +56,25 @@ fn a_driver_that_is_made_anew_keeps_the_list_even_if_the_operator_dies_in_betwee
     assert_eq!(stage.api.get(CSI_DRIVER).unwrap()["spec"]["volumeLifecycleModes"], json!(["Ephemeral"]));
     stage.wait("the note is gone", |_| !kept(&stage).contains("by-hand"));
     assert!(stage.api.get(REQUEST).is_some());
+}
+
+#[test]
+fn a_driver_that_cannot_be_read_is_not_written_over() {
+    let (stage, _operator) = Stage::installed();
+    let by_hand = json!([{"audience": "by-hand"}]);
+    stage.edit(CSI_DRIVER, |object| object["spec"]["tokenRequests"] = by_hand.clone());
+    stage.api.fail_always(Matcher::verb("get").and_path("/csidrivers/"), 403);
+    stage.ask(&store(json!({"secretRotation": {"type": "None"}})));
+    stage.wait("it is reported", |_| stage.condition(STATICS) == "True SyncError");
+    assert!(stage.message(STATICS).starts_with("CSIDriver secrets-store.csi.k8s.io: "));
+    assert_eq!(tokens(&stage), by_hand);
+    stage.wait("the pods are changed all the same", |_| {
+        stage.arguments().contains(&"--enable-secret-rotation=false".to_owned())
+    });
+    stage.api.clear_faults();
+    stage.wait_installed();
+    assert_eq!(tokens(&stage), by_hand);
+    assert_eq!(stage.api.get(CSI_DRIVER).unwrap()["spec"]["requiresRepublish"], false);
 }
 
 #[test]
