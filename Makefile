@@ -27,10 +27,12 @@ tested := $(foreach variable,$(identity),TEST_$(variable))
 static := $(CARGO_TARGET_DIR)/static
 machine := $(shell uname -m)
 image := $(CARGO_TARGET_DIR)/image/secrets-store-csi-driver-$(version).tar
+operator_image := $(CARGO_TARGET_DIR)/image/secrets-store-csi-operator-$(version).tar
 export IMAGE_NAME ?= localhost/secrets-store-csi-driver
+export OPERATOR_IMAGE_NAME ?= localhost/secrets-store-csi-operator
 # Made anew when what it has to hold changes.
 sbom_venv := $(cache)/sbom-check-$(shell sha256sum tests/sbom/requirements.txt | cut -c 1-12)
-scripts := .ci/run scripts/*.sh scripts/*/*.sh tests/*.sh tests/*/*.sh tests/e2e/*/*.sh
+scripts := .ci/run deploy/operator/*.sh scripts/*.sh scripts/*/*.sh tests/*.sh tests/*/*.sh tests/e2e/*/*.sh
 
 # Given to the shell through the environment, so that any path and any text can be typed.
 export DEMO_DIR := $(value DIR)
@@ -44,13 +46,14 @@ export SOAK_SEED := $(value SEED)
 export FUZZ_TIME := $(value TIME)
 export FUZZ_TARGET := $(value TARGET)
 
-.PHONY: help build test demo sanity e2e crash faults soak soak-static lint bench bench-static bench-compare static \
-	test-static image test-image fuzz fuzz-smoke fuzz-coverage sbom sbom-check advisories proto proto-check fmt clean
+.PHONY: help build test demo sanity e2e e2e-operator bundle-check crash faults soak soak-static lint bench \
+	bench-static bench-compare static test-static image test-image fuzz fuzz-smoke fuzz-coverage sbom sbom-check advisories proto \
+	proto-check fmt clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-build: ## build the driver and the reference provider
+build: ## build the driver, the operator and the reference provider
 	@scripts/ensure-tools.sh build
 	cargo build $(cargo_flags) --bins
 
@@ -80,6 +83,20 @@ e2e: ## run the driver against a real API server (needs Go); with CASE=text, the
 	@cargo build $(cargo_flags) --bins --example e2e --example minimal-provider
 	@cargo run --quiet $(cargo_flags) $(sandbox) --example e2e -- \
 		'$(go_bin)/cluster' '$(go_bin)/tools' "$$E2E_CASE"
+
+e2e-operator: ## run the operator against a real API server (needs Go); with CASE=text, the cases that contain it
+	@scripts/ensure-tools.sh build mount kill go
+	@tests/e2e/cluster/build.sh '$(go_bin)/cluster'
+	@tests/e2e/tools/build.sh '$(go_bin)/tools'
+	@cargo build $(cargo_flags) --bins --example e2e-operator
+	@cargo run --quiet $(cargo_flags) $(sandbox) --example e2e-operator -- \
+		'$(go_bin)/cluster' '$(go_bin)/tools' "$$E2E_CASE"
+
+bundle-check: ## check the bundle for the Operator Lifecycle Manager by the library that has its rules (needs Go)
+	@scripts/ensure-tools.sh go
+	cd tests/bundle && go build -o '$(go_bin)/bundle-check' .
+	'$(go_bin)/bundle-check' deploy/operator/bundle
+	tests/bundle/check.sh '$(go_bin)/bundle-check' deploy/operator/bundle
 
 crash: ## kill the driver at moments of chance and at its system calls; with KILLS=number, SEED=number, FULL=1
 	@scripts/ensure-tools.sh build mount strace
@@ -155,13 +172,15 @@ test-static: static ## run the integration tests against the static driver, in a
 	cargo test $(cargo_flags) $(sandbox) --test static
 	$(tested) TEST_PROGRAMS='$(static)/$(machine)' cargo test $(cargo_flags) $(sandbox) --test integration
 
-image: static ## make the image for both architectures, an archive in the OCI layout
-	@$(identity) scripts/image/build.sh '$(static)' '$(image)'
-	@echo '$(image)'
+image: static ## make the images of the driver and of the operator for both architectures, archives in the OCI layout
+	@$(identity) scripts/image/build.sh secrets-store-csi-driver '$(static)' '$(image)'
+	@$(identity) IMAGE_NAME="$$OPERATOR_IMAGE_NAME" \
+		scripts/image/build.sh secrets-store-csi-operator '$(static)' '$(operator_image)'
+	@printf '%s\n' '$(image)' '$(operator_image)'
 
-test-image: image ## run the image with containerd and runc, and build it from the Dockerfile
+test-image: image ## run the images with containerd and runc, and build them from their Dockerfiles
 	@scripts/ensure-tools.sh build mount containers
-	$(tested) TEST_IMAGE='$(image)' cargo test $(cargo_flags) $(sandbox) --test image
+	$(tested) TEST_IMAGE='$(image)' TEST_OPERATOR_IMAGE='$(operator_image)' cargo test $(cargo_flags) $(sandbox) --test image
 
 fuzz-smoke: ## run each fuzz target for half a minute, from the committed corpus on
 	@scripts/ensure-tools.sh build fuzz

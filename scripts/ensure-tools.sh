@@ -4,7 +4,8 @@
 #   build       Rust, a C++ compiler and cmake, for the C++ core of gRPC
 #   mount       the right to mount, in a namespace of its own
 #   kill        setpriv, so that what a test has started ends with it
-#   go          Go, for the conformance suite, and for the control plane and the tools of the end-to-end tests
+#   go          Go, for the conformance suite, the check of the bundle, and the control plane and the tools of the
+#               end-to-end tests
 #   python      Python with pip and venv, for the compiler of the static build and for the bill of materials
 #   emulator    QEMU, to run the static programs of the other architecture
 #   containers  containerd, runc and buildah, for what is done with the image
@@ -99,7 +100,7 @@ need_mount() {
 }
 
 need_go() {
-    modules="$here/../tests/sanity $here/../tests/e2e/cluster $here/../tests/e2e/tools"
+    modules="$here/../tests/sanity $here/../tests/bundle $here/../tests/e2e/cluster $here/../tests/e2e/tools"
     # shellcheck disable=SC2086 # a list of directories
     minimum=$(for module in $modules; do sed -n 's/^go \(.*\)$/\1/p' "$module/go.mod"; done | sort -V | tail -n 1)
     how='install it from its own site'

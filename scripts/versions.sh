@@ -1,11 +1,12 @@
 #!/bin/sh
 # versions.sh [ROOT]: checks that one version stands in all the files that name it: Cargo.toml's is the version of the
-# chart, of the program in it, and the tag of the driver's image wherever we deploy it or write of it. Says every place
-# that differs.
+# chart, of the program in it, of the bundle, and the tag of both images wherever we deploy them or write of them. Says
+# every place that differs.
 set -eu
 
 root=${1:-$(dirname -- "$0")/..}
 image=localhost/secrets-store-csi-driver
+operator_image=localhost/secrets-store-csi-operator
 cd -- "$root"
 
 version=$(sed -n '/^\[package\]/,/^\[/s/^version = "\(.*\)"$/\1/p' Cargo.toml)
@@ -26,9 +27,9 @@ value() {
     sed -n "s/^$2:[[:space:]]*[\"']\{0,1\}\([^\"'#[:space:]]*\).*/\1/p" "$1"
 }
 
-# tags FILE: what follows the image's name and a colon, once for each.
+# tags IMAGE FILE: what follows the image's name and a colon, once for each.
 tags() {
-    grep -o "$image:[[:alnum:]_.-]*" "$1" | sed 's/.*://' | sort -u
+    grep -o "$1:[[:alnum:]_.-]*" "$2" | sed 's/.*://' | sort -u
 }
 
 [ -n "$version" ] || complain 'Cargo.toml has no version'
@@ -51,15 +52,33 @@ else
     complain "$chart: Chart.yaml or values.yaml is missing"
 fi
 
-manifest=deploy/secrets-store-csi-driver.yaml
-if [ ! -f "$manifest" ]; then
-    complain "$manifest is missing"
-elif [ -z "$(tags "$manifest")" ]; then
-    complain "$manifest has no image $image"
+bundle=deploy/operator/bundle/manifests/secrets-store-csi-driver-operator.clusterserviceversion.yaml
+if [ -f "$bundle" ]; then
+    # The only keys of two spaces that say so.
+    expect "$bundle: version" "$(value "$bundle" '  version')" "$version"
+    expect "$bundle: name" "$(value "$bundle" '  name')" "secrets-store-csi-driver-operator.v$version"
+else
+    complain "$bundle is missing"
 fi
+
+# deploys FILE IMAGE
+deploys() {
+    if [ ! -f "$1" ]; then
+        complain "$1 is missing"
+    elif [ -z "$(tags "$2" "$1")" ]; then
+        complain "$1 has no image $2"
+    fi
+}
+deploys deploy/secrets-store-csi-driver.yaml "$image"
+for file in deploy/operator/program/deployment.yaml "$bundle"; do
+    deploys "$file" "$image"
+    deploys "$file" "$operator_image"
+done
 for file in README.md $(find deploy docs -name '*.yaml' ! -path "$chart/templates/*" -o -name '*.md' | sort); do
-    for tag in $(tags "$file"); do
-        expect "$file: the tag of $image" "$tag" "v$version"
+    for each in "$image" "$operator_image"; do
+        for tag in $(tags "$each" "$file"); do
+            expect "$file: the tag of $each" "$tag" "v$version"
+        done
     done
 done
 

@@ -37,9 +37,14 @@ impl BuildInfo {
 
     /// How the driver introduces itself to the API server. `component` is, for example, `controller`.
     pub fn user_agent(&self, component: &str) -> String {
+        self.user_agent_of(&format!("csi-secrets-store/{component}"))
+    }
+
+    /// How another program of ours does. What is before the first slash is the manager of the fields that it sets.
+    pub fn user_agent_of(&self, program: &str) -> String {
         let BuildInfo { version, commit, date } = self;
         let (os, arch) = (std::env::consts::OS, go_architecture(std::env::consts::ARCH));
-        format!("csi-secrets-store/{component}/{version} ({os}/{arch}) {commit}/{date}")
+        format!("{program}/{version} ({os}/{arch}) {commit}/{date}")
     }
 }
 

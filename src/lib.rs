@@ -27,7 +27,7 @@
 //!
 //! | layer | modules | what they do |
 //! |---|---|---|
-//! | roots | [`driver`], [`doctor`], [`reference_provider`] | put the parts together, name every thread |
+//! | roots | [`driver`], [`doctor`], [`operator`], [`reference_provider`] | put the parts together, name every thread |
 //! | services | [`csi`], [`registration`] | translate messages |
 //! | use cases | [`publish`], below it [`sync`] | decide |
 //! | adapters | [`rpc`], [`provider`], [`volume`], [`mounter`], [`kube`], [`metrics`], [`http`], [`health`], [`admin`] | one outside world each |
@@ -72,6 +72,7 @@ pub mod kube;
 pub mod logging;
 pub mod metrics;
 pub mod mounter;
+pub mod operator;
 pub mod provider;
 pub mod publish;
 pub mod reference_provider;

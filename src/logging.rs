@@ -38,6 +38,22 @@ pub fn init(format: Format, verbosity: i32) -> Result<(), LoggingError> {
     builder(format, verbosity).try_init().map_err(|source| LoggingError::AlreadySet { source })
 }
 
+/// The same, for a program whose verbosity changes while it runs: see [`set_verbosity`].
+///
+/// # Errors
+/// [`LoggingError`] when the process has a logger.
+pub fn init_adjustable(format: Format, verbosity: i32) -> Result<(), LoggingError> {
+    init(format, i32::MAX)?;
+    set_verbosity(verbosity);
+    Ok(())
+}
+
+/// Writes no more than `verbosity` asks for, from now on, and never more than logging was started with. What libraries
+/// may say stays as it is.
+pub fn set_verbosity(verbosity: i32) {
+    log::set_max_level(level_filter(verbosity));
+}
+
 /// The most detailed level that is written at klog's verbosity `v`.
 pub fn level_filter(verbosity: i32) -> LevelFilter {
     match verbosity {

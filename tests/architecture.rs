@@ -25,7 +25,7 @@ use source::Source;
 
 /// From the top down: a module and what it may name. `src/lib.rs` shows the same picture with fewer words.
 const LAYERS: &[Layer<'_>] = &[
-    ("bin", &["doctor", "driver", "mounter", "reference_provider"]),
+    ("bin", &["doctor", "driver", "mounter", "operator", "reference_provider"]),
     // For the targets in fuzz/ alone, and compiled for nothing else.
     ("fuzzing", &["provider::client", "rpc::pb", "volume::live", "kube::watch", "sys::at"]),
     (
@@ -66,6 +66,10 @@ const LAYERS: &[Layer<'_>] = &[
             "build_info",
             "escape",
         ],
+    ),
+    (
+        "operator",
+        &["kube", "health", "http", "metrics", "config", "build_info", "logging", "shutdown", "timestamp"],
     ),
     ("reference_provider", &["rpc", "http", "metrics", "config", "logging", "shutdown", "secret"]),
     ("csi", &["publish", "rpc", "volume::target", "kube::event", "metrics", "sys::mount", "secret"]),
@@ -119,12 +123,13 @@ const OWNERS: &[Owner<'_>] = &[
     ("futures_core", &["rpc/channel.rs"]),
     ("protobuf", &["fuzzing.rs", "rpc/", "csi/", "provider/client.rs"]),
     ("ureq", &["kube/transport.rs"]),
-    ("rustls", &["kube/config.rs", "kube/transport.rs"]),
+    ("rustls", &["kube/config.rs", "kube/transport.rs", "operator/digest.rs"]),
     ("serde", &["kube/", "reference_provider/mount.rs"]),
     (
         "serde_json",
         &[
             "kube/",
+            "operator/",
             "publish/attributes.rs",
             "reference_provider/control.rs",
             "reference_provider/mount.rs",
@@ -143,6 +148,7 @@ const OWNERS: &[Owner<'_>] = &[
             "kube/",
             "logging.rs",
             "metrics/",
+            "operator/",
             "provider/",
             "publish/",
             "reference_provider/",
@@ -187,6 +193,7 @@ const OWNERS: &[Owner<'_>] = &[
             "driver.rs",
             "metrics/mod.rs",
             "mounter/program.rs",
+            "operator/mod.rs",
             "reference_provider/mod.rs",
         ],
     ),
@@ -197,6 +204,7 @@ const OWNERS: &[Owner<'_>] = &[
             "kube/config.rs",
             "kube/token.rs",
             "metrics/process.rs",
+            "operator/mod.rs",
             "reference_provider/directory.rs",
             "sys/",
         ],
@@ -211,6 +219,7 @@ const OWNERS: &[Owner<'_>] = &[
             "driver.rs",
             "logging.rs",
             "mounter/program.rs",
+            "operator/mod.rs",
             "reference_provider/mod.rs",
         ],
     ),

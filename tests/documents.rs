@@ -24,7 +24,8 @@ mod security;
 use std::collections::BTreeSet;
 
 use markdown::{Document, root};
-use secrets_store_csi_driver::config::DRIVER_FLAGS;
+use secrets_store_csi_driver::cli::Flag;
+use secrets_store_csi_driver::config::{DRIVER_FLAGS, OPERATOR_FLAGS};
 
 #[track_caller]
 fn assert_none(complaints: Vec<String>) {
@@ -74,20 +75,41 @@ fn long_lines(document: &Document) -> Vec<String> {
 }
 
 #[test]
-fn the_list_of_flags_is_that_of_the_program() {
-    let documented: BTreeSet<String> =
-        Document::read("docs/flags.md").rows().iter().map(|row| row.join(" | ")).collect();
+fn the_lists_of_flags_are_those_of_the_programs() {
+    assert_none(wrong_flags("docs/flags.md", DRIVER_FLAGS));
+    assert_none(wrong_flags("docs/operator.md", OPERATOR_FLAGS));
+}
+
+/// What the document's table of flags has too much, and too little.
+fn wrong_flags<F>(document: &str, flags: &[Flag<F>]) -> Vec<String> {
+    let rows = Document::read(document).rows();
+    let is_flag = |row: &&Vec<String>| row[0].starts_with("`--");
+    let documented: BTreeSet<String> = rows.iter().filter(is_flag).map(|row| row.join(" | ")).collect();
     let quoted = |text: &str| if text.is_empty() { String::new() } else { format!("`{text}`") };
-    let real: BTreeSet<String> = DRIVER_FLAGS
+    let real: BTreeSet<String> = flags
         .iter()
         .map(|flag| (flag, flag.help.replace('<', "\\<")))
         .map(|(flag, help)| format!("`--{}` | {} | {help}", flag.name, quoted(flag.default)))
         .collect();
-    let head = |row: &String| row.starts_with("flag ") || row.starts_with("---");
-    let missing = real.difference(&documented).map(|row| format!("missing: | {row} |"));
-    let wrong =
-        documented.difference(&real).filter(|row| !head(row)).map(|row| format!("not true: | {row} |"));
-    assert_none(missing.chain(wrong).collect());
+    let missing = real.difference(&documented).map(|row| format!("{document}: missing: | {row} |"));
+    let wrong = documented.difference(&real).map(|row| format!("{document}: not true: | {row} |"));
+    missing.chain(wrong).collect()
+}
+
+#[test]
+fn every_series_of_the_operator_is_in_its_document() {
+    let source = Document::read("src/metrics/operator.rs").text;
+    let source = source.split("#[cfg(test)]").next().unwrap_or_default();
+    let series: BTreeSet<String> = source
+        .split('"')
+        .filter(|text| text.starts_with("secrets_store_csi_operator_"))
+        .map(str::to_owned)
+        .collect();
+    assert!(!series.is_empty());
+    let document = Document::read("docs/operator.md");
+    let described: BTreeSet<String> = document.rows().iter().flat_map(|row| code(&row[0])).collect();
+    let described = described.into_iter().filter(|name| name.starts_with("secrets_store_csi_operator_"));
+    assert_eq!(series, described.collect());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 #!/bin/sh
-# build.sh STATIC OUT: makes an image of the static drivers in STATIC/{x86_64,aarch64} for both architectures, as the
-# archive OUT in the OCI layout, which every engine and registry tool reads.
+# build.sh PROGRAM STATIC OUT: makes an image of a static program in STATIC/{x86_64,aarch64}, the driver or the operator,
+# for both architectures, as the archive OUT in the OCI layout, which every engine and registry tool reads.
 #
 # The same programs, version and commit give the same bytes: the layer is a plain tar (what a compressor writes depends
 # on its version), times are the commit's, and nothing of this machine is in it. IMAGE_NAME, BUILD_VERSION,
@@ -9,11 +9,27 @@ set -eu
 # The archive has the modes of its files.
 umask 022
 
-static=$1
-out=$2
+program=$1
+static=$2
+out=$3
 : "${IMAGE_NAME:?}" "${BUILD_VERSION:?}" "${COMMIT_TIME:?}"
 commit=${GIT_COMMIT-}
-program=secrets-store-csi-driver
+case $program in
+secrets-store-csi-driver)
+    # As root of the container, since it mounts.
+    user=0:0
+    description='Mounts secrets from external stores into pods as in-memory volumes and keeps them fresh'
+    ;;
+secrets-store-csi-operator)
+    # As nobody in particular: it only talks to the API server.
+    user=65532:65532
+    description='Installs the Secrets Store CSI Driver in a cluster and keeps it as it should be'
+    ;;
+*)
+    echo "build.sh: no image is made of $program" >&2
+    exit 64
+    ;;
+esac
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 layout=$work/layout
@@ -54,8 +70,7 @@ descriptor() {
 
 labels() {
     printf '"org.opencontainers.image.title":"%s",' "$program"
-    printf '"org.opencontainers.image.description":"%s",' \
-        'Mounts secrets from external stores into pods as in-memory volumes and keeps them fresh'
+    printf '"org.opencontainers.image.description":"%s",' "$description"
     printf '"org.opencontainers.image.licenses":"Apache-2.0",'
     printf '"org.opencontainers.image.version":"%s",' "$BUILD_VERSION"
     printf '"org.opencontainers.image.revision":"%s",' "$commit"
@@ -74,8 +89,7 @@ manifest() {
     layer=$(descriptor "$oci.layer.v1.tar")
     {
         printf '{"created":"%s","architecture":"%s","os":"linux",' "$created" "$2"
-        # As root of the container, since it mounts.
-        printf '"config":{"User":"0:0","Entrypoint":["/%s"],"WorkingDir":"/","Labels":{' "$program"
+        printf '"config":{"User":"%s","Entrypoint":["/%s"],"WorkingDir":"/","Labels":{' "$user" "$program"
         labels
         printf '}},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]},' "$digest"
         printf '"history":[{"created":"%s","created_by":"COPY %s /"}]}' "$created" "$program"

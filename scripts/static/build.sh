@@ -1,8 +1,8 @@
 #!/bin/sh
 # build.sh ARCH CACHE [CARGO-ARGUMENT...]: builds the static programs for x86_64 or aarch64 into
-# CARGO_TARGET_DIR/static/ARCH: the driver and the reference provider, stripped, and the symbols of each beside it
-# (PROGRAM.debug, the same program with them). CACHE is a directory for the C++ compiler. The C library is Rust's own:
-# see libc.sh.
+# CARGO_TARGET_DIR/static/ARCH: the driver, the operator and the reference provider, stripped, and the symbols of each
+# beside it (PROGRAM.debug, the same program with them). CACHE is a directory for the C++ compiler. The C library is
+# Rust's own: see libc.sh.
 #
 # Rust's standard library for musl is rustup's. Where rustup is not there, or may not have it, the library is built from
 # the sources that the distribution has for its own compiler (Debian's rustc-web, cargo-web and rust-web-src), and
@@ -15,7 +15,7 @@ shift 2
 here=$(cd -- "$(dirname -- "$0")" && pwd)
 root=$(cd -- "$here/../.." && pwd)
 rust_target=$arch-unknown-linux-musl
-programs='secrets-store-csi-driver e2e-provider'
+programs='secrets-store-csi-driver secrets-store-csi-operator e2e-provider'
 
 fail() {
     printf '%s\n' "build.sh: $*" >&2

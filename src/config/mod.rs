@@ -10,6 +10,7 @@ mod driver;
 mod driver_flags;
 mod endpoint;
 mod kube;
+mod operator;
 mod provider;
 mod registration;
 mod seccomp;
@@ -22,6 +23,10 @@ pub use self::driver::{DriverConfig, Invocation, LogSettings, Notice, Rotation};
 pub use self::driver_flags::{DRIVER_FLAGS, DriverFlags};
 pub use self::endpoint::{Endpoint, InvalidEndpoint};
 pub use self::kube::{KubeError, KubeFlags, KubeSource, ServerUrl};
+pub use self::operator::{
+    LeaseTimes, OPERATOR_FLAGS, Operand, OperatorConfig, OperatorFlags, OperatorInvocation, Sidecars,
+    namespace_file,
+};
 pub use self::provider::{PROVIDER_FLAGS, ProviderConfig, ProviderFlags};
 pub use self::registration::KubeletRegistration;
 pub use self::seccomp::Seccomp;
@@ -52,6 +57,18 @@ pub enum ConfigError {
     },
     /// The API server cannot be determined.
     Kube(KubeError),
+    /// A variable of the environment is missing.
+    Variable {
+        /// Its name.
+        name: &'static str,
+        /// Why it is needed.
+        why: &'static str,
+    },
+    /// A word on the command line that is neither a flag nor a value of one.
+    Argument {
+        /// The word.
+        argument: String,
+    },
 }
 
 impl ConfigError {
@@ -60,7 +77,11 @@ impl ConfigError {
         match self {
             ConfigError::Cli(error) => error.exit_code(),
             ConfigError::Endpoint(_) => 255,
-            ConfigError::MetricsBackend { .. } | ConfigError::Value { .. } | ConfigError::Kube(_) => 1,
+            ConfigError::Argument { .. } => 2,
+            ConfigError::MetricsBackend { .. }
+            | ConfigError::Value { .. }
+            | ConfigError::Kube(_)
+            | ConfigError::Variable { .. } => 1,
         }
     }
 
@@ -88,6 +109,12 @@ impl fmt::Display for ConfigError {
                 write!(f, "could not use flag --{flag}={value:?}: it must {must}")
             }
             ConfigError::Kube(error) => error.fmt(f),
+            ConfigError::Variable { name, why } => {
+                write!(f, "environment variable {name} must be set: {why}")
+            }
+            ConfigError::Argument { argument } => {
+                write!(f, "could not use argument {argument:?}: only flags may follow start, see --help")
+            }
         }
     }
 }
@@ -98,7 +125,10 @@ impl std::error::Error for ConfigError {
             ConfigError::Cli(error) => Some(error),
             ConfigError::Endpoint(error) => Some(error),
             ConfigError::Kube(error) => Some(error),
-            ConfigError::MetricsBackend { .. } | ConfigError::Value { .. } => None,
+            ConfigError::MetricsBackend { .. }
+            | ConfigError::Value { .. }
+            | ConfigError::Variable { .. }
+            | ConfigError::Argument { .. } => None,
         }
     }
 }
@@ -154,6 +184,7 @@ mod tests {
     fn every_flag_has_its_own_name_a_help_text_and_a_default_that_can_be_read() {
         check_table("driver", DRIVER_FLAGS);
         check_table("provider", PROVIDER_FLAGS);
+        check_table("operator", OPERATOR_FLAGS);
     }
 
     #[test]

@@ -19,17 +19,19 @@ pub mod error;
 pub mod event;
 pub mod jitter;
 pub mod look;
+pub mod object;
+pub mod resource;
 pub mod types;
 pub mod watch;
 
 mod calls;
 mod event_limit;
 mod gate;
-mod resource;
 mod retry;
 pub mod text;
 mod token;
 mod transport;
+mod verb;
 
 #[cfg(test)]
 #[path = "../../tests/support/api_server.rs"]

@@ -28,10 +28,64 @@ pub const PODS: Resource = Resource { group: "", version: "v1", plural: "pods" }
 pub const SECRETS: Resource = Resource { group: "", version: "v1", plural: "secrets" };
 /// CSI drivers, which lie outside namespaces.
 pub const CSI_DRIVERS: Resource = Resource { group: "storage.k8s.io", version: "v1", plural: "csidrivers" };
+/// What an administrator asks the operator for, outside namespaces.
+pub const CLUSTER_CSI_DRIVERS: Resource =
+    Resource { group: "operator.openshift.io", version: "v1", plural: "clustercsidrivers" };
+/// DaemonSets.
+pub const DAEMON_SETS: Resource = Resource { group: "apps", version: "v1", plural: "daemonsets" };
+/// Core service accounts.
+pub const SERVICE_ACCOUNTS: Resource = Resource { group: "", version: "v1", plural: "serviceaccounts" };
+/// Core config maps.
+pub const CONFIG_MAPS: Resource = Resource { group: "", version: "v1", plural: "configmaps" };
+/// Cluster roles, which lie outside namespaces.
+pub const CLUSTER_ROLES: Resource =
+    Resource { group: "rbac.authorization.k8s.io", version: "v1", plural: "clusterroles" };
+/// Bindings of cluster roles, which lie outside namespaces.
+pub const CLUSTER_ROLE_BINDINGS: Resource =
+    Resource { group: "rbac.authorization.k8s.io", version: "v1", plural: "clusterrolebindings" };
+/// Network policies.
+pub const NETWORK_POLICIES: Resource =
+    Resource { group: "networking.k8s.io", version: "v1", plural: "networkpolicies" };
+/// Leases.
+pub const LEASES: Resource = Resource { group: "coordination.k8s.io", version: "v1", plural: "leases" };
+/// OpenShift's proxies, which lie outside namespaces.
+pub const PROXIES: Resource = Resource { group: "config.openshift.io", version: "v1", plural: "proxies" };
+/// OpenShift's settings of API servers, which lie outside namespaces.
+pub const API_SERVERS: Resource =
+    Resource { group: "config.openshift.io", version: "v1", plural: "apiservers" };
+/// OpenShift's facts about the cluster, which lie outside namespaces.
+pub const INFRASTRUCTURES: Resource =
+    Resource { group: "config.openshift.io", version: "v1", plural: "infrastructures" };
+/// OpenShift's rights of containers, which lie outside namespaces.
+pub const SECURITY_CONSTRAINTS: Resource =
+    Resource { group: "security.openshift.io", version: "v1", plural: "securitycontextconstraints" };
 /// Core events.
 pub const EVENTS: Resource = Resource { group: "", version: "v1", plural: "events" };
 
 impl Resource {
+    /// Group and version as objects name them.
+    pub fn api_version(&self) -> String {
+        match self.group {
+            "" => self.version.to_owned(),
+            group => format!("{group}/{}", self.version),
+        }
+    }
+
+    /// API group; empty for the core group.
+    pub fn group(&self) -> &'static str {
+        self.group
+    }
+
+    /// Version of the group.
+    pub fn version(&self) -> &'static str {
+        self.version
+    }
+
+    /// Plural.
+    pub fn plural(&self) -> &'static str {
+        self.plural
+    }
+
     /// Path of the collection over all namespaces.
     pub fn everywhere(&self) -> String {
         match self.group {

@@ -25,6 +25,7 @@ use super::config::{ClusterConfig, ConfigError, load_authority};
 use super::error::Trouble;
 use super::text::printable;
 use super::token::LARGEST_TOKEN_BYTES;
+pub use super::verb::{Form, Verb};
 use crate::secret::SecretString;
 
 /// Connections to one API server.
@@ -41,32 +42,6 @@ struct Session {
     agent: Agent,
     authority: Arc<Vec<CertificateDer<'static>>>,
     checked_at: Instant,
-}
-
-/// What is done to an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verb {
-    /// GET.
-    Get,
-    /// GET of a collection.
-    List,
-    /// GET of a collection's changes, as long as they come.
-    Watch,
-    /// POST to a collection.
-    Create,
-    /// PUT of a whole object.
-    Update,
-    /// PATCH of some fields, as JSON merge patch.
-    Patch,
-}
-
-/// How much of an object is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// All of it.
-    Whole,
-    /// Its metadata alone: what a Secret holds then never leaves the server.
-    Metadata,
 }
 
 /// One request, ready to be sent.
@@ -104,42 +79,13 @@ pub struct Answer {
     pub body: Zeroizing<Vec<u8>>,
 }
 
-impl Verb {
-    /// The verb as in access rules and metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Verb::Get => "get",
-            Verb::List => "list",
-            Verb::Watch => "watch",
-            Verb::Create => "create",
-            Verb::Update => "update",
-            Verb::Patch => "patch",
-        }
-    }
-
-    fn method(self) -> Method {
-        match self {
-            Verb::Get | Verb::List | Verb::Watch => Method::GET,
-            Verb::Create => Method::POST,
-            Verb::Update => Method::PUT,
-            Verb::Patch => Method::PATCH,
-        }
-    }
-
-    fn content_type(self) -> &'static str {
-        if self == Verb::Patch { "application/merge-patch+json" } else { "application/json" }
-    }
-}
-
-impl Form {
-    fn accept(self, verb: Verb) -> &'static str {
-        match (self, verb) {
-            (Form::Whole, _) => "application/json",
-            (Form::Metadata, Verb::List) => {
-                "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-            }
-            (Form::Metadata, _) => "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
-        }
+fn method(verb: Verb) -> Method {
+    match verb {
+        Verb::Get | Verb::List | Verb::Watch => Method::GET,
+        Verb::Create => Method::POST,
+        Verb::Update => Method::PUT,
+        Verb::Patch | Verb::Apply => Method::PATCH,
+        Verb::Delete => Method::DELETE,
     }
 }
 
@@ -246,7 +192,7 @@ impl Transport {
         }
         let agent = self.session().agent.clone();
         let Outbound { verb, path, form, body } = outbound;
-        let mut request = Request::builder().method(verb.method()).uri(format!("{}{path}", self.base));
+        let mut request = Request::builder().method(method(*verb)).uri(format!("{}{path}", self.base));
         request = request.header(ACCEPT, form.accept(*verb));
         if let Some(token) = token {
             let bearer = Zeroizing::new(format!("Bearer {}", token.expose()));

@@ -9,6 +9,7 @@
 
 mod family;
 mod labels;
+mod operator;
 mod process;
 mod scrape;
 mod series;
@@ -19,11 +20,14 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use prometheus::proto::MetricFamily;
 use prometheus::{Histogram, IntCounter, IntGauge, Registry, TextEncoder};
 
 use family::Family;
 use labels::Values;
 use process::Process;
+
+pub use operator::OperatorMetrics;
 
 /// Every series of the driver.
 ///
@@ -211,12 +215,7 @@ impl Metrics {
         families.push(scrape::build_info(&self.version, &self.commit));
         families.extend(self.volume_summary().map(scrape::volumes).unwrap_or_default());
         families.extend(scrape::process(Process::read()));
-        families.sort_by(|one, other| one.name().cmp(other.name()));
-        let mut text = String::new();
-        if let Err(error) = TextEncoder::new().encode_utf8(&families, &mut text) {
-            log::error!(error:%; "could not render every metric");
-        }
-        text
+        rendered(families)
     }
 
     fn volume_summary(&self) -> Option<VolumeSummary> {
@@ -309,6 +308,16 @@ impl std::error::Error for MetricsError {
 }
 
 type VolumeSource = Arc<dyn Fn() -> VolumeSummary + Send + Sync>;
+
+/// In Prometheus' text format 0.0.4, sorted by name.
+fn rendered(mut families: Vec<MetricFamily>) -> String {
+    families.sort_by(|one, other| one.name().cmp(other.name()));
+    let mut text = String::new();
+    if let Err(error) = TextEncoder::new().encode_utf8(&families, &mut text) {
+        log::error!(error:%; "could not render every metric");
+    }
+    text
+}
 
 fn counter(registry: &Registry, name: &'static str, help: &str) -> Result<IntCounter, MetricsError> {
     let refused = |cause| MetricsError::Register { series: name, cause };

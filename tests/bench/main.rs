@@ -126,7 +126,7 @@ const MEMORY: &str = "/dev/shm";
 type Scene = fn(&mut Stage, &mut Report);
 
 /// In the order in which they are played.
-const SCENES: [(&str, Scene); 10] = [
+const SCENES: [(&str, Scene); 11] = [
     ("starts", Stage::starts),
     ("live", Stage::one_after_another),
     ("one", Stage::one_caller),
@@ -137,4 +137,5 @@ const SCENES: [(&str, Scene); 10] = [
     ("secrets", Stage::secrets),
     ("steady", Stage::steady),
     ("growth", Stage::growth),
+    ("operator", Stage::operator),
 ];

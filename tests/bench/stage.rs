@@ -4,6 +4,7 @@ mod burst;
 mod callers;
 mod growth;
 mod live;
+mod operator;
 mod secrets;
 mod sizes;
 mod starts;

@@ -47,8 +47,9 @@ pub fn pod_statuses(namespace: &str) -> String {
     format!("/apis/secrets-store.csi.x-k8s.io/v1/namespaces/{namespace}/secretproviderclasspodstatuses")
 }
 
-const PLURALS: [(&str, &str); 19] = [
+const PLURALS: [(&str, &str); 23] = [
     ("CSIDriver", "csidrivers"),
+    ("ClusterCSIDriver", "clustercsidrivers"),
     ("ClusterRole", "clusterroles"),
     ("ClusterRoleBinding", "clusterrolebindings"),
     ("ConfigMap", "configmaps"),
@@ -56,12 +57,15 @@ const PLURALS: [(&str, &str); 19] = [
     ("DaemonSet", "daemonsets"),
     ("Deployment", "deployments"),
     ("FlowSchema", "flowschemas"),
+    ("Lease", "leases"),
     ("Namespace", "namespaces"),
+    ("NetworkPolicy", "networkpolicies"),
     ("Node", "nodes"),
     ("Pod", "pods"),
     ("PodMonitor", "podmonitors"),
     ("PriorityLevelConfiguration", "prioritylevelconfigurations"),
     ("PrometheusRule", "prometheusrules"),
+    ("Role", "roles"),
     ("RoleBinding", "rolebindings"),
     ("Secret", "secrets"),
     ("SecretProviderClass", "secretproviderclasses"),

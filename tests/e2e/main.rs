@@ -24,6 +24,8 @@ mod kinds;
 mod kubelet;
 mod manifest;
 mod node;
+#[allow(dead_code, reason = "the operator's own end-to-end tests do more with it")]
+mod operator;
 mod patience;
 mod runner;
 mod site;

@@ -51,7 +51,7 @@ impl Runner {
 
     /// Plays one case and tidies up after it; false when the stage is beyond that.
     pub fn play(&mut self, case: &Case, stage: &mut Stage) -> bool {
-        let log_before = stage.node.driver_log().len();
+        let log_before = stage.log().len();
         let begun = Instant::now();
         let played = self.attempt(|| (case.play)(stage));
         let took = seconds(begun.elapsed());
@@ -68,8 +68,8 @@ impl Runner {
                 self.failed.push(case.sentence);
                 self.line(&format!("   {} {took}  {}", self.painted(RED, "FAIL"), case.sentence));
                 self.line(&indented(&why));
-                self.line("      the driver's last lines:");
-                let log = stage.node.driver_log();
+                self.line("      the last lines of what is tested:");
+                let log = stage.log();
                 self.line(&indented(&tail(log.get(log_before..).unwrap_or_default())));
             }
         }

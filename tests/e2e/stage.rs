@@ -147,6 +147,11 @@ impl Stage {
         });
     }
 
+    /// What the drivers of the stage have logged so far.
+    pub fn log(&self) -> String {
+        self.node.driver_log()
+    }
+
     /// The driver's requests so far.
     pub fn requests(&self) -> Vec<access::Request> {
         access::requests(&self.control_plane.api_server.audit_log)

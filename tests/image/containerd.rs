@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::support::driver::DriverProcess;
 use crate::support::eventually;
-use crate::{output, variable};
+use crate::{Image, output};
 
 /// containerd; it ends with this, and its directory goes.
 pub struct Containerd {
@@ -39,36 +39,44 @@ impl Containerd {
     }
 
     /// Takes the images of all architectures out of an archive.
-    pub fn import(&self, archive: &Path) {
-        self.output(&["images", "import", "--all-platforms", &archive.display().to_string()]);
+    pub fn import(&self, image: &Image) {
+        let archive = image.archive().display().to_string();
+        self.output(&["images", "import", "--all-platforms", &archive]);
     }
 
     /// Runs the program with arguments to its end, and returns what it prints.
-    pub fn run(&self, arguments: &[&str]) -> String {
-        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let run = self.run_arguments(&[], &arguments);
+    pub fn run(&self, image: &Image, arguments: &[&str]) -> String {
+        let run = self.run_arguments(image, &[], arguments);
         self.output(&run.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// Starts the program with arguments, and with its root read-only.
+    pub fn launch(&self, image: &Image, arguments: &[&str]) -> DriverProcess {
+        let run = self.run_arguments(image, &[], arguments);
+        DriverProcess::spawn("ctr".as_ref(), &[self.client_arguments(), run].concat())
     }
 
     /// Starts the program as the DaemonSet does: privileged, on the node's network, its root read-only, and with one
     /// directory of the node whose mounts are the node's.
-    pub fn start_container(&self, directory: &Path, arguments: &[String]) -> DriverProcess {
+    pub fn start_container(&self, image: &Image, directory: &Path, arguments: &[String]) -> DriverProcess {
         let directory = directory.display().to_string();
         let directory = directory.trim_end_matches('/');
         let mount = format!("type=bind,src={directory},dst={directory},options=rbind:rw:rshared");
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let run = self.run_arguments(
+            image,
             &["--privileged", "--net-host", "--rootfs-propagation=shared", "--mount", &mount],
-            arguments,
+            &arguments,
         );
         DriverProcess::spawn("ctr".as_ref(), &[self.client_arguments(), run].concat())
     }
 
-    fn run_arguments(&self, flags: &[&str], arguments: &[String]) -> Vec<String> {
+    fn run_arguments(&self, image: &Image, flags: &[&str], arguments: &[&str]) -> Vec<String> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         // Runc remembers containers at a place of the machine's, those of a run that was cut short too.
         let whose = self.directory.path().file_name().expect("a directory has a name").to_string_lossy();
         let name = format!("{whose}-{}", COUNT.fetch_add(1, Ordering::Relaxed)).replace('.', "");
-        let image = format!("{}:{}", variable("IMAGE_NAME"), variable("TEST_BUILD_VERSION"));
+        let (reference, entrypoint) = (image.reference(), format!("/{}", image.program));
         // A plain copy of the layer: not every file system that tests run on can lie under an overlay.
         let mut run: Vec<String> = ["run", "--rm", "--snapshotter=native", "--read-only"]
             .into_iter()
@@ -76,8 +84,8 @@ impl Containerd {
             .map(str::to_owned)
             .collect();
         // ctr has arguments take the place of the entrypoint, where a kubelet appends them.
-        run.extend([image, name, ENTRYPOINT.to_owned()]);
-        run.extend(arguments.iter().cloned());
+        run.extend([reference, name, entrypoint]);
+        run.extend(arguments.iter().map(|argument| (*argument).to_owned()));
         run
     }
 
@@ -96,6 +104,3 @@ impl Containerd {
         vec!["--address".to_owned(), self.directory.path().join("sock").display().to_string()]
     }
 }
-
-/// As the image's configuration has it.
-const ENTRYPOINT: &str = "/secrets-store-csi-driver";

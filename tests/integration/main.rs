@@ -32,6 +32,8 @@ mod identity;
 mod manifests;
 mod memory;
 mod metrics;
+mod operator;
+mod operator_manifests;
 mod pod_status;
 mod provider;
 mod provider_socket;

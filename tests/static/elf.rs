@@ -4,59 +4,65 @@ use object::elf::{DT_NEEDED, PT_INTERP};
 use object::{Object, ObjectSection, ObjectSymbol};
 
 use crate::support::elf::Elf;
-use crate::{ARCHITECTURES, DRIVER, built, read};
+use crate::{ARCHITECTURES, SHIPPED, built, read};
 
-fn drivers() -> impl Iterator<Item = (&'static str, Elf)> {
-    ARCHITECTURES.into_iter().map(|architecture| {
+/// Architecture and name of every program that ships.
+fn programs() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ARCHITECTURES.into_iter().flat_map(|architecture| SHIPPED.map(|(name, _)| (architecture, name)))
+}
+
+/// The same as files; `<architecture> <name>` says which.
+fn elves() -> impl Iterator<Item = (String, Elf)> {
+    programs().map(|(architecture, name)| {
         // Says what to do where it was not built.
-        read(&built(architecture, DRIVER));
-        (architecture, Elf::of(&built(architecture, DRIVER)))
+        read(&built(architecture, name));
+        (format!("{architecture} {name}"), Elf::of(&built(architecture, name)))
     })
 }
 
 #[test]
 fn it_asks_for_no_loader_and_no_library() {
-    for (architecture, elf) in drivers() {
-        assert_eq!(elf.segments(PT_INTERP).count(), 0, "{architecture}");
-        assert!(!elf.has(DT_NEEDED), "{architecture}");
-        elf.assert_names_no_directory(architecture);
+    for (which, elf) in elves() {
+        assert_eq!(elf.segments(PT_INTERP).count(), 0, "{which}");
+        assert!(!elf.has(DT_NEEDED), "{which}");
+        elf.assert_names_no_directory(&which);
     }
 }
 
 #[test]
 fn it_runs_at_an_address_that_nobody_can_guess() {
-    drivers().for_each(|(architecture, elf)| elf.assert_is_loaded_anywhere(architecture));
+    elves().for_each(|(which, elf)| elf.assert_is_loaded_anywhere(&which));
 }
 
 #[test]
 fn its_tables_of_addresses_are_read_only_once_it_runs() {
-    drivers().for_each(|(architecture, elf)| elf.assert_binds_everything_first(architecture));
+    elves().for_each(|(which, elf)| elf.assert_binds_everything_first(&which));
 }
 
 #[test]
 fn nothing_of_it_can_be_written_and_run_and_its_stack_least_of_all() {
-    drivers().for_each(|(architecture, elf)| elf.assert_is_writable_or_executable(architecture));
+    elves().for_each(|(which, elf)| elf.assert_is_writable_or_executable(&which));
 }
 
 #[test]
 fn it_is_stripped_and_its_names_and_lines_are_kept_beside_it() {
-    for architecture in ARCHITECTURES {
+    for (architecture, name) in programs() {
         let (program, beside) =
-            (read(&built(architecture, DRIVER)), read(&built(architecture, &format!("{DRIVER}.debug"))));
+            (read(&built(architecture, name)), read(&built(architecture, &format!("{name}.debug"))));
         let [program, beside] = [&program, &beside].map(|bytes| object::File::parse(&**bytes).unwrap());
-        assert_eq!(program.symbols().count(), 0, "{architecture}");
-        assert!(program.section_by_name(".debug_info").is_none(), "{architecture}");
+        assert_eq!(program.symbols().count(), 0, "{architecture} {name}");
+        assert!(program.section_by_name(".debug_info").is_none(), "{architecture} {name}");
         let main = |symbol: object::Symbol<'_, '_>| symbol.name() == Ok("main") && symbol.is_definition();
-        assert!(beside.symbols().any(main), "{architecture}: no names beside it");
+        assert!(beside.symbols().any(main), "{architecture} {name}: no names beside it");
         let lines = beside.section_by_name(".debug_line").expect("lines beside it");
-        assert!(lines.size() > 100_000, "{architecture}: {} bytes of lines", lines.size());
+        assert!(lines.size() > 100_000, "{architecture} {name}: {} bytes of lines", lines.size());
         // A debugger finds code by its address. At the end of the code is the compiler's own library, which Zig makes a
         // few instructions longer where symbols are kept; what comes before has the same addresses.
         let [code, twin] =
             [&program, &beside].map(|file| file.section_by_name(".text").expect("code has its section"));
-        assert_eq!(code.address(), twin.address(), "{architecture}");
+        assert_eq!(code.address(), twin.address(), "{architecture} {name}");
         let difference = code.size().abs_diff(twin.size());
-        assert!(difference <= 64, "{architecture}: {difference} bytes");
+        assert!(difference <= 64, "{architecture} {name}: {difference} bytes");
     }
 }
 
@@ -83,10 +89,12 @@ fn its_allocator_is_that_of_musl_and_iconv_is_not_in_it() {
 
 #[test]
 fn it_is_small() {
-    for architecture in ARCHITECTURES {
-        let bytes = read(&built(architecture, DRIVER)).len();
-        println!("{architecture}: {bytes} bytes");
-        assert!(bytes <= MOST_BYTES, "{architecture}: {bytes} bytes");
+    for (architecture, (name, most)) in
+        ARCHITECTURES.into_iter().flat_map(|architecture| SHIPPED.map(|program| (architecture, program)))
+    {
+        let bytes = read(&built(architecture, name)).len();
+        println!("{architecture} {name}: {bytes} bytes");
+        assert!(bytes <= most, "{architecture} {name}: {bytes} bytes");
     }
 }
 
@@ -96,16 +104,13 @@ fn nothing_in_it_names_the_machine_that_built_it() {
     let target = crate::static_directory();
     let target = target.parent().expect("it is in the target directory").display().to_string();
     let names = [env!("CARGO_MANIFEST_DIR").to_owned(), format!("{home}/.cargo"), target];
-    for architecture in ARCHITECTURES {
-        let bytes = read(&built(architecture, DRIVER));
+    for (architecture, program) in programs() {
+        let bytes = read(&built(architecture, program));
         for name in &names {
             let found = bytes.windows(name.len()).position(|window| window == name.as_bytes());
             let text =
                 found.map(|at| String::from_utf8_lossy(&bytes[at..(at + 120).min(bytes.len())]).into_owned());
-            assert_eq!(text, None, "{architecture}");
+            assert_eq!(text, None, "{architecture} {program}");
         }
     }
 }
-
-/// What the project aims at.
-const MOST_BYTES: usize = 6 << 20;

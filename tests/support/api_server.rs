@@ -20,6 +20,8 @@
 
 #[path = "api_server/access.rs"]
 mod access;
+#[path = "api_server/apply.rs"]
+mod apply;
 #[path = "api_server/base64.rs"]
 pub mod base64;
 #[path = "api_server/clock.rs"]
@@ -32,6 +34,8 @@ mod faults;
 mod garbage;
 #[path = "api_server/http.rs"]
 mod http;
+#[path = "api_server/immutable.rs"]
+mod immutable;
 #[path = "api_server/kinds.rs"]
 mod kinds;
 #[path = "api_server/list.rs"]

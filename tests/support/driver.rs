@@ -20,9 +20,15 @@ pub struct DriverProcess {
 impl DriverProcess {
     /// Starts a program and collects what it writes to standard error.
     pub fn spawn(program: &Path, arguments: &[String]) -> DriverProcess {
+        DriverProcess::spawn_with(program, arguments, &[])
+    }
+
+    /// The same with these variables in its environment.
+    pub fn spawn_with(program: &Path, arguments: &[String], variables: &[(&str, &str)]) -> DriverProcess {
         let umask = umask_lock();
         let mut child = Command::new(program)
             .args(arguments)
+            .envs(variables.iter().copied())
             .env_remove("KUBERNETES_SERVICE_HOST")
             .env_remove("KUBECONFIG")
             .stdin(Stdio::null())

@@ -8,6 +8,8 @@ work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 chart=deploy/charts/secrets-store-csi-driver
 manifest=deploy/secrets-store-csi-driver.yaml
+operator=deploy/operator/program/deployment.yaml
+bundle=deploy/operator/bundle/manifests/secrets-store-csi-driver-operator.clusterserviceversion.yaml
 status=0
 
 fresh() {
@@ -46,8 +48,15 @@ refuses 'another tag in a document' docs/releasing.md '1s|$| localhost/secrets-s
 refuses 'another image in the chart' "$chart/values.yaml" 's|localhost/secrets-store-csi-driver|other/driver|'
 refuses 'another tag in the manifest' "$manifest" 's|\(localhost/secrets-store-csi-driver\):.*|\1:v99.0.0|'
 refuses 'another image in the manifest' "$manifest" 's|localhost/secrets-store-csi-driver:|other/driver:|'
+refuses 'another tag of the operator' "$operator" 's|\(localhost/secrets-store-csi-operator\):.*|\1:v99.0.0|'
+refuses 'another tag of what it installs' "$operator" 's|\(localhost/secrets-store-csi-driver\):.*|\1:v99.0.0|'
+refuses 'another image of what it installs' "$operator" 's|localhost/secrets-store-csi-driver:|other/driver:|'
+refuses 'another version of the bundle' "$bundle" 's/^  version: .*/  version: 99.0.0/'
+refuses 'another name of the bundle' "$bundle" 's/^  name: .*/  name: secrets-store-csi-driver-operator.v99.0.0/'
+refuses 'another tag in the bundle' "$bundle" 's|\(- *image: localhost/secrets-store-csi-operator\):.*|\1:v99.0.0|
+    s|containerImage: \(localhost/secrets-store-csi-operator\):.*|containerImage: \1:v99.0.0|'
 refuses 'a release that nobody wrote down' CHANGELOG.md 's/^## .*/## 0.0.1/'
-for file in "$chart/Chart.yaml" "$chart/values.yaml" "$manifest"; do
+for file in "$chart/Chart.yaml" "$chart/values.yaml" "$manifest" "$operator" "$bundle"; do
     fresh
     rm -- "$work/tree/$file"
     if accepts; then

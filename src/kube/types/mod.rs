@@ -12,6 +12,7 @@ mod meta;
 mod pod;
 mod pod_status;
 mod secret;
+mod touched;
 mod watched;
 
 pub use class::{SecretProviderClass, ShapeError};
@@ -23,6 +24,7 @@ pub use pod_status::{ObjectVersion, PodStatus, SecretProviderClassPodStatus};
 pub use secret::{
     FIELD_MANAGER, MANAGED, MANAGED_LABEL, NewSecret, Secret, SecretMeta, SecretPatch, Writers,
 };
+pub use touched::{Kind, Touched};
 pub use watched::{ObjectKey, Watched, is_older};
 
 use serde::{Deserialize, Deserializer};

@@ -30,6 +30,8 @@ pub struct Reflector<T> {
 /// Which objects of a collection are followed; empty selectors select all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
+    /// The one namespace to look in; empty for all, and for what lies outside namespaces.
+    pub namespace: String,
     /// Label selector, such as `a=b`.
     pub labels: String,
     /// Field selector, such as `spec.nodeName=n`.
@@ -91,7 +93,10 @@ impl<T: Watched> Reflector<T> {
             query.push_str(&format!("&continue={}", escaped(token)));
         }
         let budget = Budget::lasting(LIST_TIME);
-        let page: Page<T> = self.client.fetch(&outgoing::<T>(Verb::List, &query), budget).map_err(failed)?;
+        let page: Page<T> = self
+            .outgoing(Verb::List, &query)
+            .and_then(|outgoing| self.client.fetch(&outgoing, budget))
+            .map_err(failed)?;
         for object in page.items {
             self.cache.present(object);
         }
@@ -110,7 +115,7 @@ impl<T: Watched> Reflector<T> {
             self.lifetime.as_secs(),
             self.selection.query()
         );
-        let outgoing = outgoing::<T>(Verb::Watch, &query);
+        let outgoing = self.outgoing(Verb::Watch, &query).map_err(failed)?;
         let lifetime = self.lifetime + STREAM_GRACE;
         let mut stream = self.client.open(&outgoing, lifetime, Budget::lasting(LIST_TIME)).map_err(failed)?;
         self.cache.stand(Standing::Current);
@@ -138,6 +143,16 @@ impl<T: Watched> Reflector<T> {
                 Err(problem) => return Err(failed(ApiError::Shape { call: outgoing.call, problem })),
             }
         }
+    }
+
+    fn outgoing(&self, verb: Verb, query: &str) -> Result<Outgoing, ApiError> {
+        let namespace = &self.selection.namespace;
+        let collection = match namespace.as_str() {
+            "" => T::RESOURCE.everywhere(),
+            namespace => T::RESOURCE.collection(namespace)?,
+        };
+        let call = Call::on(verb.name(), T::RESOURCE, namespace, "");
+        Ok(Outgoing { call, verb, path: format!("{collection}?{query}"), form: T::FORM, body: None })
     }
 
     /// Says in the cache how well it knows the collection now, and in the log when that changes.
@@ -172,12 +187,6 @@ fn failed(error: ApiError) -> Ended {
         error => End::Failed { retry_after: error.retry_after() },
     };
     (end, Some(error))
-}
-
-fn outgoing<T: Watched>(verb: Verb, query: &str) -> Outgoing {
-    let path = format!("{}?{query}", T::RESOURCE.everywhere());
-    let call = Call::on(verb.name(), T::RESOURCE, "", "");
-    Outgoing { call, verb, path, form: T::FORM, body: None }
 }
 
 impl Selection {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::roles::Permission;
+use super::permission::Permission;
 
 /// One request of the driver.
 pub struct Request {

@@ -1,6 +1,7 @@
 //! What the driver asked of the API server in the whole run, compared with what the shipped roles let it ask.
 
 mod audit;
+mod permission;
 mod roles;
 
 use std::collections::BTreeMap;
@@ -8,7 +9,8 @@ use std::fmt::Write;
 use std::path::Path;
 
 pub use audit::{Request, requests};
-pub use roles::{Permission, SERVICE_ACCOUNT};
+pub use permission::Permission;
+pub use roles::SERVICE_ACCOUNT;
 
 /// The comparison.
 pub struct Report {

@@ -27,6 +27,7 @@ pub const CASES: &[Case] = &[
     document!("docs/writing-a-provider.md"),
     document!("docs/releasing.md"),
     document!("docs/migrating.md"),
+    document!("docs/operator.md"),
     // Last: afterwards the garbage collector has to learn the custom resources anew.
     document!("docs/installing.md"),
 ];

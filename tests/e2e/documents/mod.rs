@@ -11,6 +11,7 @@
 //! `make test`. A comment `<!-- play: … -->` is what happens elsewhere meanwhile, see [`Play::act`].
 
 mod container;
+mod operator;
 mod port;
 mod upstream;
 
@@ -26,6 +27,7 @@ use serde_json::{Value, json};
 use crate::control_plane::AUTHORITY;
 use crate::kinds;
 use crate::manifest;
+use crate::operator::{NAMESPACE, Operator};
 use crate::patience::{PATIENCE, until};
 use crate::stage::Stage;
 use crate::support::driver::{DriverProcess, program};
@@ -71,6 +73,8 @@ struct Play<'a> {
     /// Held open.
     _port: Option<ForwardedPort>,
     providers: Vec<DriverProcess>,
+    /// Runs once the document has installed it.
+    operator: Option<Operator>,
     /// When the driver's token was last looked at.
     token_seen: Instant,
 }
@@ -99,6 +103,7 @@ impl<'a> Play<'a> {
             directory,
             _port: port,
             providers: Vec::new(),
+            operator: None,
             token_seen: Instant::now(),
         };
         play.lay_out();
@@ -172,6 +177,11 @@ impl<'a> Play<'a> {
             self.start_providers();
         } else if direction == "the cluster is empty" {
             self.empty_cluster();
+        } else if direction == "no driver is installed" {
+            self.remove_driver();
+        } else if direction == "the operator runs" {
+            let Stage { control_plane, admin, .. } = &*self.stage;
+            self.operator = Some(operator::start(control_plane, admin, self.directory.path()));
         } else if direction == "the upstream driver is installed" {
             self.install_upstream();
         } else if direction == "the upstream chart is installed" {
@@ -216,6 +226,13 @@ impl<'a> Play<'a> {
             self.stage.admin.apply(object);
         }
         self.insist("helm install csi-secrets-store tests/e2e/install/upstream --namespace kube-system");
+    }
+
+    /// As a cluster is that never had the driver, but for the kinds of its objects, which the garbage collector knows.
+    fn remove_driver(&mut self) {
+        self.take_down();
+        let is_kind = |object: &&Value| object["kind"] == "CustomResourceDefinition";
+        manifest::shipped().iter().filter(|object| !is_kind(object)).for_each(|object| self.remove(object));
     }
 
     /// As a cluster is before the first command of docs/installing.md.
@@ -322,7 +339,8 @@ impl<'a> Play<'a> {
                 .admin
                 .list(&format!("/api/v1/namespaces/{namespace}/pods?fieldSelector=spec.nodeName%3D"))
         };
-        for pod in ["kube-system", &self.namespace].into_iter().flat_map(waiting) {
+        let operator = self.operator.as_ref().map(|_| NAMESPACE);
+        for pod in ["kube-system", &self.namespace].into_iter().chain(operator).flat_map(waiting) {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
             let (namespace, name) = (text(&pod["metadata"]["namespace"]), text(&pod["metadata"]["name"]));
             let binding = json!({
@@ -354,6 +372,9 @@ impl<'a> Play<'a> {
     /// Leaves the stage as the next case wants it. The custom resource definitions stay where they are: after they went
     /// and came back, the garbage collector does nothing for half a minute.
     fn end(mut self) {
+        if self.operator.take().is_some() {
+            operator::remove(&self.stage.admin);
+        }
         self.take_down();
         self.stage.install();
     }

@@ -118,6 +118,10 @@ impl PodWorker {
 
     /// Mounts every volume; false when the pod has to go before that.
     fn mount(&self, shared: &Shared, pod: &Value) -> bool {
+        if self.seen().volumes.is_empty() {
+            // Such as a pod that installs the driver, while there is no CSIDriver to ask about.
+            return true;
+        }
         let mut pause = FIRST_RETRY;
         loop {
             match shared.api.tokens(pod) {

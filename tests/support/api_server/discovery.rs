@@ -10,6 +10,11 @@ use super::store::Store;
 pub fn answer(store: &Store, path: &str) -> Option<Answer> {
     let rest = path.strip_prefix("/apis/")?.trim_end_matches('/');
     let (group, version) = rest.split_once('/').unwrap_or((rest, ""));
+    if let Some((_, plurals)) = OPENSHIFT.iter().find(|(known, _)| *known == group) {
+        let is_served = store.is_openshift && version == "v1";
+        let page = || Answer::json(200, &of_version(group, version, plurals));
+        return Some(if is_served { page() } else { status::page_not_found() });
+    }
     if group != GROUP {
         return None;
     }
@@ -17,7 +22,10 @@ pub fn answer(store: &Store, path: &str) -> Option<Answer> {
     if served.is_empty() || !(version.is_empty() || VERSIONS.contains(&version)) {
         return Some(status::page_not_found());
     }
-    Some(Answer::json(200, &if version.is_empty() { of_group() } else { of_version(version, &served) }))
+    Some(Answer::json(
+        200,
+        &if version.is_empty() { of_group() } else { of_version(GROUP, version, &served) },
+    ))
 }
 
 fn of_group() -> Value {
@@ -31,12 +39,12 @@ fn of_group() -> Value {
     })
 }
 
-fn of_version(version: &str, served: &[&str]) -> Value {
+fn of_version(group: &str, version: &str, served: &[&str]) -> Value {
     let resource = |plural: &&str| {
         json!({
             "name": plural,
             "singularName": kind(plural).to_lowercase(),
-            "namespaced": true,
+            "namespaced": group == GROUP,
             "kind": kind(plural),
             "verbs": ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"],
         })
@@ -44,11 +52,16 @@ fn of_version(version: &str, served: &[&str]) -> Value {
     json!({
         "kind": "APIResourceList",
         "apiVersion": "v1",
-        "groupVersion": format!("{GROUP}/{version}"),
+        "groupVersion": format!("{group}/{version}"),
         "resources": served.iter().map(resource).collect::<Vec<_>>(),
     })
 }
 
 const GROUP: &str = "secrets-store.csi.x-k8s.io";
+/// What only OpenShift serves.
+const OPENSHIFT: [(&str, &[&str]); 2] = [
+    ("config.openshift.io", &["proxies", "apiservers", "infrastructures"]),
+    ("security.openshift.io", &["securitycontextconstraints"]),
+];
 const VERSIONS: [&str; 2] = ["v1", "v1alpha1"];
 const PLURALS: [&str; 2] = ["secretproviderclasses", "secretproviderclasspodstatuses"];

@@ -24,10 +24,31 @@ pub fn is_custom(group: &str) -> bool {
 
 /// Whether objects of the resource lie outside namespaces.
 pub fn is_cluster_scoped(plural: &str) -> bool {
-    matches!(plural, "namespaces" | "nodes" | "csidrivers")
+    matches!(
+        plural,
+        "namespaces"
+            | "nodes"
+            | "csidrivers"
+            | "clusterroles"
+            | "clusterrolebindings"
+            | "clustercsidrivers"
+            | "proxies"
+            | "apiservers"
+            | "infrastructures"
+    )
 }
 
-const KINDS: [(&str, &str); 15] = [
+/// Whether the status of an object has a path of its own, by which alone it changes.
+pub fn has_status(plural: &str) -> bool {
+    matches!(plural, "pods" | "daemonsets" | "clustercsidrivers")
+}
+
+/// Whether the changes of an object's content are counted in its metadata.
+pub fn has_generation(group: &str, plural: &str) -> bool {
+    is_custom(group) || matches!(plural, "pods" | "daemonsets" | "networkpolicies")
+}
+
+const KINDS: [(&str, &str); 23] = [
     ("SecretProviderClass", "secretproviderclasses"),
     ("SecretProviderClassPodStatus", "secretproviderclasspodstatuses"),
     ("Pod", "pods"),
@@ -43,4 +64,12 @@ const KINDS: [(&str, &str); 15] = [
     ("DaemonSet", "daemonsets"),
     ("Job", "jobs"),
     ("CSIDriver", "csidrivers"),
+    ("ClusterCSIDriver", "clustercsidrivers"),
+    ("ClusterRole", "clusterroles"),
+    ("ClusterRoleBinding", "clusterrolebindings"),
+    ("NetworkPolicy", "networkpolicies"),
+    ("Lease", "leases"),
+    ("Proxy", "proxies"),
+    ("APIServer", "apiservers"),
+    ("Infrastructure", "infrastructures"),
 ];

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::discovery;
+use super::kinds::has_status;
 use super::list;
 use super::media::Form;
 use super::request::Request;
@@ -18,7 +19,12 @@ pub fn answer(store: &mut Store, request: &Request) -> Answer {
     if !store.serves(&place.plural) {
         return if place.group.is_empty() { status::no_such_resource() } else { status::page_not_found() };
     }
-    if !matches!((place.plural.as_str(), place.subresource.as_str()), (_, "") | ("pods", "status")) {
+    let is_path = match place.subresource.as_str() {
+        "" => true,
+        "status" => has_status(&place.plural),
+        _ => false,
+    };
+    if !is_path {
         return status::no_such_resource();
     }
     match (request.method.as_str(), place.key()) {
@@ -31,7 +37,7 @@ pub fn answer(store: &mut Store, request: &Request) -> Answer {
         ("POST", None) => write::create(store, place, request),
         ("PUT", Some(key)) => write::update(store, place, key, request),
         ("PATCH", Some(key)) => write::patch(store, place, key, request),
-        ("DELETE", Some(key)) => write::delete(store, place, &key, &request.body),
+        ("DELETE", Some(key)) => write::delete(store, place, &key, request),
         _ => status::method_not_allowed(),
     }
 }

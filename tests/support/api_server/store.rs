@@ -1,11 +1,11 @@
 //! The objects, their versions, and the history that watches and paged lists read.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use serde_json::{Map, Value, json};
 
 use super::clock::now;
-use super::kinds::{self, is_custom};
+use super::kinds::{self, has_generation, has_status, is_custom};
 use super::managers;
 use super::metadata::tidy;
 use super::request::Key;
@@ -21,6 +21,10 @@ pub struct Store {
     compacted: u64,
     /// Plurals that the server pretends not to know.
     uninstalled: HashSet<String>,
+    /// What each manager has applied to the status of an object.
+    applied: HashMap<(Key, String), Value>,
+    /// Whether OpenShift's own groups are served.
+    pub is_openshift: bool,
 }
 
 /// One change, as a watch reports it.
@@ -42,6 +46,8 @@ impl Default for Store {
             history: VecDeque::new(),
             compacted: FIRST_VERSION - 1,
             uninstalled: HashSet::new(),
+            applied: HashMap::new(),
+            is_openshift: false,
         }
     }
 }
@@ -105,7 +111,7 @@ impl Store {
         metadata.insert("uid".into(), json!(uid(version)));
         metadata.insert("creationTimestamp".into(), json!(now));
         metadata.insert("resourceVersion".into(), json!(version.to_string()));
-        if is_custom(&key.0) || key.1 == "pods" {
+        if has_generation(&key.0, &key.1) {
             metadata.insert("generation".into(), json!(1));
         }
         tidy(metadata);
@@ -135,9 +141,12 @@ impl Store {
         let content = |object: &Value| {
             let mut fields = object.as_object().cloned().unwrap_or_default();
             fields.remove("metadata");
+            if has_status(&key.1) {
+                fields.remove("status");
+            }
             fields
         };
-        if is_custom(&key.0) && content(&object) != content(stored) {
+        if key.1 != "pods" && has_generation(&key.0, &key.1) && content(&object) != content(stored) {
             let generation = old["generation"].as_i64().unwrap_or(0) + 1;
             metadata_of(&mut object).insert("generation".into(), json!(generation));
         }
@@ -170,6 +179,11 @@ impl Store {
             true => self.replace(key, object, manager).expect("it was there a moment ago"),
             false => self.create(key, object, manager),
         }
+    }
+
+    /// What the manager had applied to the status of that object before, and now applies.
+    pub fn note_applied(&mut self, key: &Key, manager: &str, status: Value) -> Option<Value> {
+        self.applied.insert((key.clone(), manager.to_owned()), status)
     }
 
     /// Notes that an object is to go as soon as its finalizers allow.

@@ -20,6 +20,13 @@ impl ApiServer {
         locked(&self.shared.access).allow(verb, plural);
     }
 
+    // -- APIs --
+
+    /// Serves OpenShift's own groups from now on.
+    pub fn serve_openshift(&self) {
+        locked(&self.shared.store).is_openshift = true;
+    }
+
     // -- watches and history --
 
     /// Forgets all changes so far: watches and lists of earlier versions, and continue tokens, get 410.

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::kinds::{is_cluster_scoped, is_custom, kind};
+use super::apply;
+use super::immutable;
+use super::kinds::{has_status, is_cluster_scoped, is_custom, kind};
 use super::media::Form;
 use super::merge::merge;
 use super::metadata;
@@ -40,6 +42,10 @@ pub fn create(store: &mut Store, place: &Place, request: &Request) -> Answer {
     }
     if place.plural == "pods" {
         object["status"] = json!({"phase": "Pending"});
+    } else if has_status(&place.plural)
+        && let Some(fields) = object.as_object_mut()
+    {
+        fields.remove("status");
     }
     Answer::json(201, &form.object(&store.create(key, object, &request.manager())))
 }
@@ -70,6 +76,9 @@ pub fn update(store: &mut Store, place: &Place, key: Key, request: &Request) -> 
 
 /// Answers PATCH of an object.
 pub fn patch(store: &mut Store, place: &Place, key: Key, request: &Request) -> Answer {
+    if request.content_type == apply::CONTENT_TYPE && place.subresource == "status" {
+        return apply::status(store, place, key, request);
+    }
     if request.content_type != MERGE_PATCH {
         return status::unsupported_media_type();
     }
@@ -99,16 +108,20 @@ pub fn patch(store: &mut Store, place: &Place, key: Key, request: &Request) -> A
 }
 
 /// Answers DELETE of an object.
-pub fn delete(store: &mut Store, place: &Place, key: &Key, body: &[u8]) -> Answer {
+pub fn delete(store: &mut Store, place: &Place, key: &Key, request: &Request) -> Answer {
     let Some(stored) = store.get(key) else {
         return place.about().not_found();
     };
-    let options: Value = serde_json::from_slice(body).unwrap_or_default();
+    let options: Value = serde_json::from_slice(&request.body).unwrap_or_default();
     let kind = kind(&place.plural);
     let about = About { plural: &kind, ..place.about() };
     let text = |field: &str| stored["metadata"][field].as_str().unwrap_or("").to_owned();
     let (uid, version) = (text("uid"), text("resourceVersion"));
-    let wanted = |field: &str| options["preconditions"][field].as_str();
+    // In the body, or where there is none in the query.
+    let wanted = |field: &str| match options["preconditions"][field].as_str() {
+        Some(wanted) => Some(wanted.to_owned()),
+        None => Some(request.parameter(field)).filter(|wanted| request.body.is_empty() && !wanted.is_empty()),
+    };
     if let Some(wanted) = wanted("uid").filter(|wanted| *wanted != uid) {
         return about.conflict_because(&format!(
             "the UID in the precondition ({wanted}) does not match the UID in record ({uid}). The object might \
@@ -163,7 +176,7 @@ fn store_over(store: &mut Store, place: &Place, key: Key, object: Value, request
 
 /// What a request to this place may change: the status by its own path alone, and by that nothing else.
 fn part_for(place: &Place, mut object: Value, stored: &Value) -> Value {
-    if place.plural != "pods" {
+    if !has_status(&place.plural) {
         return object;
     }
     if place.subresource == "status" {
@@ -173,7 +186,10 @@ fn part_for(place: &Place, mut object: Value, stored: &Value) -> Value {
         whole["metadata"]["resourceVersion"] = version;
         return whole;
     }
-    object["status"] = stored["status"].clone();
+    match stored.get("status") {
+        Some(status) => object["status"] = status.clone(),
+        None => drop(object.as_object_mut().and_then(|fields| fields.remove("status"))),
+    }
     object
 }
 
@@ -290,6 +306,7 @@ fn problems(place: &Place, object: &Value, stored: Option<&Value>) -> Vec<Proble
     if place.group.is_empty() && place.plural == "secrets" {
         problems.extend(secret::problems(object, stored));
     }
+    problems.extend(stored.into_iter().flat_map(|stored| immutable::problems(place, object, stored)));
     let namespace = object["involvedObject"]["namespace"].as_str().unwrap_or("");
     if place.plural == "events" && namespace != place.namespace {
         let why = "does not match event.namespace";

@@ -1,0 +1,336 @@
+//! One turn of the loop: look at what is asked for and at what is there, bring the two together, report.
+//!
+//! A turn depends on nothing but what the API server says, so it may be cut off anywhere and begun again by this process
+//! or the next. It writes nothing where there is nothing to change.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::{Value, json};
+
+use super::cluster::{Cluster, request};
+use super::conditions::{Driver, Findings, Status};
+use super::failure::Failure;
+use super::foreign;
+use super::identity::{self, FOREIGN_NAMESPACE, FOREIGN_NODE, KEPT_TOKENS};
+use super::management::Course;
+use super::openshift::{Features, merge_patch, observed_config};
+use super::piece::Piece;
+use super::plan::live_tokens;
+use super::render::{Desired, Inputs, render_one};
+use super::spec::{ManagementState, Spec};
+use crate::config::Operand;
+use crate::kube::object::ObjectRef;
+use crate::kube::resource::{API_SERVERS, DAEMON_SETS, PROXIES, SECURITY_CONSTRAINTS};
+use crate::logging;
+use crate::timestamp::rfc3339_seconds;
+
+/// Turns the loop.
+pub struct Reconciler {
+    pub(super) cluster: Cluster,
+    pub(super) operand: Operand,
+    pub(super) namespace: String,
+    pub(super) finalizer: String,
+    features: Option<(Features, Instant)>,
+    verbosity: Option<i32>,
+    is_idle: bool,
+}
+
+/// What a turn has found out, to be reported.
+#[derive(Default)]
+struct Found {
+    statics: Option<Vec<String>>,
+    node: Vec<String>,
+    observation: Option<String>,
+    driver: Place,
+}
+
+/// Where the driver is.
+#[derive(Default)]
+enum Place {
+    #[default]
+    Unknown,
+    Removed,
+    Installed(Value),
+}
+
+impl Reconciler {
+    /// For the driver `operand` in `namespace`. `operator` is what the finalizer begins with.
+    pub fn new(cluster: Cluster, operand: Operand, namespace: String, operator: &str) -> Reconciler {
+        let finalizer = identity::finalizer(operator);
+        Reconciler { cluster, operand, namespace, finalizer, features: None, verbosity: None, is_idle: false }
+    }
+
+    /// One turn. What is wrong is in the conditions, if they could be written.
+    ///
+    /// # Errors
+    /// [`Failure`], the first one, where trying again soon may help.
+    pub fn turn(&mut self) -> Result<(), Failure> {
+        let features = self.features()?;
+        let Some(object) = self.cluster.find(&request())? else {
+            if !std::mem::replace(&mut self.is_idle, true) {
+                log::info!(name = identity::DRIVER; "there is no such ClusterCSIDriver, nothing is touched");
+            }
+            self.cluster.metrics.degraded(0);
+            return Ok(());
+        };
+        self.is_idle = false;
+        let spec = Spec::read(&object);
+        self.adjust_log(&spec);
+        let is_going = super::plan::is_going(&object);
+        let management =
+            ManagementState::read(&object).unwrap_or_else(|_| ManagementState::Other("not text".to_owned()));
+        let course = management.course(is_going);
+        let mut found = Found::default();
+        // What cannot be read cannot be installed, and says so where people look.
+        let course = match (course, &spec) {
+            (Course::Apply, Err(error)) => {
+                found.statics = Some(vec![error.to_string()]);
+                found.node = vec![error.to_string()];
+                Course::LeaveAlone
+            }
+            (course, _) => course,
+        };
+        let object =
+            if features.has_config && !is_going { self.observe(object, &mut found)? } else { object };
+        let status = Status::read(&object);
+        let outcome = match course {
+            Course::Apply => self.install(object, &spec.unwrap_or_default(), features, &mut found),
+            Course::Remove => self.uninstall(object, &mut found),
+            Course::LetGo => self.cluster.hold(object, &self.finalizer, false).map(drop),
+            Course::LeaveAlone => {
+                // Of a state that cannot be acted on nothing is wrong with the objects.
+                if management != ManagementState::Unmanaged && found.statics.is_none() {
+                    found.statics = Some(Vec::new());
+                }
+                Ok(())
+            }
+        };
+        if let Err(failure) = &outcome {
+            if failure.ends_turn() {
+                return outcome;
+            }
+            if found.is_fine() {
+                found.node.push(failure.to_string());
+            }
+        }
+        self.report(is_going, &status, management.problem(), &found)?;
+        outcome
+    }
+
+    /// What the API server serves, as far as it has said.
+    pub(super) fn known_features(&self) -> Option<Features> {
+        self.features.map(|(features, _)| features)
+    }
+
+    /// Looks once in a while what the API server serves: what was added later is found without a restart.
+    fn features(&mut self) -> Result<Features, Failure> {
+        if let Some((features, at)) = self.features
+            && at.elapsed() < FEATURES_EVERY
+        {
+            return Ok(features);
+        }
+        let look = || {
+            let has_security = self.cluster.serves(&SECURITY_CONSTRAINTS)?;
+            Ok(Features { has_security, has_config: self.cluster.serves(&PROXIES)? })
+        };
+        match (look(), self.features) {
+            (Ok(features), _) => {
+                self.features = Some((features, Instant::now()));
+                Ok(features)
+            }
+            // A group that is served by another server is away when that is.
+            (Err(failure), Some((features, _))) => {
+                log::debug!(error:% = failure; "what the API server serves is not known anew");
+                Ok(features)
+            }
+            (Err(failure), None) => Err(failure),
+        }
+    }
+
+    fn adjust_log<E>(&mut self, spec: &Result<Spec, E>) {
+        let Ok(spec) = spec else { return };
+        let verbosity = spec.operator_log_level.verbosity();
+        if self.verbosity.replace(verbosity) != Some(verbosity) {
+            logging::set_verbosity(verbosity);
+            log::info!(v = verbosity; "the log follows operatorLogLevel");
+        }
+    }
+
+    /// Writes down what the cluster's own settings are, on OpenShift.
+    fn observe(&self, object: Value, found: &mut Found) -> Result<Value, Failure> {
+        let cluster = |resource| self.cluster.find(&ObjectRef::cluster(resource, "cluster"));
+        let settings = cluster(&PROXIES).and_then(|proxy| Ok((proxy, cluster(&API_SERVERS)?)));
+        let (proxy, api_server) = match settings {
+            Ok(settings) => settings,
+            Err(failure) if failure.ends_turn() => return Err(failure),
+            Err(failure) => {
+                found.observation = Some(failure.to_string());
+                return Ok(object);
+            }
+        };
+        let wanted = observed_config(proxy.as_ref(), api_server.as_ref());
+        let written = object.pointer("/spec/observedConfig").unwrap_or(&Value::Null);
+        let Some(patch) = merge_patch(written, &wanted) else { return Ok(object) };
+        let version = object.pointer("/metadata/resourceVersion");
+        let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"observedConfig": patch}});
+        match self.cluster.merge_request(&patch) {
+            Ok(stored) => Ok(stored),
+            // Somebody else's change wakes the loop again.
+            Err(refusal) if refusal.is_overtaken() => Ok(object),
+            Err(refusal) => {
+                let failure = Failure::from(refusal);
+                if failure.ends_turn() {
+                    return Err(failure);
+                }
+                found.observation = Some(failure.to_string());
+                Ok(object)
+            }
+        }
+    }
+
+    fn install(
+        &self,
+        object: Value,
+        spec: &Spec,
+        features: Features,
+        found: &mut Found,
+    ) -> Result<(), Failure> {
+        if let Some(other) = self.other_installation()? {
+            found.statics = Some(vec![other.clone()]);
+            found.node = vec![other];
+            return Ok(());
+        }
+        let object = self.cluster.hold(object, &self.finalizer, true)?;
+        let recorded = Status::read(&object).recorded_generation(&self.namespace);
+        let kept = kept_tokens(&object);
+        let mut trusted_ca = None;
+        let (mut statics, mut first_failure) = (Vec::new(), None);
+        for piece in Piece::ALL {
+            let desired = |live: Option<&Value>| -> Option<Desired> {
+                let tokens = match live {
+                    Some(live) if piece == Piece::CsiDriver => live_tokens(live),
+                    _ => kept.clone().unwrap_or_default(),
+                };
+                let inputs = Inputs {
+                    spec,
+                    operand: &self.operand,
+                    namespace: &self.namespace,
+                    features,
+                    live_tokens: &tokens,
+                    trusted_ca: trusted_ca.as_ref(),
+                };
+                render_one(piece, inputs)
+            };
+            let Some(first) = desired(None) else { continue };
+            let settled = self.cluster.settle(piece, &self.namespace, recorded, |live| {
+                desired(live).unwrap_or_else(|| first.clone())
+            });
+            match settled {
+                Ok(stored) if piece == Piece::DaemonSet => found.driver = Place::Installed(stored),
+                Ok(stored) if piece == Piece::TrustedCa => trusted_ca = Some(stored),
+                Ok(_) if piece == Piece::CsiDriver && kept.is_some() => self.cluster.forget_tokens()?,
+                Ok(_) => {}
+                Err(failure) if failure.ends_turn() => return Err(failure),
+                Err(failure) => {
+                    let failure = about(piece, failure);
+                    let lines = if piece == Piece::DaemonSet { &mut found.node } else { &mut statics };
+                    lines.push(failure.to_string());
+                    first_failure.get_or_insert(failure);
+                }
+            }
+        }
+        found.statics = Some(statics);
+        first_failure.map_or(Ok(()), Err)
+    }
+
+    /// Takes down what was installed, the pods first, and then lets the object go.
+    fn uninstall(&self, object: Value, found: &mut Found) -> Result<(), Failure> {
+        let is_shared = self.other_installation()?.is_some();
+        let (mut statics, mut first_failure) = (Vec::new(), None);
+        for piece in Piece::ALL.into_iter().rev() {
+            // What another installation has under the same name is its own.
+            if is_shared && piece.is_shared_by_name() {
+                continue;
+            }
+            match self.cluster.remove(piece, &self.namespace) {
+                Ok(()) => {}
+                Err(failure) if failure.ends_turn() => return Err(failure),
+                Err(failure) => {
+                    let failure = about(piece, failure);
+                    let lines = if piece == Piece::DaemonSet { &mut found.node } else { &mut statics };
+                    lines.push(failure.to_string());
+                    first_failure.get_or_insert(failure);
+                }
+            }
+        }
+        found.statics = Some(statics);
+        if let Some(failure) = first_failure {
+            return Err(failure);
+        }
+        found.driver = Place::Removed;
+        self.cluster.hold(object, &self.finalizer, false).map(drop)
+    }
+
+    fn other_installation(&self) -> Result<Option<String>, Failure> {
+        let pods = ObjectRef::namespaced(&DAEMON_SETS, FOREIGN_NAMESPACE, FOREIGN_NODE);
+        let pods = self.cluster.find(&pods)?;
+        let binding = self.cluster.find(&Piece::DriverBinding.at(&self.namespace))?;
+        Ok(foreign::find(pods.as_ref(), binding.as_ref(), &self.namespace))
+    }
+
+    fn report(
+        &self,
+        is_going: bool,
+        before: &Status,
+        management: Option<String>,
+        found: &Found,
+    ) -> Result<(), Failure> {
+        let findings = Findings {
+            management: management.as_deref(),
+            statics: found.statics.as_deref(),
+            node: &found.node,
+            observation: found.observation.as_deref(),
+            driver: match &found.driver {
+                Place::Unknown => Driver::Unknown,
+                Place::Removed => Driver::Removed,
+                Place::Installed(object) => Driver::Installed(object),
+            },
+        };
+        let next = before.next(findings, &self.namespace, &rfc3339_seconds(SystemTime::now()));
+        self.cluster.metrics.degraded(next.degraded().count());
+        if next == *before {
+            return Ok(());
+        }
+        match self.cluster.report(&next.json()) {
+            Ok(_) => Ok(()),
+            // It was let go, and there is nobody to tell any more.
+            Err(refusal) if refusal.is_not_found() && is_going => Ok(()),
+            Err(refusal) => Err(Failure::from(refusal)),
+        }
+    }
+}
+
+/// The tokenRequests of a CSIDriver that was deleted to be made anew.
+fn kept_tokens(object: &Value) -> Option<Vec<Value>> {
+    let text = object.pointer("/metadata/annotations")?.get(KEPT_TOKENS)?.as_str()?;
+    match serde_json::from_str(text) {
+        Ok(tokens) => Some(tokens),
+        Err(_) => {
+            log::warn!(annotation = KEPT_TOKENS; "the list in this annotation cannot be read and is dropped");
+            Some(Vec::new())
+        }
+    }
+}
+
+impl Found {
+    fn is_fine(&self) -> bool {
+        self.node.is_empty() && self.statics.as_ref().is_none_or(Vec::is_empty)
+    }
+}
+
+fn about(piece: Piece, failure: Failure) -> Failure {
+    failure.about(&format!("{} {}", piece.kind(), piece.name()))
+}
+
+/// APIs come and go with upgrades of a cluster.
+const FEATURES_EVERY: Duration = Duration::from_secs(600);

@@ -1,0 +1,81 @@
+//! The operator's HTTP: metrics, and health for kubelet.
+//!
+//! Ready is a process that has reached the API server, whether or not it leads. Alive is one whose loop turns.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::config::BindAddress;
+use crate::health::Readiness;
+use crate::http::{Limits, Request, Response, Server, Status};
+use crate::metrics::OperatorMetrics;
+
+/// Listens, where it is to.
+///
+/// # Errors
+/// The system's, when the address cannot be used.
+pub(super) fn start(
+    address: Option<&BindAddress>,
+    metrics: &Arc<OperatorMetrics>,
+    readiness: Readiness,
+) -> io::Result<Option<Server>> {
+    let Some(address) = address else { return Ok(None) };
+    let metrics = Arc::clone(metrics);
+    let routes = move |request: &Request| answer(request.path(), &metrics, &readiness, Instant::now());
+    let server = Server::start_with(LIMITS, &address.listen_addr(), "admin", routes)?;
+    log::info!(address:% = server.local_addr(); "serving metrics and health");
+    Ok(Some(server))
+}
+
+fn answer(path: &str, metrics: &OperatorMetrics, readiness: &Readiness, now: Instant) -> Response {
+    match path {
+        "/metrics" => Response::new(Status::Ok, METRICS_TYPE, metrics.render()),
+        "/healthz" | "/livez" => match metrics.last_turn() {
+            // Who does not lead has no turns.
+            Some(at) if now.saturating_duration_since(at) > LONGEST_TURN => {
+                Response::text(Status::ServiceUnavailable, "the loop does not turn\n")
+            }
+            _ => Response::text(Status::Ok, "ok"),
+        },
+        "/readyz" => match readiness.pending().join(", ") {
+            pending if pending.is_empty() => Response::text(Status::Ok, "ok"),
+            pending => Response::text(Status::ServiceUnavailable, format!("waiting for {pending}\n")),
+        },
+        _ => Response::not_found(),
+    }
+}
+
+/// Kubelet's probes and a scraper: each thread costs memory all the time.
+const LIMITS: Limits = Limits {
+    workers: 2,
+    waiting: 12,
+    head: Duration::from_secs(5),
+    crowded_head: Duration::from_millis(250),
+    write: Duration::from_secs(5),
+    crowded_write: Duration::from_secs(1),
+};
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// A turn waits for the API server ten seconds at a time, and for some dozen answers at most.
+const LONGEST_TURN: Duration = Duration::from_secs(600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alive_is_whose_loop_turns_and_ready_is_who_has_reached_the_api_server() {
+        let (metrics, readiness) = (OperatorMetrics::new("v1", "abc").unwrap(), Readiness::new());
+        let latch = readiness.latch("the API server");
+        let now = Instant::now();
+        let get = |path: &str, now: Instant| answer(path, &metrics, &readiness, now).status();
+        assert_eq!(get("/readyz", now), Status::ServiceUnavailable);
+        latch.release();
+        assert_eq!(get("/readyz", now), Status::Ok);
+        assert_eq!(get("/livez", now + LONGEST_TURN * 2), Status::Ok, "who waits for the lease has no turns");
+        metrics.turned(true, Duration::ZERO, now);
+        assert_eq!(get("/healthz", now + LONGEST_TURN), Status::Ok);
+        assert_eq!(get("/healthz", now + LONGEST_TURN * 2), Status::ServiceUnavailable);
+        assert_eq!((get("/metrics", now), get("/", now)), (Status::Ok, Status::NotFound));
+    }
+}

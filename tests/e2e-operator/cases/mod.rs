@@ -1,0 +1,25 @@
+//! Every case, in groups, in the order in which they are played. A case is a sentence about what an administrator gets.
+
+mod changed;
+mod created;
+mod openshift;
+mod path;
+mod settings;
+mod states;
+mod trouble;
+
+use crate::runner::Case;
+
+/// Name of a group, and its cases.
+pub type Group = (&'static str, &'static [Case]);
+
+/// All of them.
+pub const GROUPS: &[Group] = &[
+    ("What the API server takes", created::CASES),
+    ("What the API server takes for a change", changed::CASES),
+    ("The administrator's path", path::CASES),
+    ("Settings", settings::CASES),
+    ("States", states::CASES),
+    ("OpenShift", openshift::CASES),
+    ("Trouble", trouble::CASES),
+];
