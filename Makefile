@@ -46,8 +46,8 @@ export SOAK_SEED := $(value SEED)
 export FUZZ_TIME := $(value TIME)
 export FUZZ_TARGET := $(value TARGET)
 
-.PHONY: help build test demo sanity e2e e2e-operator bundle-check crash faults soak soak-static lint bench \
-	bench-static bench-compare static test-static image test-image fuzz fuzz-smoke fuzz-coverage sbom sbom-check advisories proto \
+.PHONY: help build test demo sanity e2e e2e-operator bundle-check crash faults soak soak-static lint bench bench-static \
+	bench-compare static test-static image test-image fuzz fuzz-smoke fuzz-coverage sbom sbom-check advisories proto \
 	proto-check fmt clean
 
 help: ## list these commands
