@@ -46,9 +46,9 @@ export SOAK_SEED := $(value SEED)
 export FUZZ_TIME := $(value TIME)
 export FUZZ_TARGET := $(value TARGET)
 
-.PHONY: help build test demo sanity e2e e2e-operator bundle-check crash faults soak soak-static lint bench bench-static \
-	bench-compare static test-static image test-image fuzz fuzz-smoke fuzz-coverage sbom sbom-check advisories proto \
-	proto-check fmt clean
+.PHONY: help build test demo sanity e2e e2e-operator bundle-check crash faults soak soak-static lint bench \
+	bench-static bench-compare static test-static image test-image fuzz fuzz-smoke fuzz-coverage sbom sbom-check \
+	advisories proto proto-check fmt clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -180,7 +180,8 @@ image: static ## make the images of the driver and of the operator for both arch
 
 test-image: image ## run the images with containerd and runc, and build them from their Dockerfiles
 	@scripts/ensure-tools.sh build mount containers
-	$(tested) TEST_IMAGE='$(image)' TEST_OPERATOR_IMAGE='$(operator_image)' cargo test $(cargo_flags) $(sandbox) --test image
+	$(tested) TEST_IMAGE='$(image)' TEST_OPERATOR_IMAGE='$(operator_image)' \
+		cargo test $(cargo_flags) $(sandbox) --test image
 
 fuzz-smoke: ## run each fuzz target for half a minute, from the committed corpus on
 	@scripts/ensure-tools.sh build fuzz
