@@ -8,12 +8,37 @@ use crate::patience::until;
 use crate::runner::Case;
 use crate::stage::{DRIVER, NAMESPACE, Stage};
 
-/// See the sentence.
-pub const CASES: &[Case] = &[Case {
-    sentence: "an administrator installs the operator, creates the object, gets the driver on every node, changes the \
+/// See the sentences.
+pub const CASES: &[Case] = &[
+    Case {
+        sentence: "the operator's own pod is one that the strictest pod security admits",
+        play: restricted,
+    },
+    Case {
+        sentence: "an administrator installs the operator, creates the object, gets the driver on every node, changes the \
                rotation, has all of it removed, and deletes the object and the operator",
-    play: whole_path,
-}];
+        play: whole_path,
+    },
+];
+
+fn restricted(stage: &mut Stage) {
+    let labels = json!({"pod-security.kubernetes.io/enforce": "restricted"});
+    stage.admin.create_namespace("strict");
+    stage.admin.patch("/api/v1/namespaces/strict", &json!({"metadata": {"labels": labels}}));
+    let mut pod = manifest::deployment()["spec"]["template"].take();
+    pod["apiVersion"] = json!("v1");
+    pod["kind"] = json!("Pod");
+    pod["metadata"]["name"] = json!("operator");
+    // Its account is in another namespace.
+    pod["spec"]["serviceAccountName"] = json!("default");
+    let path = "/api/v1/namespaces/strict/pods?dryRun=All&fieldValidation=Strict";
+    stage.admin.ask("POST", path, Some(&pod)).unwrap_or_else(|why| panic!("{why}"));
+    // The check is one that bites.
+    pod["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = json!(true);
+    let refusal = stage.admin.ask("POST", path, Some(&pod)).expect_err("less strict than that");
+    assert!(refusal.message.contains("violates PodSecurity"), "{refusal}");
+    stage.admin.delete("/api/v1/namespaces/strict");
+}
 
 fn whole_path(stage: &mut Stage) {
     // Installs the operator.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::stage::{ACCOUNT, BINDING, CSI_DRIVER, DAEMON_SET, PIECES, POLICY, ROLE, Stage};
+use super::stage::{ACCOUNT, BINDING, CSI_DRIVER, DAEMON_SET, PIECES, POLICY, ROLE, STATICS, Stage};
 
 /// Without what a server writes.
 fn content(object: &Value) -> Value {
@@ -79,6 +79,20 @@ fn the_profile_of_an_administrator_stays_and_a_removed_one_comes_back() {
         object["metadata"]["labels"].as_object_mut().unwrap().remove(label);
     });
     stage.wait("it comes back", |_| profile() == "restricted");
+}
+
+#[test]
+fn an_object_that_somebody_holds_in_deletion_is_reported_and_made_again_when_it_is_gone() {
+    let (stage, _operator) = Stage::installed();
+    stage.edit(POLICY, |object| {
+        object["metadata"]["finalizers"] = json!(["example.com/theirs"]);
+        object["metadata"]["deletionTimestamp"] = json!("2026-04-01T09:08:07Z");
+    });
+    stage.wait("it is reported", |_| stage.condition(STATICS) == "True SyncError");
+    assert!(stage.message(STATICS).contains("it is still being deleted"), "{}", stage.message(STATICS));
+    stage.api.delete(POLICY);
+    stage.wait("it is made again", |api| api.get(POLICY).is_some());
+    stage.wait_installed();
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::stage::Stage;
+use super::stage::{DAEMON_SET, Stage};
 
 /// The most that it may hold.
 const MOST_RESIDENT_KIB: u64 = 12 * 1024;
@@ -20,6 +20,12 @@ fn nothing_is_written_but_the_lease_when_nothing_changes() {
     let (stage, operator) = Stage::installed();
     stage.roll_out(3);
     stage.wait("the roll-out is noted", |_| stage.condition(super::stage::PROGRESSING) == "False AsExpected");
+    // A request is recorded after its answer.
+    stage.wait("the last writes are recorded", |_| {
+        let writes = stage.writes();
+        let [.., noted, reported] = writes.as_slice() else { return false };
+        noted.contains("update ") && noted.contains(DAEMON_SET) && reported.contains("/status 200")
+    });
     for how in ["one", "two", "three"] {
         stage.api.forget_requests();
         stage.nudge(how);
@@ -30,6 +36,23 @@ fn nothing_is_written_but_the_lease_when_nothing_changes() {
     }
     assert!(stage.api.count("update", "/leases/") > 0);
     assert!(resident_kib(operator.id()) <= MOST_RESIDENT_KIB, "{} KiB", resident_kib(operator.id()));
+}
+
+#[test]
+fn nothing_is_written_in_any_other_state_either() {
+    let (stage, operator) = Stage::installed();
+    for state in ["Removed", "Unmanaged", "Force"] {
+        stage.ask(&json!({"managementState": state}));
+        let told = if state == "Force" { "True Unknown" } else { "False -" };
+        stage.wait("it is reported", |_| stage.condition(super::stage::MANAGEMENT) == told);
+        // What belongs to the change itself has the time to end.
+        stage.api.wait(Duration::from_millis(500), |_| false);
+        stage.api.forget_requests();
+        stage.nudge(state);
+        stage.wait("it has looked", |api| api.count("get", "/clustercsidrivers/") > 0);
+        stage.api.wait(Duration::from_millis(500), |_| false);
+        assert_eq!(stage.writes(), [""; 0], "{state}: {}", operator.log());
+    }
 }
 
 #[test]

@@ -11,7 +11,9 @@ fn the_pods_go_first_and_the_finalizer_last() {
     stage.api.forget_requests();
     stage.delete_request();
     stage.wait("the object is gone", |api| api.get(REQUEST).is_none());
-    let is_finalizer = |write: &String| write.starts_with("patch ") && write.contains("clustercsidrivers");
+    let is_finalizer = |write: &String| {
+        write.starts_with("patch ") && write.contains("clustercsidrivers") && !write.contains("/status")
+    };
     stage.wait("its last change is recorded", |_| stage.writes().iter().any(is_finalizer));
     let writes = stage.writes();
     let deletions: Vec<&String> = writes.iter().filter(|write| write.starts_with("delete ")).collect();
