@@ -2,8 +2,8 @@
 //!
 //! The core is pure: [`spec`] reads what is asked for, [`management`] says what is done in which state, [`render`] makes
 //! the exact objects of it, [`plan`] compares one of them with the live one, [`conditions`] says what is reported, and
-//! [`lease`] who may write. [`reconcile`] is the one loop that looks, decides and writes through [`cluster`], woken by
-//! [`watches`]; [`leadership`] is the one other thread that writes.
+//! [`lease`] who may write. `reconcile` is the one loop that looks, decides and writes through `cluster`, woken by
+//! `watches`; `leadership` is the one other thread that writes.
 //!
 //! It runs unprivileged and reads no Secret. What it can do to a cluster is what its role lets it: the threat is a
 //! program that fights with others over objects or takes down what it did not install, so it never writes without the
