@@ -70,13 +70,13 @@ fn it_is_stripped_and_its_names_and_lines_are_kept_beside_it() {
 /// processor, and does not notice what is freed twice.
 #[test]
 fn its_allocator_is_that_of_musl_and_iconv_is_not_in_it() {
-    for architecture in ARCHITECTURES {
-        let beside = read(&built(architecture, &format!("{DRIVER}.debug")));
+    for (architecture, name) in programs() {
+        let beside = read(&built(architecture, &format!("{name}.debug")));
         let beside = object::File::parse(&*beside).unwrap();
         let has =
             |name: &str| beside.symbols().any(|symbol| symbol.is_definition() && symbol.name() == Ok(name));
-        for name in ["__malloc_context", "__libc_malloc_impl", "malloc", "free"] {
-            assert!(has(name), "{architecture}: no {name}");
+        for symbol in ["__malloc_context", "__libc_malloc_impl", "malloc", "free"] {
+            assert!(has(symbol), "{architecture} {name}: no {symbol}");
         }
         let others = ["SmpAllocator", "c.malloc."];
         let foreign = beside.symbols().filter_map(|symbol| symbol.name().ok());
