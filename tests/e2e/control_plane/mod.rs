@@ -41,8 +41,9 @@ impl ControlPlane {
         ControlPlane { controllers: None, api_server, etcd, credentials, programs, logs }
     }
 
-    /// Starts the controllers: once every kind of object is known.
+    /// Starts the controllers: once every kind of object is known. Those that ran end first.
     pub fn start_controllers(&mut self) {
+        self.controllers = None;
         let program = self.programs.join("kube-controller-manager");
         self.controllers =
             Some(ControllerManager::start(&program, &self.api_server.url, &self.credentials, &self.logs));
