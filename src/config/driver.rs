@@ -50,9 +50,9 @@ pub struct DriverConfig {
     pub log: LogSettings,
     /// Kubelet's directory of pods, absolute and without `.`, `..`, or empty parts; `None` when not given.
     pub kubelet_pods_dir: Option<PathBuf>,
-    /// Largest volume in bytes; at least 1.
+    /// Largest content of a volume in bytes; at least 1.
     pub volume_size_limit: u64,
-    /// Most inodes of a volume; at least 1.
+    /// Most files and directories of a content; at least 1.
     pub volume_inode_limit: u64,
     /// Which provider sockets are believed.
     pub provider_trust: ProviderTrust,

@@ -168,13 +168,13 @@ pub const DRIVER_FLAGS: &[Flag<DriverFlags>] = &[
         "volume-size-limit",
         Kind::Text(|f| &mut f.volume_size_limit),
         "33554432",
-        "largest volume in bytes, or with a suffix Ki, Mi or Gi",
+        "largest content of a volume in bytes, each file in whole pages, or with a suffix Ki, Mi or Gi",
     ),
     row(
         "volume-inode-limit",
         Kind::Int(|f| &mut f.volume_inode_limit),
         "4096",
-        "most files, directories and links in a volume",
+        "most files and directories in a volume",
     ),
     row(
         "provider-socket-check",

@@ -91,7 +91,7 @@ fn paths_and_contents_arrive_as_they_are() {
 }
 
 #[test]
-fn a_volume_is_a_limited_tmpfs_that_runs_nothing() {
+fn a_volume_is_a_limited_tmpfs_with_room_for_two_contents_that_runs_nothing() {
     let scene = Scene::published(&["--volume-size-limit=1Mi", "--volume-inode-limit=99"]);
     let line = scene.pod.mountinfo();
     let (mount, file_system) = line.split_once(" - ").unwrap();
@@ -99,7 +99,7 @@ fn a_volume_is_a_limited_tmpfs_that_runs_nothing() {
         assert!(mount.split([' ', ',']).any(|found| found == option), "{option}: {line}");
     }
     assert!(file_system.starts_with("tmpfs "), "{line}");
-    for option in ["size=1024k", "nr_inodes=99"] {
+    for option in ["size=3072k", "nr_inodes=412"] {
         assert!(file_system.split([' ', ',']).any(|found| found == option), "{option}: {line}");
     }
     assert_eq!(scene.pod.mode(""), 0o755);
@@ -134,13 +134,13 @@ fn nobody_may_enter_the_volume_until_it_is_whole() {
 #[test]
 fn publishing_again_changes_nothing_and_asks_nobody_without_rotation() {
     let scene = Scene::published(&[]);
-    let (generation, refreshed) = (scene.pod.generation(), scene.pod.refreshed());
+    let (generation, changed) = (scene.pod.generation(), scene.pod.changed());
     scene.world.api.forget_requests();
     scene.publish();
     assert_eq!(scene.pod.mount_count(), 1);
     assert_eq!(scene.provider.calls(), 1);
     assert_eq!(scene.world.api.requests(), []);
-    assert_eq!((scene.pod.generation(), scene.pod.refreshed()), (generation, refreshed));
+    assert_eq!((scene.pod.generation(), scene.pod.changed()), (generation, changed));
     assert_eq!(scene.world.count("node_publish_total", &[("provider", "test")]), 1.0);
     assert_eq!(scene.world.count("node_publish_total", &[("provider", "")]), 1.0, "a skipped call");
     assert_eq!(scene.world.count("rotation_reconcile_total", &[]), 0.0);

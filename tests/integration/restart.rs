@@ -45,8 +45,7 @@ fn live_volumes_outlive_the_driver() {
 fn the_interval_goes_on_across_a_restart() {
     let mut scene = Scene::published(&HOURLY);
     scene.answer_with(new());
-    scene.world.start_driver();
-    scene.pod.age(DUE);
+    scene.world.age(DUE);
     scene.publish();
     assert_eq!((scene.pod.read("password"), scene.provider.calls()), ("new".to_owned(), 2));
     scene.world.start_driver();
@@ -91,7 +90,7 @@ fn a_volume_of_the_upstream_driver_is_refreshed_and_unpublished_like_our_own() {
         ("upstream".to_owned(), 1),
         "it is not due"
     );
-    scene.pod.age(DUE);
+    scene.world.age(DUE);
     scene.publish();
     assert_eq!((scene.pod.read("password"), scene.pod.mount_count()), ("old".to_owned(), 1));
     assert_eq!(scene.pod.visible(), ["password"]);
