@@ -88,7 +88,7 @@ def of_libraries(release: Release) -> dict[str, str]:
         if not number_of(library["first"]) <= number_of(version) <= number_of(library["last"]):
             found[f"flags of {module}"] = version
         for flag in library["flags"]:
-            if number_of(version) >= number_of(flag.get("since", library["first"])):
+            if "since" not in flag or number_of(version) >= number_of(flag["since"]):
                 found[key(flag["name"])] = value(flag["type"], flag["default"])
     return found
 

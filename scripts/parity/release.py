@@ -48,12 +48,9 @@ class Release:
 
     def go_files(self) -> list[Path]:
         """The sources that may be part of the program: no tests, nothing generated for them, no tools."""
-        found = []
-        for part in ("cmd", "controllers", "pkg"):
-            found += (self.directory / part).rglob("*.go")
-        apart = {"client", "fake", "mocks", "testdata"}
+        apart = {"docs", "fake", "hack", "mocks", "test", "testdata", "third_party", "vendor"}
         return sorted(
             path
-            for path in found
+            for path in self.directory.rglob("*.go")
             if not path.name.endswith("_test.go") and not apart & set(path.relative_to(self.directory).parts)
         )
