@@ -56,6 +56,6 @@ def main() -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError) as error:
         kind = "" if isinstance(error, (OSError, ValueError)) else f"{type(error).__name__}: "
         sys.exit(f"could not compare: {kind}{error}")

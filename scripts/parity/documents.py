@@ -135,7 +135,7 @@ class Reader:
                 raise self.refuse("more follows a value in flow style")
             return value
         if text[0] in "'\"":
-            return self.quoted(text, indent)
+            return self.quoted(text)
         if text[0] in "!%@`?":
             raise self.refuse(f"a value that begins with {text[0]} is not understood")
         return self.plain(text, indent)
@@ -179,7 +179,7 @@ class Reader:
             return int(text)
         return float(text) if REAL.fullmatch(text) else text
 
-    def quoted(self, text: str, indent: int) -> str:
+    def quoted(self, text: str) -> str:
         lines = [text]
         while (end := end_of_quotes(lines[0] if len(lines) == 1 else fold(lines))) is None:
             if self.at >= len(self.lines):

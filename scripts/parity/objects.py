@@ -2,8 +2,8 @@
 they say.
 
 Templates are read as they are written, not rendered: every object that a template can make counts, and the values on
-which that depends. What stands between braces becomes a word of its own,
-`<fullname>` for the chart's helper of that name.
+which that depends. What stands between braces becomes a word of its own, `<fullname>` for the chart's helper of that
+name.
 """
 
 import json
