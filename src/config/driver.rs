@@ -344,11 +344,13 @@ const REMOVED: [&str; 2] = ["grpc-supported-providers", "filtered-watch-secret"]
 
 /// klog's flags other than `-v`. Typed with their defaults, as some manifests do, they ask for what happens
 /// anyway.
-const FIXED_LOG: [&str; 12] = [
+const FIXED_LOG: [&str; 14] = [
     "vmodule",
     "logtostderr",
     "alsologtostderr",
+    "alsologtostderrthreshold",
     "stderrthreshold",
+    "legacy_stderr_threshold_behavior",
     "log_dir",
     "log_file",
     "log_file_max_size",

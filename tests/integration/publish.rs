@@ -106,14 +106,14 @@ fn a_volume_is_a_limited_tmpfs_with_room_for_two_contents_that_runs_nothing() {
 }
 
 #[test]
-fn without_flags_a_volume_holds_32_mebibytes_and_4096_inodes() {
+fn without_flags_a_volume_has_room_for_twice_32_mebibytes_and_4096_files() {
     let scene = Scene::published(&[]);
     let line = scene.pod.mountinfo();
-    assert!(line.contains("size=32768k") && line.contains("nr_inodes=4096"), "{line}");
+    assert!(line.contains("size=66560k") && line.contains("nr_inodes=16400"), "{line}");
 
     let stats = scene.world.kubelet.stats(&scene.pod).unwrap();
     let totals: Vec<i64> = stats.usage.iter().map(|usage| usage.total).collect();
-    assert_eq!(totals, [32 << 20, 4096]);
+    assert_eq!(totals, [65 << 20, 16_400]);
     assert!(stats.usage.iter().all(|usage| usage.used > 0 && usage.used + usage.available == usage.total));
     assert_eq!(scene.world.kubelet.condition(&scene.pod), (false, "volume is fresh".to_owned()));
 }

@@ -56,7 +56,7 @@ fn unusable_answers() -> Vec<Row> {
         (
             "10,000 files",
             with_files(&mut (0..10_000).map(|n| n.to_string())),
-            "more than --volume-inode-limit",
+            "more than --volume-size-limit",
         ),
         (
             "more than the volume holds",
