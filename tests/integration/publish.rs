@@ -191,3 +191,36 @@ fn two_volumes_of_one_pod_do_not_disturb_each_other() {
     assert!(!scene.pod.is_mounted());
     assert_eq!(second.read("password"), "old");
 }
+
+#[test]
+fn what_fits_once_can_be_refreshed_and_what_cannot_is_refused_at_the_first_publish() {
+    // 1,400 files in the root, and 17 MiB: both fit once into what one content may have, and twice into the volume.
+    let files = |letter: u8, count: usize, bytes: usize| {
+        let names: Vec<String> = (0..count).map(|number| format!("f{number}")).collect();
+        let content = vec![letter; bytes];
+        let files: Vec<_> = names.iter().map(|name| (name.as_str(), 0, content.as_slice())).collect();
+        answer(if letter == b'a' { "v1" } else { "v2" }, &files)
+    };
+    for (count, bytes) in [(1400, 1), (4096, 1), (1, 17 << 20), (1, 32 << 20)] {
+        let scene = Scene::start(&[ALWAYS[0], ALWAYS[1], "--max-call-recv-msg-size=67108864"]);
+        scene.answer_with(files(b'a', count, bytes));
+        scene.publish();
+        scene.answer_with(files(b'b', count, bytes));
+        scene.publish();
+        assert_eq!(scene.world.kubelet.condition(&scene.pod), (false, "volume is fresh".to_owned()));
+        let read = fs::read(scene.pod.target.join("f0")).unwrap();
+        assert!(
+            read.len() == bytes && read.iter().all(|byte| *byte == b'b'),
+            "{count} files of {bytes} bytes"
+        );
+    }
+    for (count, bytes, words) in
+        [(4097, 1, "4097 files and directories"), (1, (32 << 20) + 1, "bytes of memory")]
+    {
+        let scene = Scene::start(&["--max-call-recv-msg-size=67108864"]);
+        scene.answer_with(files(b'a', count, bytes));
+        let refusal = scene.world.kubelet.publish(&scene.pod).unwrap_err();
+        assert!(refusal.message.contains(words) && refusal.message.contains("raise it"), "{refusal}");
+        assert!(!scene.pod.is_mounted());
+    }
+}
