@@ -121,7 +121,7 @@ impl Chroot {
 
 impl Drop for Chroot {
     fn drop(&mut self) {
-        mount_command("umount", &["-R", "-l"], self.place.path());
+        mount_command("umount", &["-l"], self.place.path());
     }
 }
 
