@@ -43,7 +43,7 @@ install() {
     return 1
 }
 
-# owner FILE: the package that it belongs to; false when it is none's.
+# owner FILE: the package that it belongs to; false when it is none's. Packages know /usr/bin, and PATH may say /bin.
 owner() {
-    has dpkg-query && dpkg-query -S "$1" 2>/dev/null | cut -d : -f 1 | grep .
+    has dpkg-query && dpkg-query -S "$(readlink -f -- "$1")" 2>/dev/null | cut -d : -f 1 | grep .
 }

@@ -58,8 +58,7 @@ fn all_that_a_fresh_debian_lacks_comes_by_one_command() {
 
 #[test]
 fn an_old_compiler_of_a_package_gives_way_to_a_newer_one() {
-    let machine =
-        debian(OLD, NEW).with_version(&["rustc", "cargo"], "1.63.0").with("dpkg-query", "echo rustc: $2");
+    let machine = debian(OLD, NEW).with_version(&["rustc", "cargo"], "1.63.0").owned_by("rustc");
     machine.ensure(&["build"]).assert_well(&["installing rustc-web cargo-web ca-certificates"]);
 }
 
@@ -68,7 +67,7 @@ fn a_cargo_that_is_older_than_its_compiler_does_not_count() {
     let machine = debian(OLD, NEW)
         .with_version(&["rustc"], "999.0.0")
         .with_version(&["cargo"], "0.66.0")
-        .with("dpkg-query", "echo cargo: $2");
+        .owned_by("cargo");
     machine.ensure(&["build"]).assert_well(&["installing rustc-web cargo-web ca-certificates"]);
 }
 
@@ -142,7 +141,7 @@ fn a_rustup_without_a_compiler_is_told_how_to_get_one() {
 
 #[test]
 fn an_old_compiler_that_somebody_put_there_is_named_and_left_alone() {
-    let machine = debian(OLD, NEW).with_version(&["rustc", "cargo"], "1.63.0").with("dpkg-query", "exit 1");
+    let machine = debian(OLD, NEW).with_version(&["rustc", "cargo"], "1.63.0").owned_by_nobody();
     machine.ensure(&["build"]).assert_fails(&[&format!(
         "missing: Rust {MINIMUM} or newer, this is 1.63.0 ({}), which is of no package; remove it, and install it with \
          rustup (https://rustup.rs)",
@@ -157,7 +156,7 @@ fn a_new_compiler_that_is_hidden_by_an_old_one_is_no_success() {
     let machine = Machine::debian(&[("rustc-web", NEW), ("cargo-web", NEW)])
         .package("rustc-web", "rustc", "999.0.0")
         .with_version(&["rustc", "cargo"], "1.63.0")
-        .with("dpkg-query", "echo rustc: $2");
+        .owned_by("rustc");
     let (rustc, cargo) = (machine.path_of("rustc"), machine.path_of("cargo"));
     machine.ensure(&["build"]).assert_fails(&[
         "installing rustc-web cargo-web ca-certificates",
@@ -186,20 +185,16 @@ fn what_apt_says_when_it_fails_is_shown_before_the_way_out() {
 fn the_formatter_and_the_lints_come_from_where_the_compiler_came_from() {
     let cargo = r#"[ "$1" = --version ] && echo cargo 999.0.0"#;
     for (of, packages) in [("cargo", "rustfmt rust-clippy"), ("cargo-web", "rustfmt-web rust-web-clippy")] {
-        let owner = format!("echo {of}: $2");
-        let machine = debian(OLD, NEW)
-            .with("cargo", cargo)
-            .with("dpkg-query", &owner)
-            .with_version(&["shellcheck"], "1");
+        let machine = debian(OLD, NEW).with("cargo", cargo).owned_by(of).with_version(&["shellcheck"], "1");
         machine.ensure(&["lint"]).assert_well(&[&format!("installing {packages}")]);
-        let user = Machine::new().of_a_user().with("cargo", cargo).with("dpkg-query", &owner);
+        let user = Machine::new().of_a_user().with("cargo", cargo).owned_by(of);
         user.ensure(&["lint"]).assert_fails(&[&format!(
             "missing: cargo fmt and cargo clippy; install them as root (apt-get install {packages})"
         )]);
     }
     // One of the two is not enough.
     let half = r#"[ "$1" = --version ] || [ "$1" = clippy ] && echo cargo 999.0.0"#;
-    let machine = debian(OLD, NEW).with("cargo", half).with("dpkg-query", "exit 1");
+    let machine = debian(OLD, NEW).with("cargo", half).owned_by_nobody();
     let said = "missing: cargo fmt and cargo clippy; run: rustup component add rustfmt clippy";
     machine.ensure(&["lint"]).assert_fails(&[said]);
     assert_eq!(machine.installed().len(), 0);

@@ -1,15 +1,15 @@
 //! A machine with the commands that a test gives it and no others.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
 /// What every system has; the scripts may use nothing else without asking for it.
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 21] = [
     "basename", "cat", "chroot", "cp", "cut", "dirname", "env", "grep", "head", "mktemp", "printf", "pwd",
-    "rm", "sed", "sh", "sort", "tail", "tr", "uname", "uniq",
+    "readlink", "rm", "sed", "sh", "sort", "tail", "tr", "uname", "uniq",
 ];
 
 /// Where a system has them.
@@ -77,6 +77,8 @@ impl Machine {
         for directory in ["bin", "offers", "packages", "tmp"] {
             std::fs::create_dir(machine.at(directory)).unwrap();
         }
+        // PATH leads to the commands by a link, as /bin is one to /usr/bin.
+        symlink("bin", machine.at("commands")).unwrap();
         for command in COMMANDS {
             machine.keep(command);
         }
@@ -120,6 +122,16 @@ impl Machine {
     pub fn with_real(self, command: &str) -> Machine {
         self.keep(command);
         self
+    }
+
+    /// A package that every command is of, by its real path.
+    pub fn owned_by(self, package: &str) -> Machine {
+        self.with("dpkg-query", &format!("case $2 in */bin/*) echo \"{package}: $2\" ;; *) exit 1 ;; esac"))
+    }
+
+    /// Commands that no package has brought.
+    pub fn owned_by_nobody(self) -> Machine {
+        self.with("dpkg-query", "exit 1")
     }
 
     /// A command that a package brings, which says a version of itself.
@@ -176,12 +188,15 @@ impl Machine {
             script += &format!("mount --bind '{}' '{path}'\n", content.display());
         }
         script += "exec \"$@\"";
-        let bin = self.at("bin");
+        let commands = self.at("commands");
         let output = Command::new(project().join("tests/sandbox.sh"))
             .args(["sh", "-c", &script, "sh"])
             .args(starter)
             .args(["env", "-i", "LANG=de_DE.UTF-8"])
-            .args([format!("PATH={}", bin.display()), format!("MACHINE={}", self.place.path().display())])
+            .args([
+                format!("PATH={}", commands.display()),
+                format!("MACHINE={}", self.place.path().display()),
+            ])
             .arg(format!("TMPDIR={}", self.at("tmp").display()))
             .arg(project().join("scripts/ensure-tools.sh"))
             .args(needs)
@@ -208,9 +223,9 @@ impl Machine {
         log.lines().filter(|line| line.starts_with("update")).count()
     }
 
-    /// Where a command of this machine is.
+    /// Where PATH finds a command of this machine.
     pub fn path_of(&self, command: &str) -> String {
-        self.at("bin").join(command).display().to_string()
+        self.at("commands").join(command).display().to_string()
     }
 
     fn at(&self, name: &str) -> PathBuf {
