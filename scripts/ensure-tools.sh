@@ -21,7 +21,15 @@
 # says in one line what is still missing and what to do.
 set -eu
 
+# What other programs say is read here, so they say it in English; and versions sort the same everywhere.
+export LC_ALL=C
 here=$(dirname -- "$0")
+# shellcheck source=scripts/ensure-tools/apt.sh
+. "$here/ensure-tools/apt.sh"
+# shellcheck source=scripts/ensure-tools/rust.sh
+. "$here/ensure-tools/rust.sh"
+# shellcheck source=scripts/ensure-tools/mount.sh
+. "$here/ensure-tools/mount.sh"
 
 say() {
     printf '%s\n' "$*" >&2
@@ -36,27 +44,13 @@ has() {
     command -v "$1" >/dev/null 2>&1
 }
 
+lowest() {
+    printf '%s\n' "$@" | sort -V | head -n 1
+}
+
 # older_than VERSION MINIMUM: true when the first is lower; a missing version is the lowest.
 older_than() {
-    [ "$1" != "$2" ] && [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]
-}
-
-can_install() {
-    [ "$(id -u)" = 0 ] && has apt-get
-}
-
-# install PACKAGE...: quietly, and never asking; false when it did not work.
-install() {
-    say "installing $*"
-    export DEBIAN_FRONTEND=noninteractive
-    log=$(mktemp)
-    if { apt-get update -q && apt-get install -y -q --no-install-recommends "$@"; } >"$log" 2>&1 </dev/null; then
-        rm -f -- "$log"
-        return 0
-    fi
-    tail -n 5 -- "$log" >&2
-    rm -f -- "$log"
-    return 1
+    [ "$1" != "$2" ] && [ "$(lowest "$1" "$2")" = "$1" ]
 }
 
 # need COMMAND=PACKAGE...: installs the packages of those commands that are not there.
@@ -75,31 +69,6 @@ need() {
     fail "${commands# }; install what your system calls$packages (on Debian as root: apt-get install$packages)"
 }
 
-need_rust() {
-    minimum=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$here/../Cargo.toml")
-    how='install it with rustup, or run: rustup update stable'
-    if ! has cargo || ! has rustc; then
-        fail "Rust $minimum or newer; $how"
-    fi
-    found=$(rustc --version 2>/dev/null | cut -d ' ' -f 2) || found=
-    if older_than "$found" "$minimum"; then
-        fail "Rust $minimum or newer, this is ${found:-none that works}; $how"
-    fi
-}
-
-need_mount() {
-    need unshare=util-linux mount=mount
-    # shellcheck disable=SC2016 # for the inner shell
-    if "$here/../tests/sandbox.sh" sh -c 'mount -t tmpfs none /tmp && test -w /tmp' >/dev/null 2>&1; then
-        return 0
-    fi
-    if [ "$(id -u)" = 0 ]; then
-        fail 'the right to mount, although this is root; a container needs CAP_SYS_ADMIN (docker run --privileged)'
-    fi
-    fail 'user namespaces; run this as root, or have them allowed (sysctl kernel.unprivileged_userns_clone,' \
-        'user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns)'
-}
-
 need_go() {
     modules="$here/../tests/sanity $here/../tests/bundle $here/../tests/e2e/cluster $here/../tests/e2e/tools"
     # shellcheck disable=SC2086 # a list of directories
@@ -107,9 +76,8 @@ need_go() {
     how='install it from its own site'
     if ! has go && can_install; then
         # Since 1.21 Go fetches the version that a module asks for.
-        apt-get update -q >/dev/null 2>&1 || true
-        offered=$(apt-cache policy golang-go 2>/dev/null | sed -n 's/^ *Candidate: *\([0-9]*:\)\{0,1\}//p')
-        if ! older_than "${offered:-0}" 1.21; then
+        refresh
+        if ! older_than "$(offered golang-go)" 1.21; then
             install golang-go || true
         fi
     fi
@@ -166,22 +134,23 @@ need_coverage() {
 }
 
 need_lint() {
-    for component in fmt clippy; do
-        cargo "$component" --version >/dev/null 2>&1 ||
-            fail "cargo $component; run: rustup component add rustfmt clippy"
-    done
+    need_rust_lint
     if ! has shellcheck && can_install; then
         install shellcheck || true
     fi
 }
 
+# What nobody can install comes first, so that nothing is installed in vain.
+case " $* " in
+*' mount '*) need_mount ;;
+esac
 for what in "$@"; do
     case $what in
     build)
         need_rust
         need c++=g++ cmake=cmake make=make
         ;;
-    mount) need_mount ;;
+    mount) ;;
     kill) need setpriv=util-linux ;;
     go) need_go ;;
     documents) need bash=bash curl=curl ;;
