@@ -127,11 +127,11 @@ pub fn leaving(meta: &SecretMeta, departed: &BTreeSet<(String, String)>) -> Opti
 pub const FED_BY: &str = "secrets-store.csi.k8s.io/fed-by";
 /// In bytes: what is longer names nothing.
 const LONGEST_NAME: usize = 253;
-/// From a write to its being seen by every node: a tenth of a second of a watch, and what a driver gathers before it
-/// looks.
-const TURN: Duration = Duration::from_millis(500);
-/// Deployments keep ten ReplicaSets that nobody speaks for any longer.
-const MOST_TURNS: u32 = 19;
+/// Long enough for a write to be seen by every node, on a machine that is busy as well.
+const TURN: Duration = Duration::from_secs(1);
+/// Deployments keep ten ReplicaSets that nobody speaks for any longer. Who comes after them has the last turn, and of
+/// those that share it the API server lets one through.
+const MOST_TURNS: u32 = 9;
 
 #[cfg(test)]
 mod tests {
@@ -256,7 +256,7 @@ mod tests {
         let owners: Vec<_> = (0..40).map(|number| owner(&number.to_string())).collect();
         let turn = |uid: &str| feeder("x", "x", &[uid]).turn(&owners);
         assert_eq!((turn("0"), turn("1"), turn("4")), (TURN, TURN * 2, TURN * 5));
-        assert_eq!((turn("39"), turn("nobody")), (TURN * 20, TURN * 20));
+        assert_eq!((turn("39"), turn("nobody")), (TURN * 10, TURN * 10));
         assert_eq!(feeder("x", "x", &["7", "2"]).turn(&owners), TURN * 3);
     }
 

@@ -258,6 +258,8 @@ fn a_refusal_that_may_pass_is_asked_about_again_within_seconds_and_the_pod_is_to
         ("webhook", 403, "admission webhook denied hunter2", "refused by a policy"),
         ("webhook-400", 400, "hunter2", "no further explanation"),
     ];
+    // A list of Secrets that arrives has everything looked at.
+    mirror.settle();
     for (name, code, message, told) in rows {
         mirror.world.api.forget_requests();
         let create = Matcher::verb("create").and_path(SECRETS);
@@ -269,7 +271,8 @@ fn a_refusal_that_may_pass_is_asked_about_again_within_seconds_and_the_pod_is_to
         // A second, two, and a quarter of each; the rest is for a slow machine.
         let taken = begun.elapsed();
         assert!(taken >= Duration::from_secs(3) && taken < Duration::from_secs(8), "{name}: {taken:?}");
-        assert_eq!(mirror.world.api.count("create", SECRETS), 3, "{name}");
+        let look = [format!("get {name}"), "create secrets".to_owned()];
+        mirror.wait_until_asked(&look.iter().cycle().take(6).map(String::as_str).collect::<Vec<_>>());
         let event = mirror.event_for(name);
         assert!(event.contains(told) && event.contains("it is tried again"), "{name}: {event}");
         assert_eq!(mirror.world.api.events_for(name).len(), 1, "{name}");
@@ -282,6 +285,7 @@ fn a_secret_that_people_must_change_is_not_asked_about_again_meanwhile() {
     let mut invalid = object("invalid", &[("password", "pass")]);
     invalid["type"] = json!("kubernetes.io/basic-auth");
     mirror.class_in("other", "invalid", json!([invalid]));
+    mirror.settle();
     mirror.publish(&mirror.pod_with("other", "invalid", "invalid", json!([])));
     // Three times longer than the first pause of what is asked about again.
     let create = Matcher::verb("create").and_path(SECRETS);
