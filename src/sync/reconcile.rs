@@ -17,7 +17,7 @@ use super::feeder::{self, FED_BY, Fed, Feeder};
 use super::keeper::Keeper;
 use super::owners;
 use super::plan::{Changes, Claim, Desired, Held, Plan, Presence, is_edited, plan};
-use super::units::{Newer, Source, View};
+use super::units::{Newer, Settled, Source, View};
 use super::word::Word;
 
 /// Who waits for a Secret.
@@ -53,6 +53,7 @@ struct Reconciliation<'a> {
     held: Option<Held>,
     /// The pod of another class that was looked for last, and whether it is gone.
     looked_for: Option<(Feeder, bool)>,
+    has_written_content: bool,
     /// Requests that the API server did as asked, and those among them that changed something.
     calls: u32,
     writes: u32,
@@ -86,6 +87,7 @@ impl Keeper {
             budget,
             held,
             looked_for: None,
+            has_written_content: false,
             calls: 0,
             writes: 0,
         };
@@ -157,8 +159,15 @@ impl Reconciliation<'_> {
             if !patience.is_zero() {
                 return Ok(Progress::NotYet(patience));
             }
-            self.keeper.report_meeting(self.key, word, &fed);
-            self.settle(view, desired);
+            // Of the nodes where a class has lost its place, the one that held it tells: the others have lost nothing.
+            if view.feeds || view.newer != Newer::No || !matches!(fed, Fed::Elsewhere(_)) {
+                self.keeper.report_meeting(&meta, word, &fed);
+            }
+            let feeds = match Feeder::of(&meta) {
+                Some(named) => word.here.iter().any(|here| here.uid == named.uid),
+                None => self.has_written_content || view.feeds,
+            };
+            self.settle(view, desired, feeds);
             let is_of_another = matches!(fed, Fed::Elsewhere(_)) && progress == Progress::Settled;
             return Ok(if is_of_another { Progress::OfAnother } else { progress });
         }
@@ -270,6 +279,7 @@ impl Reconciliation<'_> {
             Ok(meta) => {
                 log::info!(secret:% = self.key; "secret was created");
                 self.writes += 1;
+                self.has_written_content = true;
                 self.keeper.units().note_created(self.key, Instant::now());
                 self.held = Some(held(&meta, desired));
                 Ok(self.learn(meta))
@@ -328,6 +338,7 @@ impl Reconciliation<'_> {
                 self.writes += 1;
                 if !changes.data.is_empty() {
                     log::info!(secret:% = self.key; "content of a secret was changed");
+                    self.has_written_content = true;
                     self.held = Some(held(&changed, desired));
                 } else {
                     log::debug!(secret:% = self.key; "labels, annotations or owners of a secret were changed");
@@ -353,7 +364,7 @@ impl Reconciliation<'_> {
         Present::Secret(Arc::new(meta))
     }
 
-    fn settle(self, view: &View, desired: &Desired) {
+    fn settle(self, view: &View, desired: &Desired, feeds: bool) {
         let held = self.held.map(|held| Held {
             labels: desired.labels.keys().cloned().collect(),
             annotations: desired.annotations.keys().cloned().collect(),
@@ -361,7 +372,7 @@ impl Reconciliation<'_> {
         });
         // What was not to be written yet has to look different when its volume is said to have changed.
         let seen = if view.newer == Newer::No { view.seen.clone() } else { desired.digests.clone() };
-        self.keeper.units().settle(self.key, view.generation, held, seen);
+        self.keeper.units().settle(self.key, view.generation, Settled { held, seen, feeds });
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use crate::kube::event::{PodRef, Reason};
 use crate::kube::text::printable;
-use crate::kube::types::ObjectKey;
+use crate::kube::types::{ObjectKey, SecretMeta};
 
 use super::MirroredVolume;
 use super::error::{MISSING_ROLE, Remedy, SyncError};
@@ -24,8 +24,8 @@ impl Keeper {
 
     /// The Secret is settled, and has its content from there. Where classes meet in it, the owner of the pod that speaks
     /// for it is told, once while they do.
-    pub(super) fn report_meeting(&self, key: &ObjectKey, word: &Word, fed: &Fed) {
-        let speaker = &word.desired.feeder;
+    pub(super) fn report_meeting(&self, meta: &SecretMeta, word: &Word, fed: &Fed) {
+        let (key, speaker) = (&meta.key, &word.desired.feeder);
         let mut classes: BTreeSet<String> = word.here.iter().map(|here| here.class.clone()).collect();
         let feeder = match fed {
             Fed::Elsewhere(feeder) => feeder,
@@ -42,7 +42,7 @@ impl Keeper {
         );
         let pod =
             PodRef { namespace: key.namespace.clone(), name: speaker.pod.clone(), uid: speaker.uid.clone() };
-        if self.units().note_classes(key, classes) {
+        if self.units().note_classes(key, classes, !speaker.has_company(&meta.owners)) {
             log::warn!(secret:% = key; "several classes name one secret");
             self.events.warn(&pod, SEVERAL_CLASSES, message);
         }

@@ -70,6 +70,8 @@ struct Unit {
     departed_at: Option<Instant>,
     /// Whether an owner has left the Secret.
     has_lost_owner: bool,
+    /// Whether the Secret has had its content from here.
+    feeds: bool,
     /// Since when it is known that the Secret waits for somebody's turn.
     waits_since: Option<Instant>,
     /// The classes of which the pods' owners have been told that they meet in this Secret.
@@ -107,8 +109,21 @@ pub struct View {
     pub departed: BTreeSet<(String, String)>,
     /// Whether an owner has left the Secret since.
     pub has_lost_owner: bool,
+    /// Whether the Secret had its content from here then.
+    pub feeds: bool,
     /// To be handed back to [`Units::settle`].
     pub generation: u64,
+}
+
+/// How a Secret was left.
+#[derive(Debug, Default)]
+pub struct Settled {
+    /// What it holds, as far as it is known.
+    pub held: Option<Held>,
+    /// What its volumes held.
+    pub seen: BTreeMap<String, u64>,
+    /// Whether it has its content from here.
+    pub feeds: bool,
 }
 
 /// What has become of the units.
@@ -187,21 +202,17 @@ impl Units {
             seen: unit.seen.clone(),
             departed: unit.departed.clone(),
             has_lost_owner: unit.has_lost_owner,
+            feeds: unit.feeds,
             generation: unit.generation,
         })
     }
 
-    /// The Secret was compared with what its volumes held, and is as it should be; `held` is what it holds now.
-    pub fn settle(
-        &mut self,
-        key: &ObjectKey,
-        generation: u64,
-        held: Option<Held>,
-        seen: BTreeMap<String, u64>,
-    ) {
+    /// The Secret was compared with what its volumes held, and is as it should be.
+    pub fn settle(&mut self, key: &ObjectKey, generation: u64, settled: Settled) {
         if let Some(unit) = self.units.get_mut(key) {
-            unit.held = held;
-            unit.seen = seen;
+            unit.held = settled.held;
+            unit.seen = settled.seen;
+            unit.feeds = settled.feeds;
             unit.waits_since = None;
             if unit.generation == generation {
                 unit.newer = Newer::No;
@@ -234,11 +245,14 @@ impl Units {
         Some(now.saturating_duration_since(at))
     }
 
-    /// Notes which classes meet in the Secret now. True when that is more than anybody was told while it lasts.
-    pub fn note_classes(&mut self, key: &ObjectKey, classes: BTreeSet<String>) -> bool {
+    /// Notes which classes meet in the Secret now, and whether it has no other owners. True when that is more than
+    /// anybody was told since it last had none.
+    pub fn note_classes(&mut self, key: &ObjectKey, classes: BTreeSet<String>, is_alone: bool) -> bool {
         let Some(unit) = self.units.get_mut(key) else { return false };
         if classes.len() < 2 {
-            unit.told.clear();
+            if is_alone {
+                unit.told.clear();
+            }
             return false;
         }
         let is_news = !classes.is_subset(&unit.told) && unit.told.len() < MOST_CLASSES;

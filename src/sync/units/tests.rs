@@ -35,7 +35,7 @@ fn key(name: &str) -> ObjectKey {
 
 fn settle(units: &mut Units, name: &str) {
     let generation = units.view(&key(name)).unwrap().generation;
-    units.settle(&key(name), generation, Some(Held::default()), BTreeMap::new());
+    units.settle(&key(name), generation, Settled { held: Some(Held::default()), ..Settled::default() });
 }
 
 fn newer(units: &Units, name: &str) -> Newer {
@@ -96,7 +96,7 @@ fn what_happens_during_the_work_is_not_settled_by_it() {
     units.put(source("web", &["db"], 5), Freshness::New, Instant::now());
     let view = units.view(&key("db")).unwrap();
     units.put(source("web", &["db"], 6), Freshness::New, Instant::now());
-    units.settle(&key("db"), view.generation, None, BTreeMap::new());
+    units.settle(&key("db"), view.generation, Settled::default());
     assert_eq!(newer(&units, "db"), Newer::Yes);
     settle(&mut units, "db");
     assert_eq!(newer(&units, "db"), Newer::No);
@@ -188,7 +188,7 @@ fn an_owner_that_is_lost_is_remembered_until_it_has_been_dealt_with() {
     units.put(source("web", &["db"], 5), Freshness::New, now);
     let before = units.view(&key("db")).unwrap();
     units.note_lost_owner(&key("db"));
-    units.settle(&key("db"), before.generation, None, BTreeMap::new());
+    units.settle(&key("db"), before.generation, Settled::default());
     assert!(units.view(&key("db")).unwrap().has_lost_owner, "it was lost meanwhile");
     settle(&mut units, "db");
     assert!(!units.view(&key("db")).unwrap().has_lost_owner);
@@ -213,15 +213,17 @@ fn classes_that_meet_are_news_once_while_they_do() {
     units.put(source("web", &["db"], 5), Freshness::New, Instant::now());
     let classes = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     let rows = [
-        ("one alone", &["a"][..], false),
-        ("a second", &["a", "b"], true),
-        ("the same", &["a", "b"], false),
-        ("a third", &["a", "b", "c"], true),
-        ("two of them", &["a", "c"], false),
-        ("one again", &["a"], false),
-        ("a second again", &["a", "b"], true),
+        ("one alone", &["a"][..], true, false),
+        ("a second", &["a", "b"], false, true),
+        ("the same", &["a", "b"], false, false),
+        ("a third", &["a", "b", "c"], false, true),
+        ("two of them", &["a", "c"], false, false),
+        ("one of them for now", &["a"], false, false),
+        ("two of them again", &["a", "b"], false, false),
+        ("one for good", &["a"], true, false),
+        ("a second anew", &["a", "b"], false, true),
     ];
-    for (name, met, is_news) in rows {
-        assert_eq!(units.note_classes(&key("db"), classes(met)), is_news, "{name}");
+    for (name, met, is_alone, is_news) in rows {
+        assert_eq!(units.note_classes(&key("db"), classes(met), is_alone), is_news, "{name}");
     }
 }

@@ -190,7 +190,31 @@ fn when_a_driver_is_killed_and_its_pod_collected_the_other_node_feeds_the_secret
         one.pass_fence();
         assert_eq!(writes(&one), 1, "{name}: {:?}", one.asked());
         assert_eq!(one.value("shared", "pass").as_deref(), Some("of-stable"), "{name}");
+        let told = if class == "canary" { vec!["stable".to_owned()] } else { Vec::new() };
+        let pods: Vec<String> = meetings(&one).into_iter().map(|(pod, _)| pod).collect();
+        assert_eq!(pods, told, "{name}: who has lost his place is told");
     }
+}
+
+#[test]
+fn of_the_pods_of_a_class_that_loses_its_place_one_is_told() {
+    let one = Mirror::start(&[]);
+    let others = ["node-2", "node-3"].map(|node| one.beside(node, &[]));
+    let nodes = [&one, &others[0], &others[1]];
+    let rows = [("idle", "stable"), ("feeder", "stable"), ("newcomer", "canary")];
+    for mirror in nodes {
+        meet(mirror, &["stable", "canary"]);
+    }
+    for (mirror, (name, class)) in nodes.into_iter().zip(rows) {
+        mirror.publish(&mirror.pod(name, class));
+        mirror.settle();
+    }
+    one.wait_for("shared", "pass", "of-newcomer");
+    let message = "classes canary and stable name one secret, shared, which has the content of class canary now; \
+                   unless one is to take the other's place, give them different secretNames";
+    eventually("it is told", || !meetings(&one).is_empty());
+    nodes.iter().for_each(|mirror| mirror.pass_fence());
+    assert_eq!(meetings(&one), [("feeder".to_owned(), message.to_owned())]);
 }
 
 #[test]
