@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 use crate::kube::budget::Budget;
 use crate::kube::client::Client;
 use crate::kube::event::EventSink;
-use crate::kube::types::{MANAGED, MANAGED_LABEL, ObjectKey, Pod, SecretMeta};
+use crate::kube::types::{MANAGED, MANAGED_LABEL, ObjectKey, OwnerReference, Pod, SecretMeta};
 use crate::kube::watch::{Cache, Follower, News, Pause, Selection, Standing};
 use crate::metrics::Metrics;
 
 use super::error::{Remedy, SyncError};
+use super::feeder;
 use super::permission::{ASK_EVERY, Permission};
 use super::queue::{Done, Queue};
 use super::reconcile::{Progress, Waiting};
@@ -118,9 +119,9 @@ impl Keeper {
             if !asks_for_secrets && !units.has(source.target.as_str()) {
                 return Vec::new();
             }
-            units.put(source, volume.freshness)
+            units.put(source, volume.freshness, Instant::now())
         };
-        self.release(&moved.dropped);
+        self.part_with(&moved.forsaken);
         for key in &moved.due {
             self.secrets.want(key);
         }
@@ -149,19 +150,38 @@ impl Keeper {
 
     /// Lets a volume go.
     pub(super) fn let_go(&self, target: &str) {
-        let dropped = self.units().remove(target);
-        self.release(&dropped);
+        let moved = self.units().remove(target, Instant::now());
+        self.part_with(&moved.forsaken);
+        for key in &moved.due {
+            self.queue.add(key, Duration::ZERO);
+        }
         lock(&self.told).remove(target);
     }
 
-    fn release(&self, dropped: &[ObjectKey]) {
-        for key in dropped {
-            self.queue.forget(key);
-            self.secrets.unwant(key);
-            if self.units().keys(|source| source.pod.namespace == key.namespace).is_empty() {
-                lock(&self.permission).grant(&key.namespace);
+    /// Nobody here feeds these Secrets any longer. Where that has to be said on one, it is kept until that is done.
+    fn part_with(&self, forsaken: &[ObjectKey]) {
+        for key in forsaken {
+            let departed = self.units().view(key).map(|view| view.departed).unwrap_or_default();
+            let is_to_tell = |meta: Arc<SecretMeta>| feeder::leaving(&meta, &departed).is_some();
+            if self.secrets.get(key).is_some_and(is_to_tell) {
+                self.queue.add(key, Duration::ZERO);
+            } else {
+                self.end(key);
             }
         }
+    }
+
+    /// Forgets a Secret that no volume feeds; false when one does.
+    fn end(&self, key: &ObjectKey) -> bool {
+        if !self.units().end(key) {
+            return false;
+        }
+        self.queue.forget(key);
+        self.secrets.unwant(key);
+        if self.units().keys(|source| source.pod.namespace == key.namespace).is_empty() {
+            lock(&self.permission).grant(&key.namespace);
+        }
+        true
     }
 
     fn work(&self) -> ! {
@@ -185,6 +205,7 @@ impl Keeper {
     fn look_at(&self, key: &ObjectKey, waiting: Waiting, budget: Budget) -> Done {
         let mut speaker = None;
         let result = match self.may_ask(key) {
+            Err(_) if self.end(key) => return Done::Settled,
             Err(done) => {
                 // Others have asked and were refused: that is true of this Secret as well.
                 let speaker = self.units().view(key).and_then(|view| view.sources.first().cloned());
@@ -194,20 +215,30 @@ impl Keeper {
             Ok(()) => self.reconcile(key, waiting, budget, &mut speaker),
         };
         match result {
+            Ok(Progress::Parted) => {
+                self.end(key);
+                Done::Settled
+            }
             Ok(progress) => {
                 self.report_success(key);
                 match progress {
-                    Progress::Settled => Done::Settled,
+                    Progress::Settled | Progress::Parted => Done::Settled,
                     Progress::OwnersMissing => Done::Later(OWNERS_AFTER),
+                    Progress::NotYet(time) => Done::Later(time),
+                    Progress::OfAnother => Done::Later(LOOK_AGAIN_AFTER),
                 }
             }
             Err(error) => {
+                if self.units().departed_for(key, Instant::now()).is_some_and(|time| time > FAREWELL_TIME) {
+                    // If no volume feeds it, who does has long noticed in another way.
+                    self.end(key);
+                }
                 if matches!(error, SyncError::Forbidden(_)) {
                     lock(&self.permission).refuse(&key.namespace, Instant::now());
                 }
                 self.report(key, &error, speaker.as_deref());
                 match error.remedy() {
-                    Remedy::Retry => Done::Failed,
+                    Remedy::Retry | Remedy::RetryAndTell => Done::Failed,
                     Remedy::Permission => Done::Later(ASK_EVERY),
                     Remedy::Owner => Done::Later(LOOK_AGAIN_AFTER),
                 }
@@ -268,7 +299,11 @@ impl Keeper {
                 let pause = self.units().pause_before_recreation(key);
                 self.queue.add(key, pause);
             }
-            News::Changed { key, now: Some(now), .. } => {
+            News::Changed { key, before, now: Some(now) } => {
+                let is_there = |owner: &OwnerReference| now.owners.iter().any(|left| left.uid == owner.uid);
+                if before.is_some_and(|before| !before.owners.iter().all(is_there)) {
+                    self.units().note_lost_owner(key);
+                }
                 if !self.units().knows(key, &now.uid, &now.resource_version) {
                     self.queue.add(key, SETTLE_AFTER);
                 }
@@ -330,5 +365,8 @@ const WORK_TIME: Duration = Duration::from_secs(15);
 const OWNERS_AFTER: Duration = Duration::from_millis(250);
 /// Changes by others come in groups as well.
 const SETTLE_AFTER: Duration = Duration::from_millis(100);
-/// What only people can change is looked at again as often as the upstream driver does.
+/// The longest that a node which feeds a Secret no longer tries to say so.
+const FAREWELL_TIME: Duration = Duration::from_secs(300);
+/// What only people can change is looked at again as often as the upstream driver does, and so is whether the pod of
+/// another class is still there.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(300);

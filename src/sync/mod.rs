@@ -2,7 +2,8 @@
 //!
 //! [`SecretSync`] is told by whoever publishes which volume came, was refreshed, or went. From then on a Secret is a
 //! piece of work of its own: `keeper` takes it from the `queue`, `reconcile` does it as a story, `plan` decides,
-//! `units` knows which volume feeds which Secret. `secret_object`, `data`, `tls` and `owners` turn what a class and its
+//! `units` knows which volume feeds which Secret, `word` what this node says of it, `feeder` whose content it has
+//! where several nodes or classes could feed it. `secret_object`, `data`, `tls` and `owners` turn what a class and its
 //! files say into what a Secret holds. Secrets are never deleted here: they go with their owners, by the cluster's
 //! garbage collector.
 //!
@@ -14,6 +15,7 @@
 
 pub mod data;
 mod error;
+mod feeder;
 mod keeper;
 pub mod owners;
 pub mod pem;
@@ -25,6 +27,7 @@ mod report;
 pub mod secret_object;
 pub mod tls;
 mod units;
+mod word;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

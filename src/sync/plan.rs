@@ -4,18 +4,22 @@
 //! Several nodes may mirror into one Secret, each from its own volumes, and their volumes are refreshed at different
 //! times. So a node writes only what is newer on its own side: the others' writes stay, and nobody writes back and
 //! forth. What somebody else changed by hand is put right, which the server's record of who wrote which field tells
-//! apart from a write of the driver on another node. Owners are added by every node for its own pods.
+//! apart from a write of the driver on another node. Owners are added by every node for its own pods. When the pod is
+//! gone that a Secret has its content from, a node whose turn it is writes its own: [`Claim`] says what it may.
 
 use std::collections::BTreeMap;
 
 use crate::kube::types::{MANAGED_LABEL, OwnerReference, SecretMeta};
 use crate::secret::SecretBytes;
 
+use super::feeder::{FED_BY, Feeder};
 use super::owners;
 
 /// What a Secret should be.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Desired {
+    /// The pod that says so.
+    pub feeder: Feeder,
     /// Type.
     pub kind: String,
     /// Labels, the driver's own included.
@@ -41,6 +45,22 @@ pub struct Held {
     pub labels: Vec<String>,
     /// Annotations that the class asked for then.
     pub annotations: Vec<String>,
+}
+
+/// What a node may do to the content of a Secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// Write it: this node has something newer, or it is its turn now that who fed the Secret is gone.
+    Write {
+        /// Whether to say so though the content is the same.
+        is_heir: bool,
+    },
+    /// Put right what others than drivers changed.
+    Repair,
+    /// The same, and say that the Secret is fed by that pod from now on, since it has the content of its class.
+    Remark(Feeder),
+    /// Leave it: it is another node's turn.
+    Leave,
 }
 
 /// What is to be done.
@@ -79,6 +99,8 @@ pub struct Changes {
     pub data: BTreeMap<String, Presence>,
     /// All owners, if any is to be added or replaced.
     pub owners: Option<Vec<OwnerReference>>,
+    /// Whom the Secret is to name as its feeder, if another than before.
+    pub feeder: Option<Feeder>,
 }
 
 /// Whether a key is to be there.
@@ -93,7 +115,7 @@ pub enum Presence {
 impl Changes {
     /// True when nothing but owners changes, which nobody waits for.
     pub fn is_owners_only(&self) -> bool {
-        self.labels.is_empty() && self.annotations.is_empty() && self.data.is_empty()
+        self.labels.is_empty() && self.annotations.is_empty() && self.data.is_empty() && self.feeder.is_none()
     }
 
     fn is_empty(&self) -> bool {
@@ -101,22 +123,27 @@ impl Changes {
     }
 }
 
-/// What is to be done so that the Secret is as desired and has these owners. `is_newer` says that the desired state
-/// has changed on this node since it was last compared with the Secret.
+/// True when others than drivers changed the content.
+pub fn is_edited(meta: &SecretMeta, desired: &Desired) -> bool {
+    let written = &meta.writers;
+    written.others_wrote_data || desired.data.keys().any(|key| !written.data.contains(key))
+}
+
+/// What is to be done so that the Secret is as desired, as far as this node may, and has these owners.
 pub fn plan(
     meta: &SecretMeta,
     held: Option<&Held>,
     desired: &Desired,
     wanted_owners: &[OwnerReference],
-    is_newer: bool,
+    claim: &Claim,
 ) -> Plan {
     if !meta.is_managed() {
         return Plan::Refuse(Refusal::NotManaged);
     }
     let written = &meta.writers;
-    let is_theirs = written.others_wrote_data || desired.data.keys().any(|key| !written.data.contains(key));
     let known = held.filter(|held| held.at.0 == meta.uid && held.at.1 == meta.resource_version);
-    let may_write = is_newer || is_theirs;
+    let is_newer = matches!(claim, Claim::Write { .. });
+    let may_write = is_newer || (*claim != Claim::Leave && is_edited(meta, desired));
     let mut changes = Changes::default();
     match known {
         None if may_write => return Plan::Read,
@@ -139,7 +166,22 @@ pub fn plan(
         is_ours(&written.annotations, name)
     });
     changes.owners = owners::merged(&meta.owners, wanted_owners);
+    changes.feeder = new_feeder(meta, desired, claim, &changes);
     if changes.is_empty() { Plan::Nothing } else { Plan::Change(changes) }
+}
+
+/// Whom the Secret is to name from now on, if another than it does.
+fn new_feeder(meta: &SecretMeta, desired: &Desired, claim: &Claim, changes: &Changes) -> Option<Feeder> {
+    let feeder = match claim {
+        _ if !changes.data.is_empty() => &desired.feeder,
+        Claim::Write { is_heir: true } => &desired.feeder,
+        Claim::Remark(feeder) => feeder,
+        Claim::Write { is_heir: false } | Claim::Repair | Claim::Leave => return None,
+    };
+    let owners = changes.owners.as_deref().unwrap_or(&meta.owners);
+    // What names somebody who is not alone any longer, or no more, is not left to be believed.
+    let is_told = feeder.has_company(owners) || meta.annotations.contains_key(FED_BY);
+    (is_told && Feeder::of(meta).as_ref() != Some(feeder)).then(|| feeder.clone())
 }
 
 fn content_changes(

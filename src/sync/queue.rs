@@ -153,16 +153,17 @@ impl State {
     }
 }
 
-/// The pause after that many failures before this one: doubling, with jitter in its second half.
+/// The pause after that many failures before this one: doubling, and up to a quarter longer, so that the nodes of a
+/// cluster do not stay in step.
 fn backoff(failures: u32, below: impl FnOnce(Duration) -> Duration) -> Duration {
-    let full = FIRST_PAUSE.saturating_mul(1 << failures.min(16)).min(LONGEST_PAUSE);
-    full / 2 + below(full / 2)
+    let pause = FIRST_PAUSE.saturating_mul(1 << failures.min(16)).min(LONGEST_PAUSE);
+    pause + below(pause / 4)
 }
 
-/// The client itself has bridged a few seconds before anything counts as failed.
+/// Where the API server is away, the client itself has bridged a few seconds before anything counts as failed.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// As often as the upstream driver looks again in any case.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// A minute with the quarter: nobody is told when a quota has room again, and a pod waits for its variables.
+const LONGEST_PAUSE: Duration = Duration::from_secs(48);
 
 #[cfg(test)]
 mod tests {
@@ -228,16 +229,16 @@ mod tests {
             state.done(&key("a"), Done::Failed, now, below);
             state.entries[&key("a")].due.unwrap() - now
         };
-        assert_eq!(fail(&mut state, none), FIRST_PAUSE / 2);
-        assert_eq!(fail(&mut state, none), FIRST_PAUSE);
-        assert!(fail(&mut state, most) > FIRST_PAUSE * 3);
+        assert_eq!(fail(&mut state, none), seconds(1));
+        assert_eq!(fail(&mut state, none), seconds(2));
+        assert!(fail(&mut state, most) > seconds(4));
         for _ in 0..40 {
-            assert!(fail(&mut state, most) <= LONGEST_PAUSE);
+            assert!(fail(&mut state, most) <= seconds(60));
         }
-        assert!(fail(&mut state, none) >= LONGEST_PAUSE / 2);
+        assert!(fail(&mut state, most) > seconds(59) && fail(&mut state, none) == LONGEST_PAUSE);
         state.take(&key("a"));
         state.done(&key("a"), Done::Later(seconds(1)), now, none);
-        assert_eq!(fail(&mut state, none), FIRST_PAUSE / 2, "later is no failure");
+        assert_eq!(fail(&mut state, none), seconds(1), "later is no failure");
     }
 
     #[test]

@@ -1,25 +1,24 @@
 //! One Secret, from the files of a volume to the API server, as a story that reads from top to bottom.
 
 use std::collections::BTreeMap;
-use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::kube::budget::Budget;
+use crate::kube::error::ApiError;
 use crate::kube::types::{
-    MANAGED, MANAGED_LABEL, NewSecret, ObjectKey, OwnerReference, Pod, Secret, SecretMeta, SecretPatch,
-    SecretProviderClassPodStatus,
+    NewSecret, ObjectKey, OwnerReference, Secret, SecretMeta, SecretPatch, SecretProviderClassPodStatus,
 };
 use crate::secret::SecretBytes;
 use crate::timestamp;
-use crate::volume::place::{Found, Place};
 
-use super::data::{self, DataError};
 use super::error::SyncError;
+use super::feeder::{self, FED_BY, Fed, Feeder};
 use super::keeper::Keeper;
 use super::owners;
-use super::plan::{Changes, Desired, Held, Plan, Presence, plan};
-use super::units::{Newer, Source, View};
+use super::plan::{Changes, Claim, Desired, Held, Plan, Presence, is_edited, plan};
+use super::units::{Newer, Settled, Source, View};
+use super::word::Word;
 
 /// Who waits for a Secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +36,12 @@ pub enum Progress {
     Settled,
     /// It is, but for its owners.
     OwnersMissing,
+    /// It has the content of another class's pod, which is there.
+    OfAnother,
+    /// What is to be done is another node's turn for that time.
+    NotYet(Duration),
+    /// No volume of this node feeds it, and all is said about that.
+    Parted,
 }
 
 /// A Secret in hand.
@@ -46,6 +51,9 @@ struct Reconciliation<'a> {
     waiting: Waiting,
     budget: Budget,
     held: Option<Held>,
+    /// The pod of another class that was looked for last, and whether it is gone.
+    looked_for: Option<(Feeder, bool)>,
+    has_written_content: bool,
     /// Requests that the API server did as asked, and those among them that changed something.
     calls: u32,
     writes: u32,
@@ -71,114 +79,34 @@ impl Keeper {
         let Some(view) = self.units().view(key) else {
             return Ok(Progress::Settled);
         };
-        *speaker = view.sources.first().cloned();
-        let mut sources = Vec::new();
-        let mut wanted_owners = Vec::new();
-        for source in &view.sources {
-            if let Some(owners) = self.owners(source, budget)? {
-                wanted_owners.extend(owners);
-                sources.push(source);
-            }
-        }
-        let mut desired = None;
-        for source in sources {
-            *speaker = Some(Arc::clone(source));
-            desired = self.desired(source, key)?;
-            if desired.is_some() {
-                break;
-            }
+        let held = view.held.clone();
+        let begun = Reconciliation {
+            keeper: self,
+            key,
+            waiting,
+            budget,
+            held,
+            looked_for: None,
+            has_written_content: false,
+            calls: 0,
+            writes: 0,
+        };
+        if view.sources.is_empty() {
+            return begun.take_leave(&view);
         }
         // Pods that end need no Secret any longer, and it goes with its owners.
-        let Some(desired) = desired else {
+        let Some(word) = self.word(key, &view, budget, speaker)? else {
             return Ok(Progress::Settled);
         };
         let provider = speaker.as_ref().map_or("", |source| source.provider.as_str());
-        let held = view.held.clone();
-        let reconciliation = Reconciliation { keeper: self, key, waiting, budget, held, calls: 0, writes: 0 };
-        reconciliation.run(&view, &desired, &wanted_owners, provider)
-    }
-
-    /// Who shall own the Secrets of that volume's pod: those who own the pod, or else its pod status. None when the
-    /// pod is ending or gone.
-    fn owners(&self, source: &Source, budget: Budget) -> Result<Option<Vec<OwnerReference>>, SyncError> {
-        let key = ObjectKey::new(&source.pod.namespace, &source.pod.name);
-        // The watch may lag behind kubelet, and a pod of a moment ago may have the name still.
-        let pod = match self.pods.get(&key).filter(|pod| pod.uid == source.pod.uid) {
-            Some(pod) => pod,
-            None => match self.ask_for_pod(source, budget)? {
-                Some(pod) => Arc::new(pod),
-                None => return Ok(None),
-            },
-        };
-        if pod.is_ending {
-            return Ok(None);
-        }
-        let owners = owners::of_pod(&pod.owners);
-        Ok(Some(if owners.is_empty() { vec![source.pod_status.clone()] } else { owners }))
-    }
-
-    /// True when a pod of these volumes lives, as the API server has it now. A Secret that is gone may have gone with
-    /// its pods, and the watch may tell of its end before theirs.
-    fn any_lives(&self, sources: &[Arc<Source>], budget: Budget) -> Result<bool, SyncError> {
-        for source in sources {
-            if self.ask_for_pod(source, budget)?.is_some_and(|pod| !pod.is_ending) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// The pod of that volume, unless it is gone.
-    fn ask_for_pod(&self, source: &Source, budget: Budget) -> Result<Option<Pod>, SyncError> {
-        match self.client.pod(&source.pod.namespace, &source.pod.name, budget) {
-            Ok(pod) => Ok(Some(pod).filter(|pod| pod.uid == source.pod.uid)),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(SyncError::Api(error)),
-        }
-    }
-
-    /// What that volume makes of the Secret; none when it is no longer there.
-    fn desired(&self, source: &Source, key: &ObjectKey) -> Result<Option<Desired>, SyncError> {
-        let Some(object) = source.object(&key.name) else {
-            return Ok(None);
-        };
-        let Some(place) = Place::open(&source.target).map_err(SyncError::Volume)? else {
-            return Ok(None);
-        };
-        let Found::Live(volume) = place.look().map_err(SyncError::Volume)? else {
-            return Ok(None);
-        };
-        let mut pins = 1;
-        let data = loop {
-            let content = volume.content().map_err(SyncError::Content)?;
-            match data::data(object, |path| content.read(path, LARGEST_FILE_BYTES)) {
-                // A refresh was faster: what it has written is read instead.
-                Err(DataError::Read { source, .. }) if source.is_replaced() && pins < MOST_PINS => pins += 1,
-                read => break read.map_err(SyncError::Data)?,
-            }
-        };
-        let digests = data.iter().map(|(key, value)| (key.clone(), self.digest(value.expose()))).collect();
-        let mut labels = object.labels.clone();
-        labels.insert(MANAGED_LABEL.to_owned(), MANAGED.to_owned());
-        let annotations = object.annotations.clone();
-        Ok(Some(Desired { kind: object.kind.clone(), labels, annotations, data, digests }))
-    }
-
-    /// Tells content from other content, within this process. Keyed, so that nobody can provide two that look alike.
-    fn digest(&self, bytes: &[u8]) -> u64 {
-        self.hashing.hash_one(bytes)
+        begun.run(&view, &word, provider)
     }
 }
 
 impl Reconciliation<'_> {
-    fn run(
-        mut self,
-        view: &View,
-        desired: &Desired,
-        wanted_owners: &[OwnerReference],
-        provider: &str,
-    ) -> Result<Progress, SyncError> {
+    fn run(mut self, view: &View, word: &Word, provider: &str) -> Result<Progress, SyncError> {
         let begun = Instant::now();
+        let Word { desired, owners: wanted_owners, .. } = word;
         let known = match self.waiting {
             // What the watch has not confirmed is no promise to a pod.
             Waiting::Pod => self.keeper.secrets.get_current(self.key),
@@ -193,12 +121,21 @@ impl Reconciliation<'_> {
                 if self.waiting == Waiting::Nobody && !self.keeper.any_lives(&view.sources, self.budget)? {
                     return Ok(Progress::Settled);
                 }
-                present = self.create(desired, wanted_owners)?;
+                present = self.create(word)?;
                 continue;
             };
             let meta = Arc::clone(meta);
+            let fed = self.fed(view, word, &meta);
             let is_newer = is_newer(view, desired, &meta);
-            let progress = match plan(&meta, self.held.as_ref(), desired, wanted_owners, is_newer) {
+            if let Fed::Left(feeder) = &fed
+                && !is_newer
+                && meta.is_managed()
+            {
+                present = self.withdraw(&meta, feeder)?;
+                continue;
+            }
+            let (claim, patience) = self.claim(word, &meta, &fed, is_newer);
+            let progress = match plan(&meta, self.held.as_ref(), desired, wanted_owners, &claim) {
                 Plan::Nothing => Progress::Settled,
                 Plan::Change(changes) if self.waiting == Waiting::Pod && changes.is_owners_only() => {
                     Progress::OwnersMissing
@@ -219,10 +156,87 @@ impl Reconciliation<'_> {
             if self.writes > 0 {
                 self.keeper.metrics.sync_succeeded(provider, begun.elapsed());
             }
-            self.settle(view, desired);
-            return Ok(progress);
+            if !patience.is_zero() {
+                return Ok(Progress::NotYet(patience));
+            }
+            // Of the nodes where a class has lost its place, the one that held it tells: the others have lost nothing.
+            if view.feeds || view.newer != Newer::No || !matches!(fed, Fed::Elsewhere(_)) {
+                self.keeper.report_meeting(&meta, word, &fed);
+            }
+            let feeds = match Feeder::of(&meta) {
+                Some(named) => word.here.iter().any(|here| here.uid == named.uid),
+                None => self.has_written_content || view.feeds,
+            };
+            self.settle(view, desired, feeds);
+            let is_of_another = matches!(fed, Fed::Elsewhere(_)) && progress == Progress::Settled;
+            return Ok(if is_of_another { Progress::OfAnother } else { progress });
         }
         Err(SyncError::Contended)
+    }
+
+    /// Where the Secret has its content from. Who is said to feed it from elsewhere is looked for: a node that is dead
+    /// has told nobody, and what owned the pod may be there without it.
+    fn fed(&mut self, view: &View, word: &Word, meta: &SecretMeta) -> Fed {
+        match feeder::fed(meta, &word.here, &view.departed, view.has_lost_owner) {
+            Fed::Elsewhere(feeder) if self.waiting == Waiting::Nobody => {
+                let is_known =
+                    self.looked_for.as_ref().filter(|(found, _)| *found == feeder).map(|known| known.1);
+                let is_gone = is_known.unwrap_or_else(|| self.is_gone(&feeder));
+                self.looked_for = Some((feeder.clone(), is_gone));
+                if is_gone { Fed::Nowhere } else { Fed::Elsewhere(feeder) }
+            }
+            fed => fed,
+        }
+    }
+
+    fn is_gone(&self, feeder: &Feeder) -> bool {
+        match self.keeper.client.pod(&self.key.namespace, &feeder.pod, self.budget) {
+            Ok(pod) => pod.uid != feeder.uid || pod.is_ending,
+            // No pod has a name that is none.
+            Err(error) => error.is_not_found() || matches!(error, ApiError::InvalidName { .. }),
+        }
+    }
+
+    /// What this node may do to the content now, and how long it has to wait until it may do more.
+    fn claim(&self, word: &Word, meta: &SecretMeta, fed: &Fed, is_newer: bool) -> (Claim, Duration) {
+        let is_edited = is_edited(meta, &word.desired);
+        let claim = match fed {
+            _ if is_newer => {
+                let is_heir = matches!(fed, Fed::Nowhere | Fed::Left(_));
+                return (Claim::Write { is_heir }, Duration::ZERO);
+            }
+            Fed::ByItsClass(feeder) => return (Claim::Remark(feeder.clone()), Duration::ZERO),
+            Fed::Nowhere => Claim::Write { is_heir: true },
+            // The node that feeds it puts it right, if that is alive.
+            Fed::Elsewhere(_) if is_edited => Claim::Repair,
+            Fed::Here | Fed::Left(_) | Fed::Elsewhere(_) => return (Claim::Repair, Duration::ZERO),
+        };
+        let turn = word.desired.feeder.turn(&meta.owners);
+        let patience = self.keeper.units().wait_for_turn(self.key, turn, Instant::now());
+        if patience.is_zero() { (claim, patience) } else { (Claim::Leave, patience) }
+    }
+
+    /// No volume of this node feeds the Secret any longer. Where it has the content of one that did, and others own
+    /// it, these are told.
+    fn take_leave(mut self, view: &View) -> Result<Progress, SyncError> {
+        let mut found = self.keeper.secrets.get(self.key);
+        for _ in 0..ATTEMPTS {
+            let leaving = |meta: Arc<SecretMeta>| Some((feeder::leaving(&meta, &view.departed)?, meta));
+            let Some((feeder, meta)) = found.and_then(leaving) else {
+                return Ok(Progress::Parted);
+            };
+            found = match self.withdraw(&meta, &feeder)? {
+                Present::Secret(meta) => Some(meta),
+                Present::Nothing => None,
+            };
+        }
+        Err(SyncError::Contended)
+    }
+
+    /// Says on the Secret that its feeder has left.
+    fn withdraw(&mut self, meta: &SecretMeta, feeder: &Feeder) -> Result<Present, SyncError> {
+        let changes = Changes { feeder: Some(feeder.withdrawn()), ..Changes::default() };
+        self.change(meta, &Desired::default(), &changes)
     }
 
     /// Reads the Secret with its content.
@@ -245,14 +259,19 @@ impl Reconciliation<'_> {
         }
     }
 
-    fn create(&mut self, desired: &Desired, wanted_owners: &[OwnerReference]) -> Result<Present, SyncError> {
-        let owners = owners::merged(&[], wanted_owners).unwrap_or_default();
+    fn create(&mut self, word: &Word) -> Result<Present, SyncError> {
+        let desired = &word.desired;
+        let owners = owners::merged(&[], &word.owners).unwrap_or_default();
         self.check_pod_statuses(&owners)?;
+        let mut annotations = desired.annotations.clone();
+        if desired.feeder.has_company(&owners) {
+            annotations.insert(FED_BY.to_owned(), desired.feeder.text());
+        }
         let secret = NewSecret {
             key: self.key,
             kind: &desired.kind,
             labels: &desired.labels,
-            annotations: &desired.annotations,
+            annotations: &annotations,
             owners: &owners,
             data: &desired.data,
         };
@@ -260,6 +279,7 @@ impl Reconciliation<'_> {
             Ok(meta) => {
                 log::info!(secret:% = self.key; "secret was created");
                 self.writes += 1;
+                self.has_written_content = true;
                 self.keeper.units().note_created(self.key, Instant::now());
                 self.held = Some(held(&meta, desired));
                 Ok(self.learn(meta))
@@ -296,8 +316,11 @@ impl Reconciliation<'_> {
         changes: &'a Changes,
     ) -> Result<Present, SyncError> {
         let texts = |changes: &'a BTreeMap<String, Option<String>>| {
-            changes.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect()
+            changes.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect::<BTreeMap<_, _>>()
         };
+        let feeder = changes.feeder.as_ref().map(Feeder::text);
+        let mut annotations = texts(&changes.annotations);
+        annotations.extend(feeder.as_deref().map(|text| (FED_BY, Some(text))));
         let data = changes.data.iter().map(|(key, presence)| {
             let value = desired.data.get(key).filter(|_| *presence == Presence::Present);
             (key.as_str(), value)
@@ -306,7 +329,7 @@ impl Reconciliation<'_> {
             key: self.key,
             resource_version: &meta.resource_version,
             labels: texts(&changes.labels),
-            annotations: texts(&changes.annotations),
+            annotations,
             owners: changes.owners.as_deref(),
             data: data.collect(),
         };
@@ -315,6 +338,7 @@ impl Reconciliation<'_> {
                 self.writes += 1;
                 if !changes.data.is_empty() {
                     log::info!(secret:% = self.key; "content of a secret was changed");
+                    self.has_written_content = true;
                     self.held = Some(held(&changed, desired));
                 } else {
                     log::debug!(secret:% = self.key; "labels, annotations or owners of a secret were changed");
@@ -340,7 +364,7 @@ impl Reconciliation<'_> {
         Present::Secret(Arc::new(meta))
     }
 
-    fn settle(self, view: &View, desired: &Desired) {
+    fn settle(self, view: &View, desired: &Desired, feeds: bool) {
         let held = self.held.map(|held| Held {
             labels: desired.labels.keys().cloned().collect(),
             annotations: desired.annotations.keys().cloned().collect(),
@@ -348,7 +372,7 @@ impl Reconciliation<'_> {
         });
         // What was not to be written yet has to look different when its volume is said to have changed.
         let seen = if view.newer == Newer::No { view.seen.clone() } else { desired.digests.clone() };
-        self.keeper.units().settle(self.key, view.generation, held, seen);
+        self.keeper.units().settle(self.key, view.generation, Settled { held, seen, feeds });
     }
 }
 
@@ -379,7 +403,3 @@ fn at(meta: &SecretMeta) -> (String, String) {
 
 /// One for each thing that may have to be done in turn: look, create, lose a race or two, change, see that it is so.
 const ATTEMPTS: u32 = 6;
-/// A volume is not refreshed that often while it is read.
-const MOST_PINS: u32 = 3;
-/// No Secret holds more.
-const LARGEST_FILE_BYTES: usize = 1024 * 1024;

@@ -1,20 +1,50 @@
 //! What becomes of a Secret, and who is told: dashboards, the log, the pod's owner.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
-use crate::kube::event::Reason;
-use crate::kube::types::ObjectKey;
+use crate::kube::event::{PodRef, Reason};
+use crate::kube::text::printable;
+use crate::kube::types::{ObjectKey, SecretMeta};
 
 use super::MirroredVolume;
 use super::error::{MISSING_ROLE, Remedy, SyncError};
+use super::feeder::Fed;
 use super::keeper::{Keeper, lock};
 use super::units::Source;
+use super::word::Word;
 
 impl Keeper {
     /// A Secret is as it should be.
     pub(super) fn report_success(&self, key: &ObjectKey) {
         if self.units().note_failing(key, false) {
             log::info!(secret:% = key; "secret is up to date again");
+        }
+    }
+
+    /// The Secret is settled, and has its content from there. Where classes meet in it, the owner of the pod that speaks
+    /// for it is told, once while they do.
+    pub(super) fn report_meeting(&self, meta: &SecretMeta, word: &Word, fed: &Fed) {
+        let (key, speaker) = (&meta.key, &word.desired.feeder);
+        let mut classes: BTreeSet<String> = word.here.iter().map(|here| here.class.clone()).collect();
+        let feeder = match fed {
+            Fed::Elsewhere(feeder) => feeder,
+            _ => speaker,
+        };
+        classes.insert(feeder.class.clone());
+        let names: Vec<&str> = classes.iter().map(String::as_str).collect();
+        let message = format!(
+            "classes {} name one secret, {}, which has the content of class {} now; unless one is to take the other's \
+             place, give them different secretNames",
+            printable(&names.join(" and "), LONGEST_NAMES_BYTES),
+            key.name,
+            printable(&feeder.class, LONGEST_NAMES_BYTES),
+        );
+        let pod =
+            PodRef { namespace: key.namespace.clone(), name: speaker.pod.clone(), uid: speaker.uid.clone() };
+        if self.units().note_classes(key, classes, !speaker.has_company(&meta.owners)) {
+            log::warn!(secret:% = key; "several classes name one secret");
+            self.events.warn(&pod, SEVERAL_CLASSES, message);
         }
     }
 
@@ -42,7 +72,7 @@ impl Keeper {
         } else {
             log::debug!(secret:% = key, error:% = error; "could not bring a secret up to date");
         }
-        if let (Some(source), Remedy::Owner) = (speaker, error.remedy()) {
+        if let (Some(source), Remedy::Owner | Remedy::RetryAndTell) = (speaker, error.remedy()) {
             self.events.warn(&source.pod, FAILED_TO_CREATE, error.message(&source.class, &key.name));
         }
     }
@@ -66,6 +96,10 @@ impl Keeper {
     }
 }
 
-/// Of every event about a Secret, as the upstream driver gives it.
-const FAILED_TO_CREATE: Reason =
-    Reason { name: "FailedToCreateSecret", component: "csi-secrets-store-controller" };
+/// Of every event about a Secret that is not as its class wants it, as the upstream driver gives it.
+const FAILED_TO_CREATE: Reason = Reason { name: "FailedToCreateSecret", component: COMPONENT };
+/// Of the event about a Secret that several classes name.
+const SEVERAL_CLASSES: Reason = Reason { name: "SecretOfSeveralClasses", component: COMPONENT };
+/// Two names of the longest; one may come from an annotation that somebody edited.
+const LONGEST_NAMES_BYTES: usize = 512;
+const COMPONENT: &str = "csi-secrets-store-controller";

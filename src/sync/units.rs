@@ -1,7 +1,8 @@
 //! Which Secrets this node keeps, from which volumes, and what is known of each. Pure: no clock, no I/O.
 //!
 //! A unit is one Secret. Several volumes may feed it: those of the pods that use one class, or classes that name the
-//! same Secret. The one whose content changed last speaks for all.
+//! same Secret. The one whose content changed last speaks for all. A volume that can feed it no longer is remembered
+//! until that has been dealt with: the Secret may have its content.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -64,6 +65,17 @@ struct Unit {
     /// What its sources held when it was last looked at.
     seen: BTreeMap<String, u64>,
     is_failing: bool,
+    /// Class and pod's uid of each volume that has left, and when the first one did.
+    departed: BTreeSet<(String, String)>,
+    departed_at: Option<Instant>,
+    /// Whether an owner has left the Secret.
+    has_lost_owner: bool,
+    /// Whether the Secret has had its content from here.
+    feeds: bool,
+    /// Since when it is known that the Secret waits for somebody's turn.
+    waits_since: Option<Instant>,
+    /// The classes of which the pods' owners have been told that they meet in this Secret.
+    told: BTreeSet<String>,
     /// When it was last created, and how often without a long time in between.
     created: Option<(Instant, u32)>,
 }
@@ -93,8 +105,25 @@ pub struct View {
     pub held: Option<Held>,
     /// What the volumes held when they were last looked at.
     pub seen: BTreeMap<String, u64>,
+    /// Class and pod's uid of each volume that has left since.
+    pub departed: BTreeSet<(String, String)>,
+    /// Whether an owner has left the Secret since.
+    pub has_lost_owner: bool,
+    /// Whether the Secret had its content from here then.
+    pub feeds: bool,
     /// To be handed back to [`Units::settle`].
     pub generation: u64,
+}
+
+/// How a Secret was left.
+#[derive(Debug, Default)]
+pub struct Settled {
+    /// What it holds, as far as it is known.
+    pub held: Option<Held>,
+    /// What its volumes held.
+    pub seen: BTreeMap<String, u64>,
+    /// Whether it has its content from here.
+    pub feeds: bool,
 }
 
 /// What has become of the units.
@@ -102,13 +131,13 @@ pub struct View {
 pub struct Moved {
     /// To be looked at.
     pub due: Vec<ObjectKey>,
-    /// Wanted by no volume of this node any longer.
-    pub dropped: Vec<ObjectKey>,
+    /// Wanted by no volume of this node any longer, and kept until [`Units::end`].
+    pub forsaken: Vec<ObjectKey>,
 }
 
 impl Units {
     /// Puts a volume, new or again.
-    pub fn put(&mut self, mut source: Source, freshness: Freshness) -> Moved {
+    pub fn put(&mut self, mut source: Source, freshness: Freshness, now: Instant) -> Moved {
         let target = source.target.as_str().to_owned();
         let before = self.sources.get(&target).cloned();
         if let Some(before) = before.as_ref().filter(|_| freshness == Freshness::Same) {
@@ -138,21 +167,27 @@ impl Units {
             }
         }
         if let Some(before) = before {
-            moved.dropped = self.release(&before, |name| source.object(name).is_none());
+            self.release(&before, |name| source.object(name).is_none(), now, &mut moved);
         }
         moved
     }
 
-    /// Removes a volume. The Secrets that no other volume of this node feeds are dropped from here; whether they go
-    /// from the cluster is their owners' affair.
-    pub fn remove(&mut self, target: &str) -> Vec<ObjectKey> {
-        match self.sources.remove(target) {
-            Some(source) => self.release(&source, |_| true),
-            None => Vec::new(),
+    /// Removes a volume. Whether the Secrets that no other volume feeds go from the cluster is their owners' affair.
+    pub fn remove(&mut self, target: &str, now: Instant) -> Moved {
+        let mut moved = Moved::default();
+        if let Some(source) = self.sources.remove(target) {
+            self.release(&source, |_| true, now, &mut moved);
         }
+        moved
     }
 
-    /// The unit as it is; none when no volume of this node feeds it.
+    /// Drops a unit that no volume of this node feeds; false when one does, or when there is no such unit.
+    pub fn end(&mut self, key: &ObjectKey) -> bool {
+        let is_forsaken = self.units.get(key).is_some_and(|unit| unit.targets.is_empty());
+        is_forsaken && self.units.remove(key).is_some()
+    }
+
+    /// The unit as it is.
     pub fn view(&self, key: &ObjectKey) -> Option<View> {
         let unit = self.units.get(key)?;
         let mut sources: Vec<_> =
@@ -160,25 +195,71 @@ impl Units {
         sources.sort_by(|one, other| {
             other.changed.cmp(&one.changed).then(one.target.as_str().cmp(other.target.as_str()))
         });
-        let (held, seen) = (unit.held.clone(), unit.seen.clone());
-        Some(View { sources, newer: unit.newer, held, seen, generation: unit.generation })
+        Some(View {
+            sources,
+            newer: unit.newer,
+            held: unit.held.clone(),
+            seen: unit.seen.clone(),
+            departed: unit.departed.clone(),
+            has_lost_owner: unit.has_lost_owner,
+            feeds: unit.feeds,
+            generation: unit.generation,
+        })
     }
 
-    /// The Secret was compared with what its volumes held, and is as it should be; `held` is what it holds now.
-    pub fn settle(
-        &mut self,
-        key: &ObjectKey,
-        generation: u64,
-        held: Option<Held>,
-        seen: BTreeMap<String, u64>,
-    ) {
+    /// The Secret was compared with what its volumes held, and is as it should be.
+    pub fn settle(&mut self, key: &ObjectKey, generation: u64, settled: Settled) {
         if let Some(unit) = self.units.get_mut(key) {
-            unit.held = held;
-            unit.seen = seen;
+            unit.held = settled.held;
+            unit.seen = settled.seen;
+            unit.feeds = settled.feeds;
+            unit.waits_since = None;
             if unit.generation == generation {
                 unit.newer = Newer::No;
+                unit.departed.clear();
+                unit.departed_at = None;
+                unit.has_lost_owner = false;
             }
         }
+    }
+
+    /// An owner has left the Secret.
+    pub fn note_lost_owner(&mut self, key: &ObjectKey) {
+        if let Some(unit) = self.units.get_mut(key) {
+            unit.generation += 1;
+            unit.has_lost_owner = true;
+        }
+    }
+
+    /// How much of `turn` is left, counted from the first time that this is asked of a Secret that is not settled.
+    pub fn wait_for_turn(&mut self, key: &ObjectKey, turn: Duration, now: Instant) -> Duration {
+        self.units.get_mut(key).map_or(Duration::ZERO, |unit| {
+            let since = *unit.waits_since.get_or_insert(now);
+            turn.saturating_sub(now.saturating_duration_since(since))
+        })
+    }
+
+    /// For how long a volume has been gone from the unit, if that has not been dealt with.
+    pub fn departed_for(&self, key: &ObjectKey, now: Instant) -> Option<Duration> {
+        let at = self.units.get(key)?.departed_at?;
+        Some(now.saturating_duration_since(at))
+    }
+
+    /// Notes which classes meet in the Secret now, and whether it has no other owners. True when that is more than
+    /// anybody was told since it last had none.
+    pub fn note_classes(&mut self, key: &ObjectKey, classes: BTreeSet<String>, is_alone: bool) -> bool {
+        let Some(unit) = self.units.get_mut(key) else { return false };
+        if classes.len() < 2 {
+            if is_alone {
+                unit.told.clear();
+            }
+            return false;
+        }
+        let is_news = !classes.is_subset(&unit.told) && unit.told.len() < MOST_CLASSES;
+        if is_news {
+            unit.told.extend(classes);
+        }
+        is_news
     }
 
     /// True when the Secret is known at exactly that uid and version.
@@ -222,19 +303,19 @@ impl Units {
         self.sources.contains_key(target)
     }
 
-    fn release(&mut self, source: &Source, lets_go: impl Fn(&str) -> bool) -> Vec<ObjectKey> {
-        let mut dropped = Vec::new();
+    fn release(&mut self, source: &Source, lets_go: impl Fn(&str) -> bool, now: Instant, moved: &mut Moved) {
         for object in source.objects.iter().filter(|object| lets_go(&object.name)) {
             let key = source.key(object);
-            if let Some(unit) = self.units.get_mut(&key) {
-                unit.targets.remove(source.target.as_str());
-                if unit.targets.is_empty() {
-                    self.units.remove(&key);
-                    dropped.push(key);
-                }
+            if let Some(unit) = self.units.get_mut(&key)
+                && unit.targets.remove(source.target.as_str())
+            {
+                unit.generation += 1;
+                unit.departed.insert((source.class.name.clone(), source.pod.uid.clone()));
+                unit.departed_at.get_or_insert(now);
+                let whither = if unit.targets.is_empty() { &mut moved.forsaken } else { &mut moved.due };
+                whither.push(key);
             }
         }
-        dropped
     }
 }
 
@@ -264,156 +345,12 @@ impl Newer {
     }
 }
 
+/// Classes that meet in one Secret and are told of: more are somebody's game with what the Secret says of itself.
+const MOST_CLASSES: usize = 8;
 /// A Secret often goes together with the pods that need it: their end is given time to arrive.
 const RECREATE_AFTER: Duration = Duration::from_secs(1);
 /// Creations with less than this in between are counted.
 const QUARREL: Duration = Duration::from_secs(600);
 
 #[cfg(test)]
-mod tests {
-    use super::super::secret_object::DataItem;
-    use super::*;
-
-    fn at(seconds: u64) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
-    }
-
-    fn object(name: &str) -> SecretObject {
-        SecretObject {
-            name: name.into(),
-            kind: "Opaque".into(),
-            labels: BTreeMap::new(),
-            annotations: BTreeMap::new(),
-            data: vec![DataItem { object: "foo".into(), key: "user".into() }],
-        }
-    }
-
-    fn source(pod: &str, secrets: &[&str], changed: u64) -> Source {
-        Source {
-            target: TargetPath::parse(&format!("/pods/{pod}/mount"), None).unwrap(),
-            pod: PodRef { namespace: "team".into(), name: pod.into(), uid: format!("uid-{pod}") },
-            class: ObjectKey::new("team", "class"),
-            provider: "vault".into(),
-            objects: secrets.iter().map(|name| object(name)).collect(),
-            pod_status: OwnerReference::default(),
-            changed: at(changed),
-        }
-    }
-
-    fn key(name: &str) -> ObjectKey {
-        ObjectKey::new("team", name)
-    }
-
-    fn settle(units: &mut Units, name: &str) {
-        let generation = units.view(&key(name)).unwrap().generation;
-        units.settle(&key(name), generation, Some(Held::default()), BTreeMap::new());
-    }
-
-    fn newer(units: &Units, name: &str) -> Newer {
-        units.view(&key(name)).unwrap().newer
-    }
-
-    #[test]
-    fn what_kind_of_put_makes_a_secret_due() {
-        let rows = [
-            ("new content", Freshness::New, 1, Newer::Yes),
-            ("the same content", Freshness::Same, 0, Newer::No),
-            ("perhaps other content", Freshness::Unsure, 1, Newer::IfDifferent),
-            ("an earlier process' content", Freshness::Inherited, 1, Newer::IfOlder(at(9))),
-        ];
-        for (name, content, due, expected) in rows {
-            let mut units = Units::default();
-            assert_eq!(units.put(source("web", &["db"], 5), Freshness::New).due, [key("db")]);
-            settle(&mut units, "db");
-            let moved = units.put(source("web", &["db"], 9), content);
-            assert_eq!(moved.due.len(), due, "{name}");
-            assert_eq!(newer(&units, "db"), expected, "{name}");
-            assert!(moved.dropped.is_empty(), "{name}");
-        }
-    }
-
-    #[test]
-    fn a_class_that_asks_for_something_else_makes_only_that_due() {
-        let mut units = Units::default();
-        units.put(source("web", &["kept", "dropped", "altered"], 5), Freshness::New);
-        for name in ["kept", "dropped", "altered"] {
-            settle(&mut units, name);
-        }
-        let mut changed = source("web", &["kept", "altered", "added"], 5);
-        changed.objects[1].labels.insert("env".into(), "test".into());
-        let moved = units.put(changed, Freshness::Same);
-        assert_eq!(moved, Moved { due: vec![key("altered"), key("added")], dropped: vec![key("dropped")] });
-        assert!(units.view(&key("dropped")).is_none());
-    }
-
-    #[test]
-    fn the_volume_that_changed_last_speaks_first() {
-        let mut units = Units::default();
-        units.put(source("old", &["db"], 5), Freshness::New);
-        units.put(source("new", &["db"], 7), Freshness::New);
-        let first = |units: &Units| units.view(&key("db")).unwrap().sources[0].pod.name.clone();
-        assert_eq!(first(&units), "new");
-        units.put(source("old", &["db"], 9), Freshness::Same);
-        assert_eq!(first(&units), "new", "a refresh that changes nothing makes no news");
-        units.put(source("old", &["db"], 9), Freshness::New);
-        assert_eq!(first(&units), "old");
-        assert_eq!(units.remove("/pods/old/mount"), []);
-        assert_eq!(first(&units), "new");
-        assert_eq!(units.remove("/pods/new/mount"), [key("db")]);
-        assert_eq!(units.remove("/pods/new/mount"), []);
-    }
-
-    #[test]
-    fn what_happens_during_the_work_is_not_settled_by_it() {
-        let mut units = Units::default();
-        units.put(source("web", &["db"], 5), Freshness::New);
-        let view = units.view(&key("db")).unwrap();
-        units.put(source("web", &["db"], 6), Freshness::New);
-        units.settle(&key("db"), view.generation, None, BTreeMap::new());
-        assert_eq!(newer(&units, "db"), Newer::Yes);
-        settle(&mut units, "db");
-        assert_eq!(newer(&units, "db"), Newer::No);
-    }
-
-    #[test]
-    fn a_secret_that_somebody_deletes_time_and_again_comes_back_ever_later() {
-        let (mut units, start) = (Units::default(), Instant::now());
-        units.put(source("web", &["db"], 5), Freshness::New);
-        let pauses: Vec<_> = (0..20)
-            .map(|turn| {
-                units.note_created(&key("db"), start + Duration::from_secs(turn));
-                units.pause_before_recreation(&key("db"))
-            })
-            .collect();
-        assert_eq!(pauses[..3], [RECREATE_AFTER, RECREATE_AFTER * 2, RECREATE_AFTER * 4]);
-        assert_eq!(pauses[19], QUARREL / 2);
-        units.note_created(&key("db"), start + QUARREL * 2);
-        assert_eq!(units.pause_before_recreation(&key("db")), RECREATE_AFTER);
-    }
-
-    #[test]
-    fn the_stronger_claim_wins() {
-        let rows = [
-            (Newer::No, Newer::IfDifferent, Newer::IfDifferent),
-            (Newer::Yes, Newer::No, Newer::Yes),
-            (Newer::IfOlder(at(1)), Newer::IfOlder(at(2)), Newer::IfOlder(at(2))),
-            (Newer::IfOlder(at(1)), Newer::Yes, Newer::Yes),
-            (Newer::IfDifferent, Newer::IfOlder(at(1)), Newer::Yes),
-        ];
-        for (one, other, both) in rows {
-            assert_eq!(one.or(other), both, "{one:?} {other:?}");
-            assert_eq!(other.or(one), both, "{other:?} {one:?}");
-        }
-    }
-
-    #[test]
-    fn a_recreated_pod_status_makes_its_secrets_due_without_new_content() {
-        let mut units = Units::default();
-        units.put(source("web", &["db"], 5), Freshness::New);
-        settle(&mut units, "db");
-        let mut other = source("web", &["db"], 5);
-        other.pod_status.uid = "again".into();
-        assert_eq!(units.put(other, Freshness::Same).due, [key("db")]);
-        assert_eq!(newer(&units, "db"), Newer::No);
-    }
-}
+mod tests;

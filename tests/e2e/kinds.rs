@@ -47,7 +47,7 @@ pub fn pod_statuses(namespace: &str) -> String {
     format!("/apis/secrets-store.csi.x-k8s.io/v1/namespaces/{namespace}/secretproviderclasspodstatuses")
 }
 
-const PLURALS: [(&str, &str); 23] = [
+const PLURALS: [(&str, &str); 24] = [
     ("CSIDriver", "csidrivers"),
     ("ClusterCSIDriver", "clustercsidrivers"),
     ("ClusterRole", "clusterroles"),
@@ -65,6 +65,7 @@ const PLURALS: [(&str, &str); 23] = [
     ("PodMonitor", "podmonitors"),
     ("PriorityLevelConfiguration", "prioritylevelconfigurations"),
     ("PrometheusRule", "prometheusrules"),
+    ("ResourceQuota", "resourcequotas"),
     ("Role", "roles"),
     ("RoleBinding", "rolebindings"),
     ("Secret", "secrets"),

@@ -65,7 +65,7 @@ impl Node {
         let flags: Vec<&str> = ALWAYS.iter().chain([&metrics.as_str()]).chain(setup.flags).copied().collect();
         let mut world = World::without_driver(&flags);
         if let Some(api) = setup.api {
-            world.api = api;
+            world.api = api.into();
         }
         let driver = program("secrets-store-csi-driver").display().to_string();
         let mut command: Vec<String> = setup.through.iter().map(|word| (*word).to_owned()).collect();

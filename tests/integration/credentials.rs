@@ -30,7 +30,7 @@ impl Guarded {
             [format!("--kube-ca-file={}", path("ca.crt")), format!("--kube-token-file={}", path("token"))];
         let flags: Vec<&str> = own.iter().map(String::as_str).chain(flags.iter().copied()).collect();
         let mut world = World::without_driver(&flags);
-        world.api = api;
+        world.api = api.into();
         let provider = ScriptedProvider::start(&world.environment, &world.providers(), "test", |_| {
             Ok(answer("v1", &[("password", 0, b"hunter2")]))
         });

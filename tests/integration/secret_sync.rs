@@ -11,3 +11,5 @@ mod restart;
 mod rotation;
 mod secrecy;
 mod sharing;
+mod static_pods;
+mod succession;

@@ -69,7 +69,7 @@ impl Stage {
     /// Sets the stage and starts the driver.
     pub fn set(random: &mut Random) -> Stage {
         let mut world = World::without_driver(&FLAGS);
-        world.api = ApiServer::with(Settings { tls: true, token: Some(TOKEN.to_owned()) });
+        world.api = ApiServer::with(Settings { tls: true, token: Some(TOKEN.to_owned()) }).into();
         let api_files = tempfile::tempdir().expect("a temporary directory");
         for (flag, name, text) in [
             ("--kube-ca-file", "ca.pem", world.api.ca_pem()),

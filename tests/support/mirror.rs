@@ -26,6 +26,13 @@ impl Mirror {
         mirror
     }
 
+    /// Another node of the same cluster, with a provider of its own.
+    pub fn beside(&self, node: &str, flags: &[&str]) -> Mirror {
+        let mut mirror = Mirror::of(self.world.neighbour(node, flags));
+        mirror.world.start_driver();
+        mirror
+    }
+
     /// The same around a world whose driver need not run yet.
     pub fn of(world: World) -> Mirror {
         let provider = world.provider("test", |_| Ok(old()));
@@ -69,7 +76,7 @@ impl Mirror {
         let stored = self.world.api.put(json!({
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {"namespace": namespace, "name": name, "ownerReferences": owners},
-            "spec": {"nodeName": "node-1", "volumes": [{"name": "secrets", "csi": {
+            "spec": {"nodeName": self.world.node, "volumes": [{"name": "secrets", "csi": {
                 "driver": "secrets-store.csi.k8s.io", "volumeAttributes": {"secretProviderClass": class}}}]},
             "status": {"phase": "Pending"},
         }));
@@ -171,10 +178,11 @@ impl Mirror {
     /// Waits until the driver follows pods, classes and Secrets, and has looked at what it knows: a Secret that this
     /// makes and deletes in another namespace comes back.
     pub fn settle(&self) {
-        let mut class = objects::class("fence", "fence", "fence", json!({"objects": "some"}));
+        let fence = self.fence();
+        let mut class = objects::class(&fence, "fence", "fence", json!({"objects": "some"}));
         class["spec"]["secretObjects"] = json!([object("fence", &[("password", "key")])]);
         self.world.api.put(class);
-        let pod = self.pod_with("fence", "fence", "fence", json!([]));
+        let pod = self.pod_with(&fence, "fence", "fence", json!([]));
         self.publish(&pod);
         for resource in ["v1/secrets", "v1/pods", "v1/secretproviderclasses"] {
             eventually("a watch is open", || self.world.api.count("watch", resource) > 0);
@@ -185,11 +193,17 @@ impl Mirror {
     /// Waits until all is done and noted that was due before: the Secret of [`Mirror::settle`] is deleted and comes
     /// back.
     pub fn pass_fence(&self) {
-        let created = || self.world.api.count("create", "/namespaces/fence/secrets");
+        let fence = self.fence();
+        let created = || self.world.api.count("create", &format!("/namespaces/{fence}/secrets"));
         let before = created();
-        assert!(self.world.api.delete(&secret_path("fence", "fence")), "the fence is there");
+        assert!(self.world.api.delete(&secret_path(&fence, "fence")), "the fence is there");
         let is_back = self.world.api.wait(super::PATIENCE, |_| created() > before);
         assert!(is_back, "the fence does not come back, log:\n{}", self.world.driver().log());
+    }
+
+    /// The namespace of this node's fence: nodes that shared one would not wait for themselves.
+    fn fence(&self) -> String {
+        if self.world.node == "node-1" { "fence".to_owned() } else { format!("fence-{}", self.world.node) }
     }
 
     /// The Secrets and pod statuses that are still there when all that was due is done.

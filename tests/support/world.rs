@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use secrets_store_csi_driver::rpc::Environment;
@@ -23,8 +24,10 @@ use super::umask_lock;
 /// The node. Dropping it kills the driver, unmounts what is left and removes the directory.
 pub struct World {
     directory: tempfile::TempDir,
-    /// The API server double.
-    pub api: ApiServer,
+    /// The API server double, which nodes of one cluster share.
+    pub api: Arc<ApiServer>,
+    /// Name of the node.
+    pub node: String,
     /// Threads of the gRPC library for clients and providers in this process.
     pub environment: Environment,
     driver: Option<DriverProcess>,
@@ -70,13 +73,22 @@ impl World {
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
         World {
             directory,
-            api: ApiServer::start(),
+            api: Arc::new(ApiServer::start()),
+            node: "node-1".to_owned(),
             environment,
             driver: None,
             flags,
             left_out: Vec::new(),
             kubelet,
         }
+    }
+
+    /// Another node of the same cluster, whose driver is not started yet.
+    pub fn neighbour(&self, node: &str, flags: &[&str]) -> World {
+        let mut neighbour = World::without_driver(flags);
+        neighbour.api = Arc::clone(&self.api);
+        neighbour.node = node.to_owned();
+        neighbour
     }
 
     /// Starts the driver, or starts it again, and waits until it serves.
@@ -103,7 +115,7 @@ impl World {
         let path = |name: &str| self.path(name).display().to_string();
         let mut arguments = vec![
             format!("--endpoint=unix://{}", path("csi/csi.sock")),
-            "--nodeid=node-1".to_owned(),
+            format!("--nodeid={}", self.node),
             format!("--provider-volume={}", path("providers")),
             "--additional-provider-volume-paths=".to_owned(),
             "--metrics-addr=127.0.0.1:0".to_owned(),

@@ -21,6 +21,8 @@ pub struct Pod {
     pub owners: Vec<OwnerReference>,
     /// True once it is being deleted, or has run to its end.
     pub is_ending: bool,
+    /// Identity of the static pod that kubelet shows by this one, its mirror; empty for every other pod.
+    pub mirrors: String,
     /// The node that it was given to; empty before that.
     pub node: String,
     /// Its inline CSI volumes.
@@ -71,6 +73,7 @@ impl From<Raw> for Pod {
             resource_version: raw.metadata.resource_version,
             owners: raw.metadata.owner_references,
             is_ending: has_run || raw.metadata.deletion_timestamp.is_some(),
+            mirrors: raw.metadata.annotations.mirrors,
             node: raw.spec.node_name,
             volumes: raw.spec.volumes.into_iter().filter_map(csi).collect(),
         }
@@ -101,7 +104,16 @@ struct RawMeta {
     resource_version: String,
     #[serde(deserialize_with = "null_as_empty")]
     owner_references: Vec<OwnerReference>,
+    #[serde(deserialize_with = "null_as_empty")]
+    annotations: RawPodAnnotations,
     deletion_timestamp: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawPodAnnotations {
+    #[serde(rename = "kubernetes.io/config.mirror", deserialize_with = "null_as_empty")]
+    mirrors: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -183,6 +195,18 @@ mod tests {
         let volumes =
             [volume("secrets", "secrets-store.csi.k8s.io", "db", true), volume("bare", "other", "", false)];
         assert_eq!(read.volumes, volumes);
+    }
+
+    #[test]
+    fn a_mirror_names_the_static_pod_that_it_shows() {
+        let rows = [
+            ("a mirror", json!({"kubernetes.io/config.mirror": "abc", "other": "x"}), "abc"),
+            ("others", json!({"other": "x"}), ""),
+            ("none", json!(null), ""),
+        ];
+        for (name, annotations, mirrors) in rows {
+            assert_eq!(pod(json!({"metadata": {"annotations": annotations}})).mirrors, mirrors, "{name}");
+        }
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use super::*;
 use crate::kube::types::{MANAGED, ObjectKey, Writers};
 
-const NEWER: bool = true;
-const AS_BEFORE: bool = false;
+const NEWER: Claim = Claim::Write { is_heir: false };
+const HEIR: Claim = Claim::Write { is_heir: true };
+const AS_BEFORE: Claim = Claim::Repair;
 
 fn texts(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -44,8 +45,23 @@ fn meta() -> SecretMeta {
     }
 }
 
+/// The pod of that ReplicaSet.
+fn feeder(set: &str) -> Feeder {
+    let (class, pod, uid) = (format!("class-{set}"), format!("{set}-1"), format!("uid-{set}-1"));
+    Feeder { class, pod, uid, owners: vec![format!("uid-{set}")] }
+}
+
+/// The Secret of [`meta`], fed by that pod and owned by both.
+fn fed_by(set: &str) -> SecretMeta {
+    let mut meta = meta();
+    meta.annotations.insert(FED_BY.into(), feeder(set).text());
+    meta.owners.push(owner("api"));
+    meta
+}
+
 fn desired() -> Desired {
     Desired {
+        feeder: feeder("web"),
         kind: "Opaque".into(),
         labels: texts(&[(MANAGED_LABEL, MANAGED), ("env", "test")]),
         annotations: texts(&[("note", "x")]),
@@ -70,8 +86,8 @@ fn changed(change: impl FnOnce(&mut Changes)) -> Plan {
     Plan::Change(changes)
 }
 
-fn planned(meta: &SecretMeta, held: Option<&Held>, desired: &Desired, is_newer: bool) -> Plan {
-    plan(meta, held, desired, &[owner("web")], is_newer)
+fn planned(meta: &SecretMeta, held: Option<&Held>, desired: &Desired, claim: Claim) -> Plan {
+    plan(meta, held, desired, &[owner("web")], &claim)
 }
 
 #[test]
@@ -147,7 +163,7 @@ fn labels_and_annotations_that_the_class_dropped_go_and_foreign_ones_stay() {
 
 #[test]
 fn an_owner_is_added_without_touching_or_reading_anything_else() {
-    let plan = plan(&meta(), None, &desired(), &[owner("api")], AS_BEFORE);
+    let plan = plan(&meta(), None, &desired(), &[owner("api")], &AS_BEFORE);
     let both = vec![owner("web"), owner("api")];
     assert_eq!(plan, changed(|changes| changes.owners = Some(both)));
     let Plan::Change(changes) = plan else { unreachable!() };
@@ -160,7 +176,7 @@ fn a_secret_that_nobody_handed_over_is_never_touched() {
         let foreign = SecretMeta { labels, ..meta() };
         let refused = Plan::Refuse(Refusal::NotManaged);
         assert_eq!(planned(&foreign, Some(&held()), &desired(), NEWER), refused);
-        assert_eq!(plan(&foreign, None, &desired(), &[owner("api")], AS_BEFORE), refused);
+        assert_eq!(plan(&foreign, None, &desired(), &[owner("api")], &AS_BEFORE), refused);
     }
 }
 
@@ -169,4 +185,58 @@ fn a_secret_of_another_type_is_left_alone() {
     let found = Held { kind: "kubernetes.io/tls".into(), ..held() };
     let refused = Plan::Refuse(Refusal::OtherType { found: "kubernetes.io/tls".into() });
     assert_eq!(planned(&meta(), Some(&found), &desired(), NEWER), refused);
+}
+
+#[test]
+fn a_write_names_its_feeder_where_the_secret_has_other_owners_and_nowhere_else() {
+    let mut desired = desired();
+    desired.digests = digests(&[("user", 2)]);
+    let data = BTreeMap::from([("user".to_owned(), Presence::Present)]);
+    let named = |meta: &SecretMeta, owners: &[OwnerReference]| {
+        let Plan::Change(changes) = plan(meta, Some(&held()), &desired, owners, &NEWER) else {
+            unreachable!("it differs")
+        };
+        assert_eq!(changes.data, data);
+        changes.feeder
+    };
+    assert_eq!(named(&meta(), &[owner("web")]), None, "alone");
+    assert_eq!(named(&meta(), &[owner("web"), owner("api")]), Some(feeder("web")), "with one that comes");
+    assert_eq!(named(&fed_by("api"), &[owner("web")]), Some(feeder("web")));
+    assert_eq!(named(&fed_by("web"), &[owner("web")]), None, "it does already");
+    let mut alone_again = fed_by("api");
+    alone_again.owners.truncate(1);
+    assert_eq!(named(&alone_again, &[owner("web")]), Some(feeder("web")), "what is wrong does not stay");
+}
+
+#[test]
+fn who_takes_over_says_so_though_the_content_is_the_same() {
+    let orphan = fed_by("api");
+    let takes_over = changed(|changes| changes.feeder = Some(feeder("web")));
+    assert_eq!(planned(&orphan, Some(&held()), &desired(), HEIR), takes_over);
+    assert_eq!(planned(&orphan, Some(&held()), &desired(), NEWER), Plan::Nothing, "it is fed by another");
+    assert_eq!(planned(&fed_by("web"), Some(&held()), &desired(), HEIR), Plan::Nothing, "it has");
+    assert_eq!(planned(&orphan, None, &desired(), HEIR), Plan::Read);
+    assert_eq!(planned(&meta(), Some(&held()), &desired(), HEIR), Plan::Nothing, "there is nobody to tell");
+}
+
+#[test]
+fn a_class_that_lives_on_is_named_without_a_look_at_the_content() {
+    let remark = Claim::Remark(feeder("web"));
+    let expected = changed(|changes| changes.feeder = Some(feeder("web")));
+    assert_eq!(planned(&fed_by("api"), None, &desired(), remark), expected);
+}
+
+#[test]
+fn what_is_another_nodes_turn_is_left_but_for_labels_and_owners() {
+    let mut edited = fed_by("api");
+    edited.writers.others_wrote_data = true;
+    let mut desired = desired();
+    desired.digests = digests(&[("user", 7)]);
+    assert_eq!(planned(&edited, Some(&held()), &desired, Claim::Leave), Plan::Nothing);
+    assert_eq!(planned(&edited, None, &desired, Claim::Leave), Plan::Nothing);
+    let owners = [owner("web"), owner("new")];
+    let Plan::Change(changes) = plan(&edited, None, &desired, &owners, &Claim::Leave) else {
+        unreachable!("an owner is missing")
+    };
+    assert!(changes.is_owners_only());
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::kinds;
 use crate::node::FILES;
-use crate::patience::{throughout, until};
+use crate::patience::{throughout, until, within};
 use crate::runner::Case;
 use crate::stage::{A_WHILE, Stage};
 use crate::support::objects;
@@ -40,6 +40,10 @@ pub const CASES: &[Case] = &[
     Case {
         sentence: "a Secret that the API server refuses is explained in an event on the pod",
         play: refused,
+    },
+    Case {
+        sentence: "a Secret that a quota keeps away comes within seconds of there being room",
+        play: over_quota,
     },
     Case { sentence: "a key that is filled from no file is explained in an event on the pod", play: no_file },
     Case { sentence: "no Secret is written while nothing changes", play: quiet },
@@ -219,6 +223,31 @@ fn refused(stage: &mut Stage) {
     class["spec"]["secretObjects"][0]["data"][0]["key"] = json!("username");
     stage.admin.apply(&class);
     until("the Secret is there", || stage.secret(&namespace, "foosecret").is_some());
+}
+
+fn over_quota(stage: &mut Stage) {
+    let namespace = stage.namespace("over-quota");
+    stage.admin.apply(&json!({
+        "apiVersion": "v1", "kind": "ResourceQuota",
+        "metadata": {"namespace": namespace, "name": "few"}, "spec": {"hard": {"count/secrets": "0"}},
+    }));
+    let quota = kinds::core(&namespace, "resourcequotas", "few");
+    // What a controller counts in a cluster.
+    let none = json!({"count/secrets": "0"});
+    stage.admin.patch(&format!("{quota}/status"), &json!({"status": {"hard": none, "used": none}}));
+    stage.admin.apply(&with_secret(class(&namespace, "one", &["foo"]), "foosecret", &[("username", "foo")]));
+    stage.admin.apply(&Workload::named(&namespace, "web").mounting("one").pod());
+    let pod = stage.running(&namespace, "web");
+    assert_eq!(pod.volume("one").read("foo"), "secret", "mounting does not depend on it");
+    stage.told(
+        &namespace,
+        "web",
+        &["FailedToCreateSecret", "foosecret", "exceeded quota: few", "tried again"],
+    );
+    assert!(stage.secret(&namespace, "foosecret").is_none());
+    stage.admin.delete(&quota);
+    // It is asked about again after a second, two and four.
+    within(A_WHILE * 2, "the Secret is there", || stage.secret(&namespace, "foosecret").is_some());
 }
 
 fn no_file(stage: &mut Stage) {

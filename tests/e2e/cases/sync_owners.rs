@@ -8,7 +8,7 @@ use crate::patience::until;
 use crate::runner::Case;
 use crate::stage::Stage;
 use crate::support::objects;
-use crate::workloads::{class, with_secret};
+use crate::workloads::{Workload, class, with_secret};
 
 /// See the sentences.
 pub const CASES: &[Case] = &[
@@ -24,6 +24,10 @@ pub const CASES: &[Case] = &[
     Case { sentence: "after a rollout the Secret belongs to the new ReplicaSet alone", play: rollout },
     Case { sentence: "a Deployment that is deleted and made anew has its Secret at once", play: made_anew },
     Case { sentence: "owners that somebody else has added stay", play: owners_of_others },
+    Case {
+        sentence: "a Secret that two classes name has the content of the one whose pod stays",
+        play: two_classes,
+    },
 ];
 
 fn two_deployments(stage: &mut Stage) {
@@ -137,6 +141,21 @@ fn owners_of_others(stage: &mut Stage) {
     until("the other owner is left", || {
         stage.secret_owners(&namespace, "foosecret") == ["ServiceAccount/default"]
     });
+}
+
+fn two_classes(stage: &mut Stage) {
+    let namespace = stage.namespace("two-classes");
+    for (name, object) in [("stable", "foo"), ("canary", "fookey")] {
+        let class = class(&namespace, name, &["foo", "fookey"]);
+        stage.admin.apply(&with_secret(class, "foosecret", &[("username", object)]));
+        stage.admin.apply(&Workload::named(&namespace, name).mounting(name).pod());
+        stage.running(&namespace, name);
+    }
+    let value = |stage: &Stage| stage.secret_value(&namespace, "foosecret", "username").unwrap_or_default();
+    until("the Secret has what changed last", || value(stage).contains("mock key"));
+    stage.told(&namespace, "canary", &["SecretOfSeveralClasses", "canary and stable", "foosecret"]);
+    stage.admin.delete(&kinds::core(&namespace, "pods", "canary"));
+    until("the Secret has the content of the pod that stays", || value(stage) == "secret");
 }
 
 /// A class `shared` whose Secret is `foosecret`.

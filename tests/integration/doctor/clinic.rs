@@ -54,7 +54,7 @@ impl Clinic {
         ];
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
         let mut world = World::without_driver(&flags);
-        world.api = api;
+        world.api = api.into();
         // As kubelet's directory is in the driver's container.
         shell::bind(&world.path("pods"), &world.path("pods"));
         shell::share(&world.path("pods"));

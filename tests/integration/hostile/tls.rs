@@ -111,7 +111,7 @@ fn an_authority_vouches_for_what_it_is_limited_to_and_for_nothing_else() {
         std::fs::write(file.path(), api.ca_pem()).unwrap();
         let authority = format!("--kube-ca-file={}", file.path().display());
         let mut world = World::without_driver(&[&authority]);
-        world.api = api;
+        world.api = api.into();
         let _provider = world.provider("test", |_| Ok(good()));
         world.class("db", "test", objects(&["password"]));
         world.start_driver();

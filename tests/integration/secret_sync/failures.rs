@@ -237,6 +237,65 @@ fn what_the_api_server_does_not_accept_is_told_by_its_field_and_reason() {
     assert!(mirror.errors("SecretRejected") >= 3.0);
 }
 
+/// A refusal of the API server's with that code and message.
+fn refusal(code: u16, message: &str) -> Vec<u8> {
+    let status =
+        json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": message});
+    status.to_string().into_bytes()
+}
+
+#[test]
+fn a_refusal_that_may_pass_is_asked_about_again_within_seconds_and_the_pod_is_told() {
+    let mirror = Mirror::start(&[]);
+    let rows = [
+        (
+            "quota",
+            403,
+            "exceeded quota: count, requested: secrets=1, used: 10, limited: 10",
+            "exceeded quota",
+        ),
+        ("namespace", 403, "because it is being terminated", "because it is being terminated"),
+        ("webhook", 403, "admission webhook denied hunter2", "refused by a policy"),
+        ("webhook-400", 400, "hunter2", "no further explanation"),
+    ];
+    // A list of Secrets that arrives has everything looked at.
+    mirror.settle();
+    for (name, code, message, told) in rows {
+        mirror.world.api.forget_requests();
+        let create = Matcher::verb("create").and_path(SECRETS);
+        mirror.world.api.answer_next(2, create, code, refusal(code, message));
+        mirror.class(name, json!([object(name, &[("password", "pass")])]));
+        let begun = Instant::now();
+        mirror.publish(&mirror.pod(name, name));
+        mirror.wait_for(name, "pass", "old");
+        // A second, two, and a quarter of each; the rest is for a slow machine.
+        let taken = begun.elapsed();
+        assert!(taken >= Duration::from_secs(3) && taken < Duration::from_secs(8), "{name}: {taken:?}");
+        let look = [format!("get {name}"), "create secrets".to_owned()];
+        mirror.wait_until_asked(&look.iter().cycle().take(6).map(String::as_str).collect::<Vec<_>>());
+        let event = mirror.event_for(name);
+        assert!(event.contains(told) && event.contains("it is tried again"), "{name}: {event}");
+        assert_eq!(mirror.world.api.events_for(name).len(), 1, "{name}");
+    }
+}
+
+#[test]
+fn a_secret_that_people_must_change_is_not_asked_about_again_meanwhile() {
+    let mirror = Mirror::start(&[]);
+    let mut invalid = object("invalid", &[("password", "pass")]);
+    invalid["type"] = json!("kubernetes.io/basic-auth");
+    mirror.class_in("other", "invalid", json!([invalid]));
+    mirror.settle();
+    mirror.publish(&mirror.pod_with("other", "invalid", "invalid", json!([])));
+    // Three times longer than the first pause of what is asked about again.
+    let create = Matcher::verb("create").and_path(SECRETS);
+    mirror.world.api.answer_next(2, create, 403, refusal(403, "exceeded quota: count"));
+    mirror.class("db", json!([object("db-secret", &[("password", "pass")])]));
+    mirror.publish(&mirror.pod("web", "db"));
+    mirror.wait_for("db-secret", "pass", "old");
+    assert_eq!(mirror.world.api.count("create", "/namespaces/other/secrets"), 1);
+}
+
 #[test]
 fn a_key_that_becomes_unreadable_leaves_the_secret_with_the_last_good_one() {
     let (leaf, key) = (fixture("leaf.pem"), fixture("rsa.pkcs1.pem"));

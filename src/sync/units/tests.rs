@@ -1,0 +1,229 @@
+//! What happens to a Secret of a node as volumes come, change and go.
+
+use super::*;
+use crate::sync::secret_object::DataItem;
+
+fn at(seconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+fn object(name: &str) -> SecretObject {
+    SecretObject {
+        name: name.into(),
+        kind: "Opaque".into(),
+        labels: BTreeMap::new(),
+        annotations: BTreeMap::new(),
+        data: vec![DataItem { object: "foo".into(), key: "user".into() }],
+    }
+}
+
+fn source(pod: &str, secrets: &[&str], changed: u64) -> Source {
+    Source {
+        target: TargetPath::parse(&format!("/pods/{pod}/mount"), None).unwrap(),
+        pod: PodRef { namespace: "team".into(), name: pod.into(), uid: format!("uid-{pod}") },
+        class: ObjectKey::new("team", "class"),
+        provider: "vault".into(),
+        objects: secrets.iter().map(|name| object(name)).collect(),
+        pod_status: OwnerReference::default(),
+        changed: at(changed),
+    }
+}
+
+fn key(name: &str) -> ObjectKey {
+    ObjectKey::new("team", name)
+}
+
+fn settle(units: &mut Units, name: &str) {
+    let generation = units.view(&key(name)).unwrap().generation;
+    units.settle(&key(name), generation, Settled { held: Some(Held::default()), ..Settled::default() });
+}
+
+fn newer(units: &Units, name: &str) -> Newer {
+    units.view(&key(name)).unwrap().newer
+}
+
+#[test]
+fn what_kind_of_put_makes_a_secret_due() {
+    let rows = [
+        ("new content", Freshness::New, 1, Newer::Yes),
+        ("the same content", Freshness::Same, 0, Newer::No),
+        ("perhaps other content", Freshness::Unsure, 1, Newer::IfDifferent),
+        ("an earlier process' content", Freshness::Inherited, 1, Newer::IfOlder(at(9))),
+    ];
+    for (name, content, due, expected) in rows {
+        let mut units = Units::default();
+        assert_eq!(units.put(source("web", &["db"], 5), Freshness::New, Instant::now()).due, [key("db")]);
+        settle(&mut units, "db");
+        let moved = units.put(source("web", &["db"], 9), content, Instant::now());
+        assert_eq!(moved.due.len(), due, "{name}");
+        assert_eq!(newer(&units, "db"), expected, "{name}");
+        assert!(moved.forsaken.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn a_class_that_asks_for_something_else_makes_only_that_due() {
+    let mut units = Units::default();
+    units.put(source("web", &["kept", "dropped", "altered"], 5), Freshness::New, Instant::now());
+    for name in ["kept", "dropped", "altered"] {
+        settle(&mut units, name);
+    }
+    let mut changed = source("web", &["kept", "altered", "added"], 5);
+    changed.objects[1].labels.insert("env".into(), "test".into());
+    let moved = units.put(changed, Freshness::Same, Instant::now());
+    assert_eq!(moved, Moved { due: vec![key("altered"), key("added")], forsaken: vec![key("dropped")] });
+    assert!(units.end(&key("dropped")) && units.view(&key("dropped")).is_none());
+}
+
+#[test]
+fn the_volume_that_changed_last_speaks_first() {
+    let mut units = Units::default();
+    units.put(source("old", &["db"], 5), Freshness::New, Instant::now());
+    units.put(source("new", &["db"], 7), Freshness::New, Instant::now());
+    let first = |units: &Units| units.view(&key("db")).unwrap().sources[0].pod.name.clone();
+    assert_eq!(first(&units), "new");
+    units.put(source("old", &["db"], 9), Freshness::Same, Instant::now());
+    assert_eq!(first(&units), "new", "a refresh that changes nothing makes no news");
+    units.put(source("old", &["db"], 9), Freshness::New, Instant::now());
+    assert_eq!(first(&units), "old");
+    units.remove("/pods/old/mount", Instant::now());
+    assert_eq!(first(&units), "new");
+}
+
+#[test]
+fn what_happens_during_the_work_is_not_settled_by_it() {
+    let mut units = Units::default();
+    units.put(source("web", &["db"], 5), Freshness::New, Instant::now());
+    let view = units.view(&key("db")).unwrap();
+    units.put(source("web", &["db"], 6), Freshness::New, Instant::now());
+    units.settle(&key("db"), view.generation, Settled::default());
+    assert_eq!(newer(&units, "db"), Newer::Yes);
+    settle(&mut units, "db");
+    assert_eq!(newer(&units, "db"), Newer::No);
+}
+
+#[test]
+fn a_secret_that_somebody_deletes_time_and_again_comes_back_ever_later() {
+    let (mut units, start) = (Units::default(), Instant::now());
+    units.put(source("web", &["db"], 5), Freshness::New, Instant::now());
+    let pauses: Vec<_> = (0..20)
+        .map(|turn| {
+            units.note_created(&key("db"), start + Duration::from_secs(turn));
+            units.pause_before_recreation(&key("db"))
+        })
+        .collect();
+    assert_eq!(pauses[..3], [RECREATE_AFTER, RECREATE_AFTER * 2, RECREATE_AFTER * 4]);
+    assert_eq!(pauses[19], QUARREL / 2);
+    units.note_created(&key("db"), start + QUARREL * 2);
+    assert_eq!(units.pause_before_recreation(&key("db")), RECREATE_AFTER);
+}
+
+#[test]
+fn the_stronger_claim_wins() {
+    let rows = [
+        (Newer::No, Newer::IfDifferent, Newer::IfDifferent),
+        (Newer::Yes, Newer::No, Newer::Yes),
+        (Newer::IfOlder(at(1)), Newer::IfOlder(at(2)), Newer::IfOlder(at(2))),
+        (Newer::IfOlder(at(1)), Newer::Yes, Newer::Yes),
+        (Newer::IfDifferent, Newer::IfOlder(at(1)), Newer::Yes),
+    ];
+    for (one, other, both) in rows {
+        assert_eq!(one.or(other), both, "{one:?} {other:?}");
+        assert_eq!(other.or(one), both, "{other:?} {one:?}");
+    }
+}
+
+#[test]
+fn a_recreated_pod_status_makes_its_secrets_due_without_new_content() {
+    let mut units = Units::default();
+    units.put(source("web", &["db"], 5), Freshness::New, Instant::now());
+    settle(&mut units, "db");
+    let mut other = source("web", &["db"], 5);
+    other.pod_status.uid = "again".into();
+    assert_eq!(units.put(other, Freshness::Same, Instant::now()).due, [key("db")]);
+    assert_eq!(newer(&units, "db"), Newer::No);
+}
+
+#[test]
+fn a_volume_that_leaves_makes_its_secrets_due_where_others_feed_them_and_leaves_the_rest_to_be_ended() {
+    let (mut units, now) = (Units::default(), Instant::now());
+    units.put(source("canary", &["shared", "own"], 5), Freshness::New, now);
+    units.put(source("stable", &["shared"], 7), Freshness::New, now);
+    settle(&mut units, "shared");
+    let moved = units.remove("/pods/canary/mount", now);
+    assert_eq!(moved, Moved { due: vec![key("shared")], forsaken: vec![key("own")] });
+    assert_eq!(units.remove("/pods/canary/mount", now), Moved::default());
+
+    let canary = BTreeSet::from([("class".to_owned(), "uid-canary".to_owned())]);
+    let view = units.view(&key("shared")).unwrap();
+    assert_eq!((view.newer, &view.departed), (Newer::No, &canary));
+    assert_eq!(
+        units.departed_for(&key("shared"), now + Duration::from_secs(3)),
+        Some(Duration::from_secs(3))
+    );
+    settle(&mut units, "shared");
+    assert!(units.view(&key("shared")).unwrap().departed.is_empty());
+    assert_eq!(units.departed_for(&key("shared"), now), None);
+
+    assert!(!units.end(&key("shared")), "a volume feeds it");
+    assert!(units.view(&key("own")).unwrap().sources.is_empty());
+    assert!(units.end(&key("own")));
+    assert!(!units.end(&key("own")));
+}
+
+#[test]
+fn a_secret_that_is_to_be_ended_lives_on_when_another_volume_comes() {
+    let (mut units, now) = (Units::default(), Instant::now());
+    units.put(source("web", &["db"], 5), Freshness::New, now);
+    assert_eq!(units.remove("/pods/web/mount", now).forsaken, [key("db")]);
+    assert_eq!(units.put(source("next", &["db"], 6), Freshness::New, now).due, [key("db")]);
+    assert!(!units.end(&key("db")));
+}
+
+#[test]
+fn an_owner_that_is_lost_is_remembered_until_it_has_been_dealt_with() {
+    let (mut units, now) = (Units::default(), Instant::now());
+    units.note_lost_owner(&key("db"));
+    assert!(units.view(&key("db")).is_none());
+    units.put(source("web", &["db"], 5), Freshness::New, now);
+    let before = units.view(&key("db")).unwrap();
+    units.note_lost_owner(&key("db"));
+    units.settle(&key("db"), before.generation, Settled::default());
+    assert!(units.view(&key("db")).unwrap().has_lost_owner, "it was lost meanwhile");
+    settle(&mut units, "db");
+    assert!(!units.view(&key("db")).unwrap().has_lost_owner);
+}
+
+#[test]
+fn a_turn_is_counted_from_the_first_look_until_the_secret_is_settled() {
+    let (mut units, start) = (Units::default(), Instant::now());
+    let (turn, second) = (Duration::from_secs(3), Duration::from_secs(1));
+    assert_eq!(units.wait_for_turn(&key("db"), turn, start), Duration::ZERO, "nobody needs it");
+    units.put(source("web", &["db"], 5), Freshness::New, start);
+    assert_eq!(units.wait_for_turn(&key("db"), turn, start), turn);
+    assert_eq!(units.wait_for_turn(&key("db"), turn, start + second), turn - second);
+    assert_eq!(units.wait_for_turn(&key("db"), turn, start + second * 9), Duration::ZERO);
+    settle(&mut units, "db");
+    assert_eq!(units.wait_for_turn(&key("db"), turn, start + second * 9), turn, "another time");
+}
+
+#[test]
+fn classes_that_meet_are_news_once_while_they_do() {
+    let mut units = Units::default();
+    units.put(source("web", &["db"], 5), Freshness::New, Instant::now());
+    let classes = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let rows = [
+        ("one alone", &["a"][..], true, false),
+        ("a second", &["a", "b"], false, true),
+        ("the same", &["a", "b"], false, false),
+        ("a third", &["a", "b", "c"], false, true),
+        ("two of them", &["a", "c"], false, false),
+        ("one of them for now", &["a"], false, false),
+        ("two of them again", &["a", "b"], false, false),
+        ("one for good", &["a"], true, false),
+        ("a second anew", &["a", "b"], false, true),
+    ];
+    for (name, met, is_alone, is_news) in rows {
+        assert_eq!(units.note_classes(&key("db"), classes(met), is_alone), is_news, "{name}");
+    }
+}
