@@ -5,6 +5,7 @@
 mod chart;
 mod chart_release;
 mod chart_upgrade;
+mod chart_writers;
 mod crowd;
 mod doctor;
 mod documents;
@@ -35,6 +36,7 @@ pub type Group = (&'static str, &'static [Case]);
 pub const GROUPS: &[Group] = &[
     ("Installing", install::CASES),
     ("The chart: values", chart::CASES),
+    ("The chart: values as people write them", chart_writers::CASES),
     ("The chart: releases", chart_release::CASES),
     ("The chart: changing from upstream's", chart_upgrade::CASES),
     ("The kustomization", kustomize::CASES),
