@@ -8,6 +8,7 @@ mod chart_upgrade;
 mod chart_writers;
 mod crowd;
 mod doctor;
+mod documented_providers;
 mod documents;
 mod install;
 mod kustomize;
@@ -57,5 +58,6 @@ pub const GROUPS: &[Group] = &[
     ("Secret sync: an API server that is away", sync_outage::CASES),
     ("Secret sync: many pods", sync_crowd::CASES),
     ("The API server double", parity::CASES),
+    ("The providers of the documents", documented_providers::CASES),
     ("The documents", documents::CASES),
 ];
