@@ -18,7 +18,7 @@ pub fn daemon_set() -> Value {
         },
         {
             "name": "secrets-store",
-            "image": "registry.k8s.io/csi-secrets-store/driver:v1.6.0",
+            "image": "registry.k8s.io/csi-secrets-store/driver:v1.6.1",
             "args": [
                 "--endpoint=$(CSI_ENDPOINT)",
                 "--nodeid=$(KUBE_NODE_NAME)",

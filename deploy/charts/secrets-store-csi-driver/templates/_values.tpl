@@ -57,7 +57,7 @@ what is there gets the type of its default. Settling what is settled changes not
 {{- if not (or (has $name $known) (regexMatch "^(x-|[._])" $name)) -}}
 {{- /* The driver's own name is in many a name of a condition, and in none of a value. */ -}}
 {{- $rest := regexReplaceAll "(?i)secrets?[-_]?store" $name "" -}}
-{{- $isSwitch := or (kindIs "bool" $value) (has (toString $value) (list "true" "false")) -}}
+{{- $isSwitch := or (kindIs "bool" $value) (has (toString $value | lower) (list "true" "false")) -}}
 {{- $_ := set $found $name (ternary "condition" "misspelt" (and $isSwitch (not (regexMatch $words $rest)))) -}}
 {{- end -}}
 {{- end -}}
