@@ -48,7 +48,7 @@ export FUZZ_TARGET := $(value TARGET)
 
 .PHONY: help build test demo sanity e2e e2e-operator bundle-check crash faults soak soak-static lint bench \
 	bench-static bench-compare static test-static image test-image fuzz fuzz-smoke fuzz-coverage sbom sbom-check \
-	advisories proto proto-check fmt clean
+	advisories parity proto proto-check fmt clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -105,7 +105,7 @@ crash: ## kill the driver at moments of chance and at its system calls; with KIL
 		--kills "$$CRASH_KILLS" --seed "$$CRASH_SEED" --full "$$CRASH_FULL"
 
 lint: $(cargo_deny) ## check format, lints, documentation, generated code, licences, versions and scripts
-	@scripts/ensure-tools.sh build lint
+	@scripts/ensure-tools.sh build lint interpreter
 	cargo fmt --check
 	cargo clippy $(cargo_flags) --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc $(cargo_flags) --no-deps --document-private-items
@@ -114,6 +114,7 @@ lint: $(cargo_deny) ## check format, lints, documentation, generated code, licen
 	@scripts/advisories.sh '$(cargo_deny)' --if-reachable
 	scripts/versions.sh
 	tests/versions/check.sh
+	python3 -B tests/parity/check.py
 	@if command -v shellcheck >/dev/null; then echo shellcheck $(scripts); shellcheck $(scripts); \
 		else echo 'shellcheck is not installed: the shell scripts are not checked'; fi
 
@@ -208,6 +209,12 @@ sbom-check: $(sbom_venv) sbom build ## check that the bills of materials are val
 advisories: $(cargo_deny) ## check the dependencies against the advisory database (needs the network)
 	@scripts/ensure-tools.sh build
 	@scripts/advisories.sh '$(cargo_deny)'
+
+parity: export UPSTREAM_SOURCES := $(value UPSTREAM)
+parity: ## compare this driver with an upstream release, whose sources are in UPSTREAM=directory
+	@scripts/ensure-tools.sh interpreter
+	@test -n "$$UPSTREAM_SOURCES" || { echo 'say where the sources of a release are: UPSTREAM=directory' >&2; exit 1; }
+	@python3 -B scripts/parity "$$UPSTREAM_SOURCES"
 
 proto: ## generate src/rpc/pb from proto/
 	@scripts/ensure-tools.sh build

@@ -6,6 +6,7 @@
 #   kill        setpriv, so that what a test has started ends with it
 #   go          Go, for the conformance suite, the check of the bundle, and the control plane and the tools of the
 #               end-to-end tests
+#   interpreter Python alone, for scripts that need no package
 #   python      Python with pip and venv, for the compiler of the static build and for the bill of materials
 #   emulator    QEMU, to run the static programs of the other architecture
 #   containers  containerd, runc and buildah, for what is done with the image
@@ -127,16 +128,20 @@ need_emulator() {
     esac
 }
 
-need_python() {
+need_interpreter() {
     minimum=3.11
     need python3=python3
-    python3 -c 'import ensurepip, pip, venv' >/dev/null 2>&1 || {
-        can_install && install python3-pip python3-venv
-    } || fail 'pip and venv of Python (on Debian as root: apt-get install python3-pip python3-venv)'
     found=$(python3 -c 'import platform; print(platform.python_version())')
     if older_than "$found" "$minimum"; then
         fail "Python $minimum or newer, this is $found"
     fi
+}
+
+need_python() {
+    need_interpreter
+    python3 -c 'import ensurepip, pip, venv' >/dev/null 2>&1 || {
+        can_install && install python3-pip python3-venv
+    } || fail 'pip and venv of Python (on Debian as root: apt-get install python3-pip python3-venv)'
 }
 
 need_faults() {
@@ -183,6 +188,7 @@ for what in "$@"; do
     emulator) need_emulator ;;
     containers) need containerd=containerd runc=runc buildah=buildah ;;
     faults) need_faults ;;
+    interpreter) need_interpreter ;;
     python) need_python ;;
     strace) need strace=strace ;;
     fuzz) need pkg-config=pkg-config ;;

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use self::processes::SeparationError;
 use crate::build_info::BuildInfo;
-use crate::config::{DriverConfig, DriverFlags, Endpoint, Invocation, process_environment};
+use crate::config::{DriverConfig, DriverFlags, Endpoint, Invocation, Rotation, process_environment};
 use crate::csi::identity::Identity;
 use crate::csi::node::Node;
 use crate::health::{Latch, Readiness};
@@ -33,6 +33,7 @@ use crate::provider::registry::{CallLimits, IfAbsent, Registry};
 use crate::publish::Publisher;
 use crate::publish::attributes::Precedence;
 use crate::publish::classes::Classes;
+use crate::publish::refresh_times::RefreshTimes;
 use crate::publish::volumes::Volumes;
 use crate::registration::{self, Registrar, RegistrationError};
 use crate::rpc::Environment;
@@ -42,6 +43,7 @@ use crate::rpc::server::{Server, ServerError};
 use crate::shutdown::{Shutdown, ShutdownError};
 use crate::sync::{SecretSync, SyncSettings};
 use crate::sys::{mount, mountinfo};
+use crate::volume::limits::ContentLimits;
 use crate::volume::target::TargetPath;
 use crate::{http, kube, logging};
 
@@ -86,7 +88,8 @@ fn run(config: DriverConfig) -> Result<(), RunError> {
     for notice in &config.notices {
         log::warn!("{notice}");
     }
-    let (mounter, mounter_process) = processes::separate(&config).map_err(RunError::Separation)?;
+    let (mounter, mounter_process) =
+        processes::separate(&config, content_limits(&config)).map_err(RunError::Separation)?;
     let shutdown = Shutdown::new();
     let mounter_watch = processes::stop_with(mounter_process, shutdown.clone()).map_err(RunError::Thread)?;
     let _signals = shutdown.on_signals().map_err(RunError::Signals)?;
@@ -103,6 +106,9 @@ fn run(config: DriverConfig) -> Result<(), RunError> {
     let _http = serve_http(&config, &environment, &metrics, &readiness)?;
     greet_api_server(publisher.client.clone(), api_latch, shutdown.clone())?;
     take_up_secrets(Arc::clone(&publisher), adopted, shutdown.clone())?;
+    if let Rotation::Every(_) = config.rotation {
+        keep_refresh_times(Arc::clone(&publisher), shutdown.clone())?;
+    }
     if let Some(interval) = config.provider_health_check {
         check_providers(Arc::clone(&publisher), interval, shutdown.clone())?;
     }
@@ -120,6 +126,9 @@ fn run(config: DriverConfig) -> Result<(), RunError> {
     }
     if !server.stop(grace) {
         log::warn!("calls in hand did not end within the grace period and were cut off");
+    }
+    if let Err(error) = publisher.keep_refresh_times() {
+        log::warn!(error:% = error; "could not keep the times of refreshes: after the next start volumes are due early");
     }
     publisher.events.stop();
     log::info!("stopped");
@@ -157,6 +166,7 @@ fn publisher(
         node: config.node_id.clone(),
         rotation: config.rotation,
         precedence: if config.allow_attribute_override { Precedence::Pod } else { Precedence::Class },
+        limits: content_limits(config),
         mounter,
         providers: Registry::new(config.provider_dirs.clone(), config.provider_trust.clone(), limits),
         classes: Classes::new(client.clone(), Arc::clone(&pause)),
@@ -165,7 +175,39 @@ fn publisher(
         events,
         metrics: Arc::clone(metrics),
         volumes: Volumes::default(),
+        refresh_times: refresh_times(config),
     })
+}
+
+fn content_limits(config: &DriverConfig) -> ContentLimits {
+    ContentLimits { bytes: config.volume_size_limit, inodes: config.volume_inode_limit }
+}
+
+/// Kept beside the socket, in the one directory of the node that is the driver's own.
+fn refresh_times(config: &DriverConfig) -> RefreshTimes {
+    match (config.rotation, &config.endpoint) {
+        (Rotation::Every(_), Endpoint::Unix(socket)) => {
+            socket.parent().map_or_else(RefreshTimes::forgotten, RefreshTimes::kept_in)
+        }
+        (Rotation::Off, _) | (_, Endpoint::Tcp(_)) => RefreshTimes::forgotten(),
+    }
+}
+
+/// Keeps the times of refreshes for the next process, seldom: a crash in between makes some volumes due early.
+fn keep_refresh_times(publisher: Arc<Publisher>, shutdown: Shutdown) -> Result<(), RunError> {
+    let keep = move || {
+        let mut was_kept = true;
+        while !shutdown.wait_timeout(TIME_BETWEEN_KEEPING) {
+            let kept = publisher.keep_refresh_times();
+            if let Err(error) = &kept
+                && was_kept
+            {
+                log::warn!(error:% = error; "could not keep the times of refreshes: after a restart volumes are due early");
+            }
+            was_kept = kept.is_ok();
+        }
+    };
+    spawn("refresh-times", keep)
 }
 
 /// Finds the volumes that an earlier process mounted. Those of the upstream driver are not told apart from other
@@ -395,3 +437,5 @@ const MAX_QUEUED_CALLS: usize = 256;
 const HEALTH_CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 const GREETING_FIRST_PAUSE: Duration = Duration::from_secs(1);
 const GREETING_LAST_PAUSE: Duration = Duration::from_secs(30);
+/// What a crash may lose: volumes that were refreshed since are due that much earlier.
+const TIME_BETWEEN_KEEPING: Duration = Duration::from_secs(300);

@@ -50,9 +50,9 @@ pub struct DriverConfig {
     pub log: LogSettings,
     /// Kubelet's directory of pods, absolute and without `.`, `..`, or empty parts; `None` when not given.
     pub kubelet_pods_dir: Option<PathBuf>,
-    /// Largest volume in bytes; at least 1.
+    /// Largest content of a volume in bytes; at least 1.
     pub volume_size_limit: u64,
-    /// Most inodes of a volume; at least 1.
+    /// Most files and directories of a content; at least 1.
     pub volume_inode_limit: u64,
     /// Which provider sockets are believed.
     pub provider_trust: ProviderTrust,
@@ -344,11 +344,13 @@ const REMOVED: [&str; 2] = ["grpc-supported-providers", "filtered-watch-secret"]
 
 /// klog's flags other than `-v`. Typed with their defaults, as some manifests do, they ask for what happens
 /// anyway.
-const FIXED_LOG: [&str; 12] = [
+const FIXED_LOG: [&str; 14] = [
     "vmodule",
     "logtostderr",
     "alsologtostderr",
+    "alsologtostderrthreshold",
     "stderrthreshold",
+    "legacy_stderr_threshold_behavior",
     "log_dir",
     "log_file",
     "log_file_max_size",

@@ -168,13 +168,13 @@ pub const DRIVER_FLAGS: &[Flag<DriverFlags>] = &[
         "volume-size-limit",
         Kind::Text(|f| &mut f.volume_size_limit),
         "33554432",
-        "largest volume in bytes, or with a suffix Ki, Mi or Gi",
+        "largest content of a volume in bytes, each file in whole pages, or with a suffix Ki, Mi or Gi",
     ),
     row(
         "volume-inode-limit",
         Kind::Int(|f| &mut f.volume_inode_limit),
         "4096",
-        "most files, directories and links in a volume",
+        "most files and directories in a volume",
     ),
     row(
         "provider-socket-check",
@@ -280,9 +280,21 @@ pub const DRIVER_FLAGS: &[Flag<DriverFlags>] = &[
         "no effect: the log always goes to standard error",
     ),
     row(
+        "alsologtostderrthreshold",
+        Kind::Text(|f| &mut f.ignored.text),
+        "0",
+        "no effect: the log always goes to standard error",
+    ),
+    row(
         "stderrthreshold",
         Kind::Text(|f| &mut f.ignored.text),
         "2",
+        "no effect: the log always goes to standard error",
+    ),
+    row(
+        "legacy_stderr_threshold_behavior",
+        Kind::Bool(|f| &mut f.ignored.switch),
+        "true",
         "no effect: the log always goes to standard error",
     ),
     row(
@@ -303,7 +315,12 @@ pub const DRIVER_FLAGS: &[Flag<DriverFlags>] = &[
         "1800",
         "no effect: the log always goes to standard error",
     ),
-    row("log_backtrace_at", Kind::Text(|f| &mut f.ignored.text), "", "no effect: the log has no backtraces"),
+    row(
+        "log_backtrace_at",
+        Kind::Text(|f| &mut f.ignored.text),
+        ":0",
+        "no effect: the log has no backtraces",
+    ),
     row(
         "add_dir_header",
         Kind::Bool(|f| &mut f.ignored.switch),

@@ -213,7 +213,6 @@ const DRIVER: &[Call] = &[
     any(libc::SYS_fchmod),
     any(libc::SYS_fchmodat),
     any(libc::SYS_fchown),
-    any(libc::SYS_utimensat),
     any(libc::SYS_umask),
 ];
 

@@ -29,8 +29,8 @@ impl Role {
     pub fn capabilities(self) -> Capabilities {
         match self {
             // CHOWN: files belong to the pod's fsGroup. DAC_OVERRIDE: providers' sockets, and files whose mode shuts
-            // their owner out. FOWNER: modes and times of what a provider wrote under another uid. IPC_LOCK: memory
-            // that stays out of swap, whatever the limit.
+            // their owner out. FOWNER: modes of what a provider wrote under another uid. IPC_LOCK: memory that stays
+            // out of swap, whatever the limit.
             Role::Driver => Capabilities::CHOWN
                 .union(Capabilities::DAC_OVERRIDE)
                 .union(Capabilities::FOWNER)

@@ -3,14 +3,16 @@
 use super::finding::Finding;
 use super::subject::Subject;
 use crate::sys::at::SysError;
-use crate::sys::mount::{Limits, Mounter};
+use crate::sys::mount::Mounter;
 use crate::sys::{proc, process};
+use crate::volume::limits::ContentLimits;
 
 /// Release and kinds of mounts, swap, privileges and core dumps.
 pub fn check(subject: &Subject) -> Vec<Finding> {
     let config = subject.config();
     let mounter = Mounter::new();
-    let tried = mounter.probe(Limits { bytes: config.volume_size_limit, inodes: config.volume_inode_limit });
+    let limits = ContentLimits { bytes: config.volume_size_limit, inodes: config.volume_inode_limit };
+    let tried = mounter.probe(limits.file_system());
     let is_privileged = proc::read("/proc/self/status").ok().and_then(|status| may_mount(&status));
     let release = proc::read("/proc/sys/kernel/osrelease").unwrap_or_default();
     let release = String::from_utf8_lossy(&release).trim().to_owned();

@@ -10,11 +10,14 @@ use crate::mounter::client::MounterClient;
 use crate::mounter::program::{self, Ended, Mounter, Mounting, Process, Settings};
 use crate::shutdown::Shutdown;
 use crate::sys::at::SysError;
-use crate::sys::mount::Limits;
 use crate::sys::process;
+use crate::volume::limits::ContentLimits;
 
 /// Starts the mounter and confines this process. The first thing of all that can be done without other threads.
-pub fn separate(config: &DriverConfig) -> Result<(MounterClient, Process), SeparationError> {
+pub fn separate(
+    config: &DriverConfig,
+    limits: ContentLimits,
+) -> Result<(MounterClient, Process), SeparationError> {
     if let Err(error) = process::raise_open_files() {
         log::warn!(error:% = error; "could not raise the limit of open files");
     }
@@ -25,7 +28,7 @@ pub fn separate(config: &DriverConfig) -> Result<(MounterClient, Process), Separ
     }
     let settings = Settings {
         pods_dir: config.kubelet_pods_dir.clone(),
-        limits: Limits { bytes: config.volume_size_limit, inodes: config.volume_inode_limit },
+        limits: limits.file_system(),
         seccomp: config.seccomp,
     };
     let Mounter { client, mounting, process } =

@@ -1,5 +1,6 @@
 //! Calls to one provider.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
@@ -44,8 +45,6 @@ pub struct MountRequest {
     pub secrets: SecretString,
     /// Where the volume is on the host.
     pub target_path: String,
-    /// What the volume holds.
-    pub current: Vec<ObjectVersion>,
 }
 
 /// An object and its version, both as the provider names them.
@@ -57,9 +56,10 @@ pub struct ObjectVersion {
     pub version: String,
 }
 
-/// What a provider answered, before anybody checked it.
+/// What a provider answered, before its files are checked.
 pub struct MountResponse {
-    /// What the volume holds now.
+    /// What the volume holds now: each id once, in the order of ids. Providers answer in an order of chance, and name
+    /// an object twice that is mounted under two paths; the last of these counts.
     pub objects: Vec<ObjectVersion>,
     /// The provider's own error code; empty when it has none.
     pub error_code: String,
@@ -122,7 +122,8 @@ impl Provider {
             secrets: request.secrets.expose().to_owned(),
             target_path: request.target_path.clone(),
             permission: PERMISSION.to_owned(),
-            current_object_version: request.current.iter().map(to_message).collect(),
+            // Without the versions that the volume holds, as upstream calls: a provider that is sent them may answer
+            // from what it finds in the volume, and objects that left the class would stay.
             ..pb::MountRequest::default()
         };
         // Not waiting for anybody to listen here: a provider that restarts does so on another file.
@@ -272,19 +273,12 @@ impl Drop for Slot<'_> {
     }
 }
 
-fn to_message(object: &ObjectVersion) -> pb::ObjectVersion {
-    pb::ObjectVersion {
-        id: object.id.clone(),
-        version: object.version.clone(),
-        ..pb::ObjectVersion::default()
-    }
-}
-
 pub(crate) fn from_message(message: pb::MountResponse) -> MountResponse {
     let encoded_bytes = protobuf::Message::compute_size(&message);
-    let objects = message.object_version.into_iter();
+    let versions: BTreeMap<String, String> =
+        message.object_version.into_iter().map(|object| (object.id, object.version)).collect();
     MountResponse {
-        objects: objects.map(|object| ObjectVersion { id: object.id, version: object.version }).collect(),
+        objects: versions.into_iter().map(|(id, version)| ObjectVersion { id, version }).collect(),
         error_code: message.error.into_option().map(|error| error.code).unwrap_or_default(),
         files: message
             .files

@@ -12,12 +12,13 @@ mod outcome;
 pub mod phases;
 pub mod pod_status;
 mod publishing;
+pub mod refresh_times;
 pub mod request;
 pub mod rotation;
 pub mod volumes;
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use crate::kube::client::Client;
 use crate::kube::event::{EventSink, PodRef};
@@ -28,8 +29,10 @@ use crate::provider::registry::Registry;
 use crate::rpc::deadline::Deadline;
 use crate::rpc::status::{Code, Status};
 use crate::sync::SecretSync;
+use crate::sys::at::SysError;
 use crate::sys::mount::Usage;
 use crate::timestamp;
+use crate::volume::limits::ContentLimits;
 use crate::volume::live::LiveVolume;
 use crate::volume::place::{Found, Place, PlaceError};
 use crate::volume::target::TargetPath;
@@ -38,6 +41,7 @@ use attributes::Precedence;
 use classes::Classes;
 use error::{FAILED_TO_MOUNT, PublishError};
 use publishing::Publishing;
+use refresh_times::{LastRefresh, RefreshTimes};
 use request::{PublishRequest, UnpublishRequest};
 use rotation::Rotation;
 use volumes::{Record, Volumes};
@@ -50,6 +54,8 @@ pub struct Publisher {
     pub rotation: Rotation,
     /// Who wins where a class and a pod use one key.
     pub precedence: Precedence,
+    /// How much a volume may hold.
+    pub limits: ContentLimits,
     /// Makes the mounts.
     pub mounter: MounterClient,
     /// The programs that know the secrets.
@@ -66,6 +72,8 @@ pub struct Publisher {
     pub metrics: Arc<Metrics>,
     /// What is known of this node's volumes.
     pub volumes: Volumes,
+    /// What a later process will want to know of them.
+    pub refresh_times: RefreshTimes,
 }
 
 /// How a live volume is.
@@ -128,9 +136,29 @@ impl Publisher {
     /// Remembers a live volume that an earlier process left; false when there is none.
     pub fn adopt(&self, target: &TargetPath) -> Result<bool, PublishError> {
         let Some(volume) = live_volume(target)? else { return Ok(false) };
-        let refreshed: Option<SystemTime> = Some(volume.refreshed().map_err(PublishError::Mount)?);
+        let refreshed = Some(self.last_refresh(target, &volume).map_err(PublishError::Mount)?);
         self.volumes.remember(target.as_str(), Record { refreshed, ..Record::default() });
         Ok(true)
+    }
+
+    /// Keeps for a later process when each volume was last refreshed; false when nothing is new since the last time.
+    pub fn keep_refresh_times(&self) -> Result<bool, SysError> {
+        self.refresh_times.keep(&self.volumes.refreshes())
+    }
+
+    /// The last refresh of a live volume that succeeded, as far as anybody knows: this process, the one before it, or
+    /// the volume itself, whose root shows when its content came.
+    fn last_refresh(&self, target: &TargetPath, volume: &LiveVolume) -> Result<LastRefresh, SysError> {
+        let mount = volume.mount_id()?;
+        let known = self.volumes.record(target.as_str()).and_then(|record| record.refreshed);
+        if let Some(known) = known.filter(|known| known.mount == mount) {
+            return Ok(known);
+        }
+        let at = match self.refresh_times.inherited(target.as_str(), mount) {
+            Some(at) => at,
+            None => volume.changed()?,
+        };
+        Ok(LastRefresh { mount, at })
     }
 
     /// Counts a publish whose arguments were refused.

@@ -27,6 +27,7 @@ use super::error::{ProviderError, PublishError};
 use super::outcome::Outcome;
 use super::phases::{Phase, Phases};
 use super::pod_status::{self, KnownPodStatus};
+use super::refresh_times::LastRefresh;
 use super::request::PublishRequest;
 use super::rotation;
 use super::volumes::Record;
@@ -115,8 +116,9 @@ impl<'a> Publishing<'a> {
         let attempt = attempt.map_err(PublishError::Mount)?;
         let filled = self.fill(&class, attempt.volume(), &[])?;
         self.in_time("opening the volume")?;
-        let refreshed = SystemTime::now();
-        self.phases.time(Phase::Open, || attempt.volume().finish(refreshed)).map_err(PublishError::Mount)?;
+        let mount = attempt.volume().mount_id().map_err(PublishError::Mount)?;
+        let refreshed = LastRefresh { mount, at: SystemTime::now() };
+        self.phases.time(Phase::Open, || attempt.volume().finish()).map_err(PublishError::Mount)?;
         if !attempt.is_in_place()? {
             return Err(PublishError::Displaced);
         }
@@ -137,29 +139,28 @@ impl<'a> Publishing<'a> {
     fn keep_fresh(&mut self, volume: &LiveVolume) -> Outcome {
         self.if_absent = IfAbsent::Fail;
         self.deadline = self.deadline.within(REFRESH_PATIENCE);
-        let refreshed = match volume.refreshed() {
+        let refreshed = match self.publisher.last_refresh(&self.request.target, volume) {
             Ok(refreshed) => refreshed,
             Err(error) => return Outcome::Kept(PublishError::Mount(error)),
         };
         let record = self.recall(refreshed);
         let id = &self.request.volume_id;
-        let due = rotation::is_due(self.publisher.rotation, id, refreshed, SystemTime::now());
+        let due = rotation::is_due(self.publisher.rotation, id, refreshed.at, SystemTime::now());
         if !due && !self.lacks_pod_status(&record) {
             return Outcome::NotDue;
         }
-        match self.refresh(volume, record) {
+        match self.refresh(volume, record, refreshed.mount) {
             Ok(written) => Outcome::Refreshed(written),
-            Err(error) => {
-                // A write that failed, or succeeded before the pod status did not, has moved the time as well.
-                if let Err(error) = volume.stamp(refreshed) {
-                    log::warn!(target_path:% = self.request.target, error:% = error; "could not keep the time of the last refresh");
-                }
-                Outcome::Kept(error)
-            }
+            Err(error) => Outcome::Kept(error),
         }
     }
 
-    fn refresh(&mut self, volume: &LiveVolume, record: Record) -> Result<Written, PublishError> {
+    fn refresh(
+        &mut self,
+        volume: &LiveVolume,
+        record: Record,
+        mount: Option<u64>,
+    ) -> Result<Written, PublishError> {
         // What failed before may have written, and then nobody has told the Secrets.
         let has_failed = record.failing.is_some();
         // What an earlier process wrote into the volume it may not have told the Secrets, and times alone cannot tell:
@@ -175,8 +176,7 @@ impl<'a> Publishing<'a> {
         };
         let filled = self.fill(&class, volume, &record.objects)?;
         let pod_status = self.ensure_pod_status(&filled.objects, record.pod_status.as_ref())?;
-        let refreshed = SystemTime::now();
-        volume.stamp(refreshed).map_err(PublishError::Mount)?;
+        let refreshed = LastRefresh { mount, at: SystemTime::now() };
         let freshness = match filled.written {
             Written::Changed => Freshness::New,
             Written::Unchanged if is_inherited => Freshness::New,
@@ -215,18 +215,19 @@ impl<'a> Publishing<'a> {
         ObjectKey::new(&self.request.pod.namespace, &self.request.class)
     }
 
-    /// Asks the provider and makes its answer the content of the volume.
+    /// Asks the provider and makes its answer the content of the volume, of which `known` is what the last answer
+    /// said, if any is remembered.
     fn fill(
         &mut self,
         class: &SecretProviderClass,
         volume: &LiveVolume,
-        current: &[ObjectVersion],
+        known: &[ObjectVersion],
     ) -> Result<Filled, PublishError> {
         // The class may be the last known form of one that cannot be read now.
         self.provider.clone_from(&class.provider);
-        let answer = self.phases.time(Phase::Provider, || self.ask(class, current))?;
+        let answer = self.phases.time(Phase::Provider, || self.ask(class))?;
         self.in_time("writing the files")?;
-        self.phases.time(Phase::Write, || self.write(answer, volume, current))
+        self.phases.time(Phase::Write, || self.write(answer, volume, known))
     }
 
     /// Makes a provider's answer the content of the volume.
@@ -234,7 +235,7 @@ impl<'a> Publishing<'a> {
         &self,
         MountResponse { objects, files, .. }: MountResponse,
         volume: &LiveVolume,
-        current: &[ObjectVersion],
+        known: &[ObjectVersion],
     ) -> Result<Filled, PublishError> {
         let by_provider = files.is_empty();
         let written = if by_provider {
@@ -243,23 +244,22 @@ impl<'a> Publishing<'a> {
                 volume.give_to_group(gid).map_err(PublishError::Mount)?;
             }
             // Its versions are all that tells whether the content is another.
-            if current.is_empty() || objects == current { Written::Unchanged } else { Written::Changed }
+            if known.is_empty() || objects == known { Written::Unchanged } else { Written::Changed }
         } else {
             let files = files
                 .into_iter()
                 .map(|(path, mode, contents)| (path, File { mode: FileMode::from_provider(mode), contents }));
             let payload = Payload::new(files).map_err(ProviderError::Payload)?;
-            volume.write(&payload, self.request.group, SystemTime::now()).map_err(ProviderError::Write)?
+            let limits = self.publisher.limits;
+            volume
+                .write(&payload, self.request.group, limits, SystemTime::now())
+                .map_err(ProviderError::Write)?
         };
         Ok(Filled { objects, written, by_provider })
     }
 
     /// One question to the provider, with the one retry rule, and the checks that every answer must pass.
-    fn ask(
-        &self,
-        class: &SecretProviderClass,
-        current: &[ObjectVersion],
-    ) -> Result<MountResponse, PublishError> {
+    fn ask(&self, class: &SecretProviderClass) -> Result<MountResponse, PublishError> {
         let name = ProviderName::parse(&class.provider).map_err(ProviderError::InvalidName)?;
         let precedence = self.publisher.precedence;
         let merged = Attributes::merge(&class.parameters, self.request, precedence).map_err(|source| {
@@ -271,7 +271,6 @@ impl<'a> Publishing<'a> {
             attributes: merged.json,
             secrets: secrets_json(&self.request.secrets),
             target_path: self.request.target.as_str().to_owned(),
-            current: current.to_vec(),
         };
         let answer = with_retries(
             self.deadline,
@@ -345,7 +344,7 @@ impl<'a> Publishing<'a> {
     }
 
     /// The record of a live volume, with what this request and the volume itself say of it.
-    fn recall(&self, refreshed: SystemTime) -> Record {
+    fn recall(&self, refreshed: LastRefresh) -> Record {
         let target = self.request.target.as_str();
         let mut record = self.publisher.volumes.record(target).unwrap_or_default();
         record.volume_id.clone_from(&self.request.volume_id);
@@ -359,7 +358,7 @@ impl<'a> Publishing<'a> {
         class: Arc<SecretProviderClass>,
         objects: Vec<ObjectVersion>,
         pod_status: KnownPodStatus,
-        refreshed: SystemTime,
+        refreshed: LastRefresh,
     ) {
         let target = self.request.target.as_str();
         let before = self.publisher.volumes.record(target);

@@ -9,6 +9,7 @@ use crate::kube::types::{ObjectKey, SecretProviderClass};
 use crate::provider::client::ObjectVersion;
 
 use super::pod_status::KnownPodStatus;
+use super::refresh_times::LastRefresh;
 
 /// The volumes of this node.
 #[derive(Default)]
@@ -31,12 +32,12 @@ pub struct Record {
     pub volume_id: String,
     /// The class as it was last seen.
     pub class: Option<Arc<SecretProviderClass>>,
-    /// What the driver last wrote into the volume.
+    /// What the provider last answered that the volume holds.
     pub objects: Vec<ObjectVersion>,
     /// The pod status as the API server has it.
     pub pod_status: Option<KnownPodStatus>,
-    /// When the volume was last refreshed with success.
-    pub refreshed: Option<SystemTime>,
+    /// The last refresh that succeeded.
+    pub refreshed: Option<LastRefresh>,
     /// Set while refreshes fail.
     pub failing: Option<Failing>,
 }
@@ -107,6 +108,16 @@ impl Volumes {
         is_news
     }
 
+    /// The last refresh of each volume, in the order of targets.
+    pub fn refreshes(&self) -> Vec<(String, LastRefresh)> {
+        let state = self.lock();
+        let refresh = |(target, record): (&String, &Record)| Some((target.clone(), record.refreshed?));
+        let mut refreshes: Vec<_> = state.records.iter().filter_map(refresh).collect();
+        drop(state);
+        refreshes.sort_by(|one, other| one.0.cmp(&other.0));
+        refreshes
+    }
+
     /// Counts over all volumes.
     pub fn summary(&self, now: SystemTime) -> Summary {
         let state = self.lock();
@@ -117,7 +128,7 @@ impl Volumes {
             failing: count(records.clone().filter(|record| record.failing.is_some()).count()),
             stalest: records
                 .filter_map(|record| record.refreshed)
-                .map(|refreshed| now.duration_since(refreshed).unwrap_or_default())
+                .map(|refreshed| now.duration_since(refreshed.at).unwrap_or_default())
                 .max(),
         }
     }
@@ -150,6 +161,11 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
+    fn refreshed(seconds: u64) -> Record {
+        let refreshed = Some(LastRefresh { mount: None, at: at(seconds) });
+        Record { refreshed, ..Record::default() }
+    }
+
     #[test]
     fn one_call_at_a_time_has_a_volume_by_either_name() {
         let volumes = Volumes::default();
@@ -172,7 +188,7 @@ mod tests {
     #[test]
     fn only_a_change_of_state_is_news() {
         let volumes = Volumes::default();
-        volumes.remember("/a", Record { refreshed: Some(at(10)), ..Record::default() });
+        volumes.remember("/a", refreshed(10));
         assert!(volumes.mark_failing("/a", "down", at(20)));
         assert!(!volumes.mark_failing("/a", "down", at(30)));
         assert!(volumes.mark_failing("/a", "forbidden", at(40)));
@@ -190,13 +206,24 @@ mod tests {
     fn the_summary_shows_the_stalest_volume() {
         let volumes = Volumes::default();
         assert_eq!(volumes.summary(at(100)), Summary::default());
-        for (target, refreshed) in [("/a", 40), ("/b", 90)] {
-            volumes.remember(target, Record { refreshed: Some(at(refreshed)), ..Record::default() });
+        for (target, seconds) in [("/a", 40), ("/b", 90)] {
+            volumes.remember(target, refreshed(seconds));
         }
         volumes.mark_failing("/a", "down", at(95));
         let summary = volumes.summary(at(100));
         assert_eq!(summary, Summary { live: 2, failing: 1, stalest: Some(Duration::from_secs(60)) });
         volumes.forget("/a");
         assert_eq!(volumes.summary(at(100)).live, 1);
+    }
+
+    #[test]
+    fn refreshes_are_listed_by_target_and_only_those_that_were_seen() {
+        let volumes = Volumes::default();
+        volumes.remember("/b", refreshed(90));
+        volumes.remember("/a", refreshed(40));
+        volumes.remember("/c", Record::default());
+        let listed: Vec<_> =
+            volumes.refreshes().into_iter().map(|(target, refresh)| (target, refresh.at)).collect();
+        assert_eq!(listed, [("/a".to_owned(), at(40)), ("/b".to_owned(), at(90))]);
     }
 }

@@ -14,7 +14,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, ResolveFlags, Stat, StatxAttributes, StatxFlags,
-    Timespec, Timestamps, UTIME_OMIT,
 };
 
 /// The kernel's error numbers.
@@ -337,18 +336,6 @@ impl Dir {
         set_group(&self.0, gid)
     }
 
-    /// Sets this directory's time of last modification.
-    pub fn set_modified(&self, time: SystemTime) -> Result<(), SysError> {
-        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let last_modification = Timespec {
-            tv_sec: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: since.subsec_nanos().into(),
-        };
-        let last_access = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
-        rustix::fs::futimens(&self.0, &Timestamps { last_access, last_modification })
-            .map_err(|errno| SysError::new("futimens", "", errno))
-    }
-
     fn open(&self, call: &'static str, name: &OsStr, flags: OFlags, mode: Mode) -> Result<OwnedFd, SysError> {
         rustix::fs::openat(&self.0, component(call, name)?, flags | OFlags::CLOEXEC, mode)
             .map_err(|errno| SysError::new(call, name, errno))
@@ -441,14 +428,6 @@ mod tests {
         set_mode(&file, 0o6777).unwrap();
         assert_eq!(metadata(&file).unwrap().mode, 0o777);
         assert_eq!(dir.create_dir("d".as_ref(), 0o777).unwrap().metadata().unwrap().mode, 0o777);
-    }
-
-    #[test]
-    fn the_time_of_a_directory_can_be_set_and_read_back() {
-        let (_keep, dir) = workdir();
-        let time = UNIX_EPOCH + Duration::new(1_700_000_000, 123_000_000);
-        dir.set_modified(time).unwrap();
-        assert_eq!(dir.metadata().unwrap().modified, time);
     }
 
     #[test]

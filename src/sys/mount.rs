@@ -15,10 +15,10 @@ use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveM
 
 use super::at::{Dir, SysError};
 
-/// Limits of one volume. Both hold for the old and the new content together while a rotation is written.
+/// Limits of the file system of a volume, which holds the old and the new content while a rotation is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of content.
+    /// Bytes of memory.
     pub bytes: u64,
     /// Files, directories and symlinks.
     pub inodes: u64,
@@ -195,6 +195,8 @@ pub struct Usage {
     pub bytes: (u64, u64),
     /// Inodes in total and free.
     pub inodes: (u64, u64),
+    /// In what pieces bytes are counted.
+    pub block_bytes: u64,
 }
 
 /// Use of the file system that holds a directory.
@@ -203,6 +205,7 @@ pub fn usage(dir: &Dir) -> Result<Usage, SysError> {
     Ok(Usage {
         bytes: (found.f_blocks.saturating_mul(found.f_frsize), found.f_bavail.saturating_mul(found.f_frsize)),
         inodes: (found.f_files, found.f_favail),
+        block_bytes: found.f_frsize,
     })
 }
 

@@ -6,14 +6,16 @@ use std::time::SystemTime;
 use crate::sys::at::{self, Dir, EntryKind, SysError};
 use crate::sys::mount::{self, Usage};
 
+use super::limits::ContentLimits;
 use super::payload::{FileMode, Payload};
 use super::tree;
 use super::writer::{self, WriteError, Written};
 
 /// The root of a volume's tmpfs.
 ///
-/// Its permission bits say whether the volume is whole (0700 while it is not), its time of last modification
-/// when it was last refreshed with success: both survive a restart of the driver, and vanish with the mount.
+/// Its permission bits say whether the volume is whole (0700 while it is not): that survives a restart of the driver,
+/// and vanishes with the mount. Whoever watches a volume is woken by every change of it, times and owners included, so
+/// nothing here changes what is right already.
 #[derive(Debug)]
 pub struct LiveVolume {
     pub(super) root: Dir,
@@ -29,12 +31,14 @@ impl LiveVolume {
         &self,
         payload: &Payload,
         group: Option<u32>,
+        limits: ContentLimits,
         now: SystemTime,
     ) -> Result<Written, WriteError> {
+        let written = writer::write(&self.root, payload, group, limits, now)?;
         if let Some(gid) = group {
-            self.root.set_group(gid)?;
+            self.give_root_to_group(gid)?;
         }
-        writer::write(&self.root, payload, group, now)
+        Ok(written)
     }
 
     /// Gives the tree to a group: what the owner may read, the group may read. Directories stay 0755.
@@ -42,38 +46,48 @@ impl LiveVolume {
     /// The writer has done so for what it wrote; this reaches what a provider wrote itself.
     pub fn give_to_group(&self, gid: u32) -> Result<(), SysError> {
         for entry in tree::walk(&self.root)? {
+            let found = entry.metadata;
+            let mode = match found.kind {
+                EntryKind::Directory => (found.mode & 0o777) | 0o050,
+                EntryKind::File => FileMode::of_existing(found.mode).readable_by_group().bits(),
+                EntryKind::Symlink | EntryKind::Other => continue,
+            };
+            if (found.gid, found.mode) == (gid, mode) {
+                continue;
+            }
             let (directory, name) = (entry.path.parent().unwrap_or("".as_ref()), entry.path.file_name());
             let name = name.unwrap_or_default();
             let opened = tree::open_beneath(&self.root, directory)?;
             let parent = opened.as_ref().unwrap_or(&self.root);
-            match entry.metadata.kind {
-                EntryKind::Directory => {
-                    let dir = parent.open_dir(name)?;
-                    dir.set_group(gid)?;
-                    dir.set_mode(entry.metadata.mode | 0o050)?;
-                }
-                EntryKind::File => {
-                    let file = parent.open_file(name)?;
-                    at::set_group(&file, gid)?;
-                    at::set_mode(
-                        &file,
-                        FileMode::of_existing(entry.metadata.mode).readable_by_group().bits(),
-                    )?;
-                }
-                EntryKind::Symlink | EntryKind::Other => {}
+            if found.kind == EntryKind::Directory {
+                let dir = parent.open_dir(name)?;
+                dir.set_group(gid)?;
+                dir.set_mode(mode)?;
+            } else {
+                let file = parent.open_file(name)?;
+                at::set_group(&file, gid)?;
+                at::set_mode(&file, mode)?;
             }
         }
-        self.root.set_group(gid)
+        self.give_root_to_group(gid)
     }
 
-    /// Records a successful refresh.
-    pub fn stamp(&self, refreshed: SystemTime) -> Result<(), SysError> {
-        self.root.set_modified(refreshed)
+    fn give_root_to_group(&self, gid: u32) -> Result<(), SysError> {
+        if self.root.metadata()?.gid == gid { Ok(()) } else { self.root.set_group(gid) }
     }
 
-    /// When the volume was last refreshed with success.
-    pub fn refreshed(&self) -> Result<SystemTime, SysError> {
+    /// When a name was last added to the root or taken from it: no earlier than its content.
+    pub fn changed(&self) -> Result<SystemTime, SysError> {
         Ok(self.root.metadata()?.modified)
+    }
+
+    /// The kernel's number of this mount, which none has had since the start of the machine where the kernel counts
+    /// so (6.8 and later); `None` where it does not tell.
+    pub fn mount_id(&self) -> Result<Option<u64>, SysError> {
+        match self.root.unique_mount_id()? {
+            None => self.root.mount_id(),
+            known => Ok(known),
+        }
     }
 
     /// True when an attempt to make this volume came to its end.
@@ -88,9 +102,8 @@ impl LiveVolume {
         }
     }
 
-    /// Declares the volume whole, refreshed just now: from here on anybody may enter.
-    pub fn finish(&self, refreshed: SystemTime) -> Result<(), SysError> {
-        self.stamp(refreshed)?;
+    /// Declares the volume whole: from here on anybody may enter.
+    pub fn finish(&self) -> Result<(), SysError> {
         self.root.set_mode(FINISHED_MODE)
     }
 

@@ -16,6 +16,7 @@
 
 pub mod content;
 pub mod file_path;
+pub mod limits;
 pub mod live;
 pub mod payload;
 pub mod place;

@@ -7,7 +7,7 @@
 //! 2.  *Sweep*: remove what an earlier crash left: generations that are not live, temporary names. A crash here
 //!     leaves fewer leftovers; the next write goes on.
 //! 3.  *Compare*: when paths, contents, modes and group are those of the live generation and every visible link
-//!     is in place, stop; the volume has not been touched.
+//!     is in place, stop; the volume has not been touched. What does not fit is refused here as well.
 //! 4.  *Create* the directory of the new generation, mode 0700. Leaves an empty directory that no link names.
 //! 5.  *Fill* it: directories, files, group, then modes. Leaves a partial directory that no link names.
 //! 6.  *Open* it (0755). Leaves a whole directory that no link names.
@@ -38,6 +38,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::sys::at::{self, Dir, EntryKind, SysError};
 use crate::timestamp::Timestamp;
 
+use super::limits::{self, ContentLimits};
 use super::payload::{File, FileMode, Payload};
 use super::tree;
 
@@ -98,9 +99,10 @@ pub fn write(
     root: &Dir,
     payload: &Payload,
     group: Option<u32>,
+    limits: ContentLimits,
     now: SystemTime,
 ) -> Result<Written, WriteError> {
-    write_observed(root, payload, group, now, &mut |_| {})
+    write_observed(root, payload, group, limits, now, &mut |_| {})
 }
 
 /// [`write()`], telling `reached` of each step as it begins.
@@ -108,16 +110,18 @@ pub fn write_observed(
     root: &Dir,
     payload: &Payload,
     group: Option<u32>,
+    limits: ContentLimits,
     now: SystemTime,
     reached: &mut dyn FnMut(Step),
 ) -> Result<Written, WriteError> {
-    Writer { root, payload, group, now, reached }.run()
+    Writer { root, payload, group, limits, now, reached }.run()
 }
 
 struct Writer<'a> {
     root: &'a Dir,
     payload: &'a Payload,
     group: Option<u32>,
+    limits: ContentLimits,
     now: SystemTime,
     reached: &'a mut dyn FnMut(Step),
 }
@@ -144,6 +148,7 @@ impl Writer<'_> {
             self.begin(Step::Link);
             self.link_missing_names(&mut Vec::new())?;
         } else {
+            limits::judge(self.root, self.payload, self.limits)?;
             self.switch_to_new_generation()?;
         }
 
@@ -413,7 +418,7 @@ impl Writer<'_> {
     }
 }
 
-fn visible_link(name: &OsStr) -> OsString {
+pub(super) fn visible_link(name: &OsStr) -> OsString {
     let mut link = OsString::from(DATA);
     link.push("/");
     link.push(name);

@@ -10,11 +10,10 @@ mod sizes;
 mod starts;
 mod steady;
 
-use std::fs::File;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use secrets_store_csi_driver::rpc::channel::Channel;
 use secrets_store_csi_driver::rpc::deadline::Deadline;
@@ -159,8 +158,18 @@ impl Stage {
         drop(std::fs::remove_file(self.socket()));
     }
 
-    /// A driver that no scene before has left its mark on.
+    /// A driver that no scene before has left its mark on, and that refreshes a volume after two minutes.
     fn restart(&mut self, scene: &str) {
+        self.restart_refreshing(Refreshing::WhenDue, scene);
+    }
+
+    /// The same, with an interval of the scene's own.
+    fn restart_refreshing(&mut self, refreshing: Refreshing, scene: &str) {
+        let interval = match refreshing {
+            Refreshing::AtEveryCall => "--rotation-poll-interval=0",
+            Refreshing::WhenDue => "--rotation-poll-interval=2m",
+        };
+        self.world.add_flags(&[interval]);
         self.world.start_driver();
         self.say(&format!("{scene} (the driver is process {})", self.driver()));
     }
@@ -170,15 +179,13 @@ impl Stage {
     }
 }
 
-/// Makes a volume due.
-fn make_due(pod: &Pod) {
-    refreshed_ago(pod, Duration::from_secs(3600));
-}
-
-/// Has a volume be refreshed that long ago, by the time that says so.
-fn refreshed_ago(pod: &Pod, ago: Duration) {
-    let root = File::open(&pod.target).expect("the volume is open");
-    root.set_modified(SystemTime::now() - ago).expect("its time can be set");
+/// Which of kubelet's calls about a live volume refresh it.
+#[derive(Clone, Copy)]
+enum Refreshing {
+    /// All of them.
+    AtEveryCall,
+    /// The first after two minutes, which is the default.
+    WhenDue,
 }
 
 /// What the driver asks the provider for a pod, more or less.

@@ -30,8 +30,8 @@ impl Node {
             "--enable-secret-rotation",
             // Every call of kubelet refreshes: the story does not wait for intervals.
             "--rotation-poll-interval=0s",
-            // Room for 1,024 files of the user, each in directories of its own, old and new at a time.
-            "--volume-inode-limit=131072",
+            // Room for 1,024 files of the user, each in directories of its own.
+            "--volume-inode-limit=32768",
             // Everything the driver could say: what fails is explained, and secrets are looked for in it.
             "-v=5",
         ];

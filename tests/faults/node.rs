@@ -97,6 +97,16 @@ impl Node {
         node
     }
 
+    /// Kills the driver and starts it again: what follows is compared with the new one.
+    pub fn restart(&mut self) {
+        self.world.take_driver().kill();
+        self.world.start_driver();
+        eventually("the driver is ready", || {
+            std::net::TcpStream::connect(&self.address).is_ok() && http_get(&self.address, "/readyz").0 == 200
+        });
+        self.is_as_it_should_be();
+    }
+
     /// Where the metrics are.
     pub fn metrics_address(&self) -> String {
         self.address.clone()

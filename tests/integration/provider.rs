@@ -126,38 +126,6 @@ fn a_class_that_speaks_for_kubelet_is_refused_with_either_rule() {
 }
 
 #[test]
-fn a_provider_learns_which_versions_it_sent_last() {
-    let mut scene = Scene::start(&ALWAYS);
-    let versions = |scene: &Scene| -> Vec<(String, String)> {
-        let request = scene.provider.last();
-        request.current_object_version.into_iter().map(|object| (object.id, object.version)).collect()
-    };
-    let version = |version: &str| vec![("password".to_owned(), version.to_owned())];
-
-    scene.publish();
-    assert_eq!(versions(&scene), []);
-    scene.answer_with(new());
-    scene.publish();
-    assert_eq!(versions(&scene), version("v1"));
-    scene.provider.script(|_| Err(Status::new(Code::Internal, "no")));
-    scene.publish();
-    assert_eq!(versions(&scene), version("v2"));
-    scene.answer_with(new());
-    scene.publish();
-    assert_eq!(versions(&scene), version("v2"), "a failed call changes nothing");
-
-    scene.world.start_driver();
-    scene.publish();
-    assert_eq!(versions(&scene), [], "not known after a restart");
-    scene.publish();
-    assert_eq!(versions(&scene), version("v2"));
-
-    scene.world.kubelet.unpublish(&scene.pod).unwrap();
-    scene.publish();
-    assert_eq!(versions(&scene), [], "a new volume holds nothing");
-}
-
-#[test]
 fn an_unavailable_provider_is_asked_three_times() {
     let attempts = AtomicUsize::new(0);
     let scene = Scene::scripted(&[], move |_| match attempts.fetch_add(1, Ordering::SeqCst) {

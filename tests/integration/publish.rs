@@ -91,7 +91,7 @@ fn paths_and_contents_arrive_as_they_are() {
 }
 
 #[test]
-fn a_volume_is_a_limited_tmpfs_that_runs_nothing() {
+fn a_volume_is_a_limited_tmpfs_with_room_for_two_contents_that_runs_nothing() {
     let scene = Scene::published(&["--volume-size-limit=1Mi", "--volume-inode-limit=99"]);
     let line = scene.pod.mountinfo();
     let (mount, file_system) = line.split_once(" - ").unwrap();
@@ -99,21 +99,21 @@ fn a_volume_is_a_limited_tmpfs_that_runs_nothing() {
         assert!(mount.split([' ', ',']).any(|found| found == option), "{option}: {line}");
     }
     assert!(file_system.starts_with("tmpfs "), "{line}");
-    for option in ["size=1024k", "nr_inodes=99"] {
+    for option in ["size=3072k", "nr_inodes=412"] {
         assert!(file_system.split([' ', ',']).any(|found| found == option), "{option}: {line}");
     }
     assert_eq!(scene.pod.mode(""), 0o755);
 }
 
 #[test]
-fn without_flags_a_volume_holds_32_mebibytes_and_4096_inodes() {
+fn without_flags_a_volume_has_room_for_twice_32_mebibytes_and_4096_files() {
     let scene = Scene::published(&[]);
     let line = scene.pod.mountinfo();
-    assert!(line.contains("size=32768k") && line.contains("nr_inodes=4096"), "{line}");
+    assert!(line.contains("size=66560k") && line.contains("nr_inodes=16400"), "{line}");
 
     let stats = scene.world.kubelet.stats(&scene.pod).unwrap();
     let totals: Vec<i64> = stats.usage.iter().map(|usage| usage.total).collect();
-    assert_eq!(totals, [32 << 20, 4096]);
+    assert_eq!(totals, [65 << 20, 16_400]);
     assert!(stats.usage.iter().all(|usage| usage.used > 0 && usage.used + usage.available == usage.total));
     assert_eq!(scene.world.kubelet.condition(&scene.pod), (false, "volume is fresh".to_owned()));
 }
@@ -134,13 +134,13 @@ fn nobody_may_enter_the_volume_until_it_is_whole() {
 #[test]
 fn publishing_again_changes_nothing_and_asks_nobody_without_rotation() {
     let scene = Scene::published(&[]);
-    let (generation, refreshed) = (scene.pod.generation(), scene.pod.refreshed());
+    let (generation, changed) = (scene.pod.generation(), scene.pod.changed());
     scene.world.api.forget_requests();
     scene.publish();
     assert_eq!(scene.pod.mount_count(), 1);
     assert_eq!(scene.provider.calls(), 1);
     assert_eq!(scene.world.api.requests(), []);
-    assert_eq!((scene.pod.generation(), scene.pod.refreshed()), (generation, refreshed));
+    assert_eq!((scene.pod.generation(), scene.pod.changed()), (generation, changed));
     assert_eq!(scene.world.count("node_publish_total", &[("provider", "test")]), 1.0);
     assert_eq!(scene.world.count("node_publish_total", &[("provider", "")]), 1.0, "a skipped call");
     assert_eq!(scene.world.count("rotation_reconcile_total", &[]), 0.0);
@@ -190,4 +190,37 @@ fn two_volumes_of_one_pod_do_not_disturb_each_other() {
     scene.world.kubelet.unpublish(&scene.pod).unwrap();
     assert!(!scene.pod.is_mounted());
     assert_eq!(second.read("password"), "old");
+}
+
+#[test]
+fn what_fits_once_can_be_refreshed_and_what_cannot_is_refused_at_the_first_publish() {
+    // 1,400 files in the root, and 17 MiB: both fit once into what one content may have, and twice into the volume.
+    let files = |letter: u8, count: usize, bytes: usize| {
+        let names: Vec<String> = (0..count).map(|number| format!("f{number}")).collect();
+        let content = vec![letter; bytes];
+        let files: Vec<_> = names.iter().map(|name| (name.as_str(), 0, content.as_slice())).collect();
+        answer(if letter == b'a' { "v1" } else { "v2" }, &files)
+    };
+    for (count, bytes) in [(1400, 1), (4096, 1), (1, 17 << 20), (1, 32 << 20)] {
+        let scene = Scene::start(&[ALWAYS[0], ALWAYS[1], "--max-call-recv-msg-size=67108864"]);
+        scene.answer_with(files(b'a', count, bytes));
+        scene.publish();
+        scene.answer_with(files(b'b', count, bytes));
+        scene.publish();
+        assert_eq!(scene.world.kubelet.condition(&scene.pod), (false, "volume is fresh".to_owned()));
+        let read = fs::read(scene.pod.target.join("f0")).unwrap();
+        assert!(
+            read.len() == bytes && read.iter().all(|byte| *byte == b'b'),
+            "{count} files of {bytes} bytes"
+        );
+    }
+    for (count, bytes, words) in
+        [(4097, 1, "4097 files and directories"), (1, (32 << 20) + 1, "bytes of memory")]
+    {
+        let scene = Scene::start(&["--max-call-recv-msg-size=67108864"]);
+        scene.answer_with(files(b'a', count, bytes));
+        let refusal = scene.world.kubelet.publish(&scene.pod).unwrap_err();
+        assert!(refusal.message.contains(words) && refusal.message.contains("raise it"), "{refusal}");
+        assert!(!scene.pod.is_mounted());
+    }
 }

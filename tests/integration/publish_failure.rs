@@ -163,7 +163,7 @@ const CASES: [Case; 19] = [
         name: "more bytes than the volume holds",
         spoil: |scene| scene.answer_with(answer("v1", &[("large", 0, &[7; 2 << 20])])),
         code: Code::Unknown,
-        message: "the volume is full*raise --volume-size-limit or --volume-inode-limit*",
+        message: "the secrets take 2097152 bytes*more than --volume-size-limit=1048576: raise it*",
         provider: "test",
         error_type: "FileWriteError",
     },
@@ -175,7 +175,7 @@ const CASES: [Case; 19] = [
             scene.answer_with(answer("v1", &files));
         },
         code: Code::Unknown,
-        message: "the volume is full*raise --volume-size-limit or --volume-inode-limit*",
+        message: "the secrets are 100 files*more than --volume-inode-limit=64: raise it*",
         provider: "test",
         error_type: "FileWriteError",
     },

@@ -1,7 +1,7 @@
 //! A live volume that is published again: when it is refreshed, and what changes in it.
 
 use std::fs;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use secrets_store_csi_driver::rpc::status::{Code, Status};
@@ -19,17 +19,18 @@ fn refreshes(scene: &Scene, rotated: &str) -> f64 {
     scene.world.count("rotation_reconcile_total", &labels)
 }
 
-/// True when the volume says that it was refreshed just now.
+/// True when the volume was refreshed just now, by the driver's own word.
 fn is_fresh(scene: &Scene) -> bool {
-    let age = SystemTime::now().duration_since(scene.pod.refreshed());
-    age.is_ok_and(|age| age < MINUTE)
+    scene.world.stalest_refresh() < MINUTE
 }
 
 #[test]
 fn without_rotation_a_volume_is_never_refreshed() {
-    let scene = Scene::published(&["--rotation-poll-interval=-1m"]);
+    let mut scene = Scene::published(&["--rotation-poll-interval=-1m"]);
     scene.answer_with(new());
-    scene.pod.age(MINUTE * 60 * 24);
+    scene.pod.set_changed(SystemTime::now() - MINUTE * 60 * 24);
+    scene.world.start_driver();
+    assert!(scene.world.stalest_refresh() > MINUTE * 60);
     scene.publish();
     assert_eq!(scene.provider.calls(), 1);
     assert_eq!(scene.pod.read("password"), "old");
@@ -49,15 +50,15 @@ fn with_an_interval_of_nothing_every_call_refreshes() {
 
 #[test]
 fn a_volume_is_refreshed_once_the_interval_and_up_to_a_tenth_more_have_passed() {
-    let scene = Scene::published(&HOURLY);
+    let mut scene = Scene::published(&HOURLY);
     scene.answer_with(new());
     scene.publish();
-    scene.pod.age(MINUTE * 59);
+    scene.world.age(MINUTE * 59);
     scene.publish();
     assert_eq!(scene.provider.calls(), 1);
     assert_eq!(scene.pod.read("password"), "old");
 
-    scene.pod.age(MINUTE * 8);
+    scene.world.age(MINUTE * 8);
     scene.publish();
     assert_eq!(scene.provider.calls(), 2);
     assert_eq!(scene.pod.read("password"), "new");
@@ -68,9 +69,9 @@ fn a_volume_is_refreshed_once_the_interval_and_up_to_a_tenth_more_have_passed() 
 
 #[test]
 fn a_refresh_that_changes_nothing_counts_as_one_and_touches_nothing() {
-    let scene = Scene::published(&HOURLY);
+    let mut scene = Scene::published(&HOURLY);
     let generation = scene.pod.generation();
-    scene.pod.age(MINUTE * 67);
+    scene.world.age(MINUTE * 67);
     scene.publish();
     assert_eq!(scene.provider.calls(), 2);
     assert!(is_fresh(&scene), "the interval counts from here");
@@ -144,24 +145,24 @@ fn empty_contents_replace_full_ones() {
 
 #[test]
 fn an_answer_without_files_leaves_the_content_and_is_a_refresh() {
-    let scene = Scene::published(&HOURLY);
+    let scene = Scene::published(&ALWAYS);
     let generation = scene.pod.generation();
     scene.answer_with(versions_only("v2", &["password"]));
-    scene.pod.age(MINUTE * 67);
     scene.publish();
     assert_eq!((scene.provider.calls(), scene.pod.read("password")), (2, "old".to_owned()));
     assert_eq!(scene.pod.generation(), generation);
     assert!(is_fresh(&scene));
     assert_eq!(refreshes(&scene, "true"), 1.0, "its versions alone tell that the content is another");
-    scene.pod.age(MINUTE * 67);
     scene.publish();
     assert_eq!((refreshes(&scene, "true"), refreshes(&scene, "false")), (1.0, 1.0));
 }
 
 #[test]
 fn what_a_provider_wrote_itself_stays_until_the_driver_is_given_files() {
-    let scene = Scene::scripted(&ALWAYS, |request| {
-        let contents = if request.current_object_version.is_empty() { "by hand" } else { "by hand, again" };
+    let calls = AtomicUsize::new(0);
+    let scene = Scene::scripted(&ALWAYS, move |request| {
+        let is_first = calls.fetch_add(1, Ordering::SeqCst) == 0;
+        let contents = if is_first { "by hand" } else { "by hand, again" };
         fs::write(format!("{}/password", request.target_path), contents).unwrap();
         fs::create_dir_all(format!("{}/dir", request.target_path)).unwrap();
         fs::write(format!("{}/dir/own", request.target_path), "own").unwrap();
@@ -192,9 +193,10 @@ fn what_a_provider_wrote_itself_stays_until_the_driver_is_given_files() {
 
 #[test]
 fn readers_see_the_old_content_or_the_new_one() {
-    let scene = Scene::scripted(&ALWAYS, |request| {
-        let next = request.current_object_version.first().map_or(0, |object| object.version.len());
-        let (text, version) = (next.to_string().repeat(5000), "v".repeat(next % 9 + 1));
+    let calls = AtomicUsize::new(0);
+    let scene = Scene::scripted(&ALWAYS, move |_| {
+        let next = calls.fetch_add(1, Ordering::SeqCst);
+        let (text, version) = ((next % 10).to_string().repeat(5000), "v".repeat(next % 9 + 1));
         Ok(answer(&version, &[("one", 0, text.as_bytes()), ("other", 0, text.as_bytes())]))
     });
     scene.publish();

@@ -110,7 +110,7 @@ const CASES: [Case; 15] = [
         spoil: |scene| {
             scene.answer_with(answer("v2", &[("another", 0, b"x"), ("password", 0, &[7; 2 << 20])]))
         },
-        message: "the volume is full",
+        message: "more than --volume-size-limit=1048576",
         provider: "test",
         error_type: "FileWriteError",
     },
@@ -245,8 +245,8 @@ fn since_when_a_volume_fails_is_the_beginning_of_the_outage() {
 
 #[test]
 fn a_volume_that_failed_is_due_until_it_succeeds() {
-    let scene = Scene::published(&HOURLY);
-    scene.pod.age(std::time::Duration::from_secs(67 * 60));
+    let mut scene = Scene::published(&HOURLY);
+    scene.world.age(std::time::Duration::from_secs(67 * 60));
     scene.provider.script(|_| Err(Status::new(Code::Internal, "no")));
     scene.publish();
     scene.publish();

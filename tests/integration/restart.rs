@@ -45,13 +45,49 @@ fn live_volumes_outlive_the_driver() {
 fn the_interval_goes_on_across_a_restart() {
     let mut scene = Scene::published(&HOURLY);
     scene.answer_with(new());
-    scene.world.start_driver();
-    scene.pod.age(DUE);
+    scene.world.age(DUE);
     scene.publish();
     assert_eq!((scene.pod.read("password"), scene.provider.calls()), ("new".to_owned(), 2));
-    scene.world.start_driver();
+    scene.world.age(Duration::ZERO);
+    scene.publish();
+    assert_eq!(scene.provider.calls(), 2, "it stopped in good order, and kept when that was");
+}
+
+#[test]
+fn a_crash_makes_a_volume_due_early_and_never_late() {
+    let mut scene = Scene::published(&HOURLY);
+    scene.world.age(DUE);
     scene.publish();
     assert_eq!(scene.provider.calls(), 2);
+    scene.world.take_driver().kill();
+    scene.world.start_driver();
+    scene.publish();
+    assert_eq!(scene.provider.calls(), 3, "the last time that was kept is that of the first publish");
+    scene.publish();
+    assert_eq!(scene.provider.calls(), 3);
+}
+
+#[test]
+fn times_that_cannot_be_kept_or_read_are_told_and_cost_an_early_refresh_at_most() {
+    let mut scene = Scene::published(&HOURLY);
+    let file = scene.world.path("csi/refresh-times");
+    fs::create_dir(&file).unwrap();
+    let log = scene.world.take_driver().terminate();
+    assert!(log.contains("could not keep the times of refreshes"), "{log}");
+    scene.world.start_driver();
+    scene.world.driver().wait_for_log("could not read when volumes were last refreshed");
+    scene.publish();
+    assert_eq!(scene.provider.calls(), 1, "the volume itself shows when its content came");
+
+    fs::remove_dir(&file).unwrap();
+    scene.world.take_driver().terminate();
+    let kept = fs::read_to_string(&file).unwrap();
+    assert!(kept.contains(scene.pod.target.to_str().unwrap()), "{kept}");
+    assert_eq!(fs::metadata(&file).unwrap().mode() & 0o7777, 0o600);
+    fs::write(&file, "secrets-store-csi refresh times 1\n? ? ?\n").unwrap();
+    scene.world.start_driver();
+    scene.publish();
+    assert_eq!(scene.provider.calls(), 1);
 }
 
 #[test]
@@ -91,7 +127,7 @@ fn a_volume_of_the_upstream_driver_is_refreshed_and_unpublished_like_our_own() {
         ("upstream".to_owned(), 1),
         "it is not due"
     );
-    scene.pod.age(DUE);
+    scene.world.age(DUE);
     scene.publish();
     assert_eq!((scene.pod.read("password"), scene.pod.mount_count()), ("old".to_owned(), 1));
     assert_eq!(scene.pod.visible(), ["password"]);

@@ -118,6 +118,30 @@ impl World {
         arguments
     }
 
+    /// Starts the driver again, with the last refresh of every volume so much longer ago: it stops in good order, and
+    /// the next one finds what it has kept.
+    pub fn age(&mut self, by: Duration) {
+        self.take_driver().terminate();
+        let path = self.path("csi/refresh-times");
+        let kept = std::fs::read_to_string(&path).expect("the driver keeps the times of refreshes");
+        let aged = |line: &str| {
+            let mut words: Vec<&str> = line.splitn(3, ' ').collect();
+            let (seconds, nanos) = words[1].split_once('.')?;
+            let earlier = format!("{}.{nanos}", seconds.parse::<u64>().ok()? - by.as_secs());
+            words[1] = &earlier;
+            Some(words.join(" "))
+        };
+        let lines = kept.lines().map(|line| aged(line).unwrap_or_else(|| line.to_owned()) + "\n");
+        std::fs::write(&path, lines.collect::<String>()).expect("the file can be written");
+        self.start_driver();
+    }
+
+    /// How long ago the volume was refreshed whose last refresh is the oldest.
+    pub fn stalest_refresh(&self) -> Duration {
+        let seconds = self.metric("secrets_store_csi_stalest_refresh_age_seconds");
+        Duration::from_secs_f64(seconds.expect("there is a volume"))
+    }
+
     /// Leaves out a default flag, such as `--kubelet-pods-dir`, when the driver is started the next time.
     pub fn leave_out(&mut self, flag: &str) {
         self.left_out.push(flag.to_owned());
@@ -309,15 +333,15 @@ impl Pod {
         std::fs::read_link(self.target.join("..data")).expect("the volume has a content")
     }
 
-    /// When the volume was last refreshed, as its root says.
-    pub fn refreshed(&self) -> SystemTime {
+    /// When something in the volume's root last changed.
+    pub fn changed(&self) -> SystemTime {
         self.metadata("").modified().expect("Linux keeps this time")
     }
 
-    /// Makes the last refresh lie further back.
-    pub fn age(&self, by: Duration) {
+    /// Has the root have changed at another time: of a volume that no driver has kept a time of, the last refresh.
+    pub fn set_changed(&self, time: SystemTime) {
         let root = std::fs::File::open(&self.target).expect("the volume is there");
-        root.set_modified(self.refreshed() - by).expect("the root may set the time");
+        root.set_modified(time).expect("the root may set the time");
     }
 
     fn metadata(&self, file: &str) -> std::fs::Metadata {

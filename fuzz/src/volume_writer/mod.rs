@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use secrets_store_csi_driver::fuzzing;
 use secrets_store_csi_driver::volume::content::{Content as PinnedContent, ContentError};
+use secrets_store_csi_driver::volume::limits::ContentLimits;
 use secrets_store_csi_driver::volume::live::LiveVolume;
 use secrets_store_csi_driver::volume::writer::{Step, WriteError, Written, write_observed};
 
@@ -127,14 +128,13 @@ impl History {
         let volume = self.volume();
         let pinned = volume.content().unwrap();
         let (old, was_disturbed) = (self.content.clone(), self.is_disturbed);
-        let written = volume.write(&payload, wanted.group, self.now);
+        let written = volume.write(&payload, wanted.group, ENDLESS, self.now);
         let written = written.unwrap_or_else(|error| panic!("a write failed: {error}"));
         self.is_written(wanted, before, written);
         if !was_disturbed {
             is_old_or_replaced(&pinned, &old);
         }
-        volume.finish(self.now).unwrap();
-        assert_eq!(volume.refreshed().unwrap(), self.now);
+        volume.finish().unwrap();
         assert!(volume.is_same_as(&self.volume()).unwrap() && volume.usage().is_ok());
     }
 
@@ -170,7 +170,7 @@ impl History {
                 resume_unwind(Box::new(Crash));
             }
         };
-        let write = || write_observed(self.room.root(), &payload, wanted.group, self.now, &mut observer);
+        let write = || write_observed(self.room.root(), &payload, wanted.group, ENDLESS, self.now, &mut observer);
         match catch_unwind(AssertUnwindSafe(write)) {
             // It ended before that step, so it ended well.
             Ok(outcome) => self.is_written(&wanted, before, outcome.unwrap()),
@@ -190,7 +190,7 @@ impl History {
         let mut last = Step::Look;
         let outcome = {
             let _few = room::FewDescriptors::left(spare);
-            write_observed(self.room.root(), &payload, wanted.group, self.now, &mut |step| last = step)
+            write_observed(self.room.root(), &payload, wanted.group, ENDLESS, self.now, &mut |step| last = step)
         };
         match outcome {
             Ok(written) => self.is_written(&wanted, before, written),
@@ -230,7 +230,7 @@ impl History {
         let before = self.room.tree();
         self.reads_back();
         if let Some(payload) = payload(wanted.files) {
-            let outcome = write_observed(self.room.root(), &payload, wanted.group, self.now, &mut |_| {});
+            let outcome = write_observed(self.room.root(), &payload, wanted.group, ENDLESS, self.now, &mut |_| {});
             assert_eq!(outcome, Err(WriteError::DataIsNoLink));
             assert!(outcome.unwrap_err().to_string().contains("delete the pod"));
         }
@@ -369,6 +369,8 @@ impl History {
     }
 }
 
+/// Only the kernel has limits here.
+const ENDLESS: ContentLimits = ContentLimits { bytes: u64::MAX, inodes: u64::MAX };
 /// Longer histories say no more than several short ones.
 const MOST_STEPS: usize = 8;
 const PATHS: [&str; 14] =

@@ -6,8 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
+use super::super::limits::ContentLimits;
 use super::super::payload::tests::payload;
 use super::*;
+
+/// Only the kernel has limits here.
+const ENDLESS: ContentLimits = ContentLimits { bytes: u64::MAX, inodes: u64::MAX };
 
 /// A directory in the place of a volume's root, and beside it a file that nothing may read.
 struct Stage {
@@ -31,7 +35,7 @@ impl Stage {
     }
 
     fn write(&self, files: &[(&str, i32, &str)]) {
-        self.volume.write(&payload(files), None, SystemTime::now()).unwrap();
+        self.volume.write(&payload(files), None, ENDLESS, SystemTime::now()).unwrap();
     }
 
     /// Writes a file past the writer, as providers once did.
@@ -273,18 +277,19 @@ fn a_volume_that_was_taken_down_holds_nothing() {
 }
 
 #[test]
-fn the_time_of_change_is_the_generations_whatever_the_refreshes() {
+fn the_time_of_change_is_the_generations_and_without_one_the_roots() {
     let seconds = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+    let set = |directory: &Path, time| fs::File::open(directory).unwrap().set_modified(time).unwrap();
     let stage = Stage::holding(&[("foo", 0, "1")]);
-    Dir::open_trusting_path(&stage.generation()).unwrap().set_modified(seconds(100)).unwrap();
-    stage.volume.stamp(seconds(200)).unwrap();
+    set(&stage.generation(), seconds(100));
+    set(&stage.path(""), seconds(200));
     assert_eq!(stage.content().changed(), seconds(100));
     stage.write(&[("foo", 0, "2")]);
     assert!(stage.content().changed() > seconds(200));
 
     let direct = Stage::new();
     direct.write_directly("foo", "1");
-    direct.volume.stamp(seconds(300)).unwrap();
+    set(&direct.path(""), seconds(300));
     assert_eq!(direct.content().changed(), seconds(300));
 }
 

@@ -6,6 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::super::limits::ContentLimits;
 use super::super::payload::tests::payload;
 use super::*;
 use crate::mounter::in_thread;
@@ -101,6 +102,7 @@ impl Drop for Node {
 const TARGET: &str = "pods/uid/volumes/kubernetes.io~csi/secrets/mount";
 const BELOW_POD: &str = "volumes/kubernetes.io~csi/secrets";
 const LIMITS: Limits = Limits { bytes: 1 << 20, inodes: 64 };
+const CONTENT: ContentLimits = ContentLimits { bytes: 1 << 19, inodes: 16 };
 const FOREIGN: [&str; 3] = ["proc", "ramfs", "bind"];
 
 #[test]
@@ -114,7 +116,7 @@ fn a_dropped_attempt_removes_exactly_what_it_created() {
         let before = node.tree();
         for target in [node.target(), node.unconfined()] {
             let attempt = node.begin(&target);
-            attempt.volume().write(&payload(&[("a/b", 0, "1")]), None, SystemTime::now()).unwrap();
+            attempt.volume().write(&payload(&[("a/b", 0, "1")]), None, CONTENT, SystemTime::now()).unwrap();
             assert_eq!(node.mounts(), [node.path(TARGET)], "{there}");
             drop(attempt);
             assert!(node.mounts().is_empty(), "{there}");
@@ -141,7 +143,7 @@ fn a_kept_attempt_stays_live_once_it_is_open() {
     let attempt = node.begin(&node.target());
     assert!(!attempt.is_in_place().unwrap(), "still closed");
     assert!(matches!(Place::open(&node.target()).unwrap().unwrap().look(), Ok(Found::Unfinished)));
-    attempt.volume().finish(SystemTime::now()).unwrap();
+    attempt.volume().finish().unwrap();
     assert!(attempt.is_in_place().unwrap());
     attempt.keep();
     assert!(matches!(Place::open(&node.target()).unwrap().unwrap().look(), Ok(Found::Live(_))));
@@ -153,14 +155,14 @@ fn a_kept_attempt_stays_live_once_it_is_open() {
 fn an_attempt_that_was_unmounted_or_covered_is_not_in_place() {
     let node = Node::new();
     let (unmounted, place) = (node.begin(&node.target()), Place::open(&node.target()).unwrap().unwrap());
-    unmounted.volume().finish(SystemTime::now()).unwrap();
+    unmounted.volume().finish().unwrap();
     assert!(node.mounter.unmount(place.target.below()).unwrap());
     assert!(!unmounted.is_in_place().unwrap(), "unmounted");
 
     let covered = node.begin(&node.target());
-    covered.volume().finish(SystemTime::now()).unwrap();
+    covered.volume().finish().unwrap();
     let cover = node.begin(&node.target());
-    cover.volume().finish(SystemTime::now()).unwrap();
+    cover.volume().finish().unwrap();
     assert!(!covered.is_in_place().unwrap(), "covered");
     assert!(cover.is_in_place().unwrap());
 }
@@ -170,8 +172,8 @@ fn an_attempt_whose_directory_is_moved_away_is_taken_down_where_it_went() {
     for is_replaced in [false, true] {
         let node = Node::new();
         let attempt = node.begin(&node.target());
-        attempt.volume().write(&payload(&[("a", 0, "1")]), None, SystemTime::now()).unwrap();
-        attempt.volume().finish(SystemTime::now()).unwrap();
+        attempt.volume().write(&payload(&[("a", 0, "1")]), None, CONTENT, SystemTime::now()).unwrap();
+        attempt.volume().finish().unwrap();
         // A mount point cannot be renamed itself, but what it is in can.
         let above = node.path(TARGET).parent().unwrap().to_owned();
         let away = above.with_file_name("away");
@@ -201,7 +203,7 @@ fn an_attempt_whose_target_was_moved_before_it_was_mounted_is_taken_down_too() {
     symlink(node.path("victim"), node.path(TARGET)).unwrap();
     let mounter = node.mounter.clone();
     let attempt = Attempt { place, volume: LiveVolume::new(root), mounter, kept: false };
-    attempt.volume().write(&payload(&[("a", 0, "1")]), None, SystemTime::now()).unwrap();
+    attempt.volume().write(&payload(&[("a", 0, "1")]), None, CONTENT, SystemTime::now()).unwrap();
     let held = fs::File::open(&moved).unwrap();
     assert!(!attempt.is_in_place().is_ok_and(|is_in_place| is_in_place));
     drop(attempt);
@@ -317,8 +319,8 @@ fn a_foreign_mount_over_our_volume_shields_it() {
     for kind in FOREIGN {
         let node = Node::new();
         let attempt = node.begin(&node.target());
-        attempt.volume().write(&payload(&[("a", 0, "1")]), None, SystemTime::now()).unwrap();
-        attempt.volume().finish(SystemTime::now()).unwrap();
+        attempt.volume().write(&payload(&[("a", 0, "1")]), None, CONTENT, SystemTime::now()).unwrap();
+        attempt.volume().finish().unwrap();
         mount_foreign(&node, kind);
         assert!(attempt.is_in_place().is_err(), "{kind}");
         attempt.keep();
@@ -337,7 +339,7 @@ fn a_foreign_mount_inside_a_volume_is_neither_entered_nor_emptied() {
     for kind in FOREIGN {
         let node = Node::new();
         let attempt = node.begin(&node.target());
-        attempt.volume().write(&payload(&[("a/b", 0, "1")]), None, SystemTime::now()).unwrap();
+        attempt.volume().write(&payload(&[("a/b", 0, "1")]), None, CONTENT, SystemTime::now()).unwrap();
         let inside = node.path(TARGET).join("provider");
         fs::create_dir(&inside).unwrap();
         match kind {
@@ -359,9 +361,9 @@ fn taking_down_empties_the_volume_for_those_who_still_hold_it() {
     let node = Node::new();
     let attempt = node.begin(&node.target());
     let files = payload(&[("a", 0, "1"), ("b/c/d", 0, "2")]);
-    attempt.volume().write(&files, None, SystemTime::now()).unwrap();
+    attempt.volume().write(&files, None, CONTENT, SystemTime::now()).unwrap();
     fs::create_dir_all(node.path(TARGET).join("provider/wrote/this")).unwrap();
-    attempt.volume().finish(SystemTime::now()).unwrap();
+    attempt.volume().finish().unwrap();
     attempt.keep();
     let held = fs::File::open(node.path(TARGET)).unwrap();
     let place = Place::open(&node.target()).unwrap().unwrap();
@@ -380,7 +382,7 @@ fn volumes_stacked_by_other_software_are_all_taken_down() {
     let node = Node::new();
     for _ in 0..5 {
         let attempt = node.begin(&node.target());
-        attempt.volume().finish(SystemTime::now()).unwrap();
+        attempt.volume().finish().unwrap();
         attempt.keep();
     }
     assert_eq!(node.mounts().len(), 5);

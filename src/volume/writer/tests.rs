@@ -14,6 +14,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use super::super::payload::tests::payload;
 use super::*;
 
+/// Only the kernel has limits here.
+const ENDLESS: ContentLimits = ContentLimits { bytes: u64::MAX, inodes: u64::MAX };
+
 /// A directory in the place of a volume's root, and one beside it that no write may touch.
 struct Volume {
     directory: tempfile::TempDir,
@@ -47,7 +50,7 @@ impl Volume {
     }
 
     fn write(&self, payload: &Payload) -> Result<Written, WriteError> {
-        write(&self.root, payload, None, SystemTime::now())
+        write(&self.root, payload, None, ENDLESS, SystemTime::now())
     }
 
     /// Ends a write where `step` begins as a crash does: nothing is cleaned up. False when it never got there.
@@ -59,7 +62,7 @@ impl Volume {
                 resume_unwind(Box::new(Crash));
             }
         };
-        let write = || write_observed(&self.root, payload, None, SystemTime::now(), &mut observer);
+        let write = || write_observed(&self.root, payload, None, ENDLESS, SystemTime::now(), &mut observer);
         match catch_unwind(AssertUnwindSafe(write)) {
             Ok(outcome) => {
                 outcome.unwrap();

@@ -7,12 +7,12 @@ use crate::parts;
 use crate::report::{Aim, Report, millis};
 use crate::support::world::Pod;
 
-use super::{PODS, Stage, make_due};
+use super::{PODS, Refreshing, Stage};
 
 impl Stage {
     /// 300 pods with a class and a Secret each; 110 of them first, which is a full node.
     pub fn secrets(&mut self, report: &mut Report) {
-        self.restart("300 pods with a Kubernetes Secret each");
+        self.restart_refreshing(Refreshing::AtEveryCall, "300 pods with a Kubernetes Secret each");
         report.section("Kubernetes Secrets");
         let pods = self.mirrored_pods(MIRRORED);
         let (node, rest) = pods.split_at(PODS);
@@ -71,7 +71,6 @@ impl Stage {
 
     fn refresh(&self, pods: &[Pod]) {
         for pod in pods {
-            make_due(pod);
             self.world.kubelet.publish(pod).expect("it is live");
         }
     }

@@ -8,18 +8,19 @@ use crate::process::{Cost, Snapshot};
 use crate::report::{Aim, Report, number};
 use crate::support::world::Pod;
 
-use super::{PODS, Stage, refreshed_ago};
+use super::{PODS, Stage};
 
 impl Stage {
     /// Two nodes at once, one with 110 volumes and one with 1,000: neither has enough to do to disturb the other.
     pub fn steady(&mut self, report: &mut Report) {
-        self.say("two nodes of 110 and of 1,000 volumes in peace: this takes two minutes and a half");
+        self.say("two nodes of 110 and of 1,000 volumes in peace: this takes four minutes and a half");
         let mut second = Stage::set(self.plain_http);
         let aims =
             [(Some(self.build.full_node()), Some(Aim::AtMost(1.0))), (Some(self.build.thousand()), None)];
         let mut nodes = [Node::of(self, PODS), Node::of(&mut second, MANY)];
+        // The first time each volume is published, so that the times to refresh them are spread evenly.
+        ask_after_all(&nodes);
         for node in &mut nodes {
-            node.stage.settled();
             node.begin();
         }
         ask_after_all(&nodes);
@@ -41,18 +42,11 @@ impl<'a> Node<'a> {
     fn of(stage: &'a mut Stage, count: usize) -> Node<'a> {
         stage.restart(&format!("{count} volumes"));
         let pods = stage.pods("steady", count);
-        for pod in &pods {
-            stage.world.kubelet.publish(pod).expect("it publishes");
-        }
         let before = Cost::of(stage.driver());
         Node { stage, pods, before }
     }
 
     fn begin(&mut self) {
-        let count = u32::try_from(self.pods.len()).expect("few");
-        for (number, pod) in (0..).zip(&self.pods) {
-            refreshed_ago(pod, INTERVAL * number / count);
-        }
         self.stage.api.ask("forget");
         self.before = Cost::of(self.stage.driver());
     }

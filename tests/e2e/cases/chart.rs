@@ -174,6 +174,11 @@ fn upstream(stage: &mut Stage) {
     let [set] = of_kind("DaemonSet")[..] else { panic!("there is one") };
     let arguments = arguments(&driver(set));
     assert!(arguments.contains(&"--rotation-poll-interval=30s".to_owned()), "{arguments:?}");
+    // The role for Secrets does not depend on the others.
+    let alone = site.render(&["--set", "rbac.install=false,syncSecret.enabled=true"]);
+    let roles = alone.iter().filter(|object| object["kind"] == "ClusterRole");
+    let names: Vec<&Value> = roles.map(|role| &role["metadata"]["name"]).collect();
+    assert_eq!(names, ["secretprovidersyncing-role"]);
 }
 
 fn pinned(stage: &mut Stage) {

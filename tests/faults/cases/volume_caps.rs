@@ -11,12 +11,12 @@ use crate::support::provider::versions_only;
 /// In the order of the table.
 pub const CASES: [Case; 3] = [
     case("tmpfs: at its size cap during a rotation", size_cap),
-    case("tmpfs: no room beside the old content", no_room_beside),
+    case("tmpfs: somebody else takes the room beside the old content", no_room_beside),
     case("tmpfs: at its inode cap during a rotation", inode_cap),
 ];
 
 fn size_cap() -> Sheet {
-    full(&["--volume-size-limit=1Mi"], holding("v2", &vec![b'x'; 2 << 20]), "raise --volume-size-limit")
+    full(&["--volume-size-limit=1Mi"], holding("v2", &vec![b'x'; 2 << 20]), "more than --volume-size-limit")
 }
 
 fn no_room_beside() -> Sheet {
@@ -26,15 +26,18 @@ fn no_room_beside() -> Sheet {
     node.answer_with(holding("v2", &large(b'a')));
     node.refreshed(&live, &String::from_utf8(large(b'a')).unwrap());
     node.mark();
-    // It would fit alone, but the old content stays until the new one is whole.
+    // There is room for both contents, until a provider writes into the volume as well.
+    let filler = live.target.join("filler");
+    std::fs::write(&filler, vec![b'x'; 2 << 20]).unwrap();
     node.answer_with(holding("v3", &large(b'b')));
-    node.kept(&live, &String::from_utf8(large(b'a')).unwrap(), "the volume is full");
+    node.kept(&live, &String::from_utf8(large(b'a')).unwrap(), "has no room");
     node.rose(&[
         "failing_volumes +1",
         "node_publish_error_total{error_type=FileWriteError,provider=test} +1",
         "rotation_reconcile_error_total{error_type=FileWriteError,provider=test} +1",
     ]);
     node.published(&fresh, &String::from_utf8(large(b'b')).unwrap());
+    std::fs::remove_file(&filler).unwrap();
     node.recovers(&[&live, &fresh]);
     node.end()
 }
@@ -43,7 +46,7 @@ fn inode_cap() -> Sheet {
     let file = |n: usize| pb::File { path: n.to_string(), contents: b"x".to_vec(), ..Default::default() };
     let many =
         pb::MountResponse { files: (0..200).map(file).collect(), ..versions_only("v2", &["password"]) };
-    full(&["--volume-inode-limit=100"], many, "or --volume-inode-limit")
+    full(&["--volume-inode-limit=100"], many, "more than --volume-inode-limit")
 }
 
 /// An answer that does not fit: it is refused as a whole.
@@ -57,7 +60,7 @@ fn full(flags: &[&str], response: pb::MountResponse, words: &str) -> Sheet {
     node.answer_with(response);
     node.kept(&live, "old", words);
     assert_eq!(used(&node), before, "nothing of the refused answer is in the volume");
-    node.refused(&fresh, Code::Unknown, "the volume is full");
+    node.refused(&fresh, Code::Unknown, words);
     node.rose(&[
         "failing_volumes +1",
         "node_publish_error_total{error_type=FileWriteError,provider=test} +2",

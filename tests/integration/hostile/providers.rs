@@ -50,10 +50,14 @@ fn unusable_answers() -> Vec<Row> {
         ("256 bytes in one component", with_file(&"x".repeat(256)), "longer than 255 bytes"),
         ("file and directory", with_file("password/x"), "is both a file and a directory"),
         ("directory and file", with_file("tls"), "is both a file and a directory"),
-        ("a forest", with_files(&mut (0..40).map(|n| deep(n, 900))), "the volume is full"),
+        ("a forest", with_files(&mut (0..40).map(|n| deep(n, 900))), "more than --volume-inode-limit"),
         ("a larger forest", with_files(&mut (0..80).map(|n| deep(n, 900))), "more than 65536 components"),
         ("100,000 files", with_files(&mut (0..100_000).map(|n| n.to_string())), "more than 65536 components"),
-        ("10,000 files", with_files(&mut (0..10_000).map(|n| n.to_string())), "the volume is full"),
+        (
+            "10,000 files",
+            with_files(&mut (0..10_000).map(|n| n.to_string())),
+            "more than --volume-size-limit",
+        ),
         (
             "more than the volume holds",
             {
@@ -62,7 +66,7 @@ fn unusable_answers() -> Vec<Row> {
                 response.files.push(pb::File { path: "large".to_owned(), contents, ..Default::default() });
                 response
             },
-            "raise --volume-size-limit",
+            "more than --volume-size-limit",
         ),
         ("no object", pb::MountResponse::default(), "missing object versions"),
         (

@@ -96,7 +96,7 @@ fn a_clock_that_stands_still_or_goes_back_is_no_obstacle() {
     let now = UNIX_EPOCH + 500_000 * hour;
     for (round, time) in [now, now, now - hour, now, UNIX_EPOCH - hour, UNIX_EPOCH].into_iter().enumerate() {
         let files = payload(&[("a", 0, &round.to_string())]);
-        assert_eq!(write(&volume.root, &files, None, time), Ok(Written::Changed), "{round}");
+        assert_eq!(write(&volume.root, &files, None, ENDLESS, time), Ok(Written::Changed), "{round}");
         volume.assert_is_exactly(&files, &format!("round {round}"));
     }
 }
@@ -106,7 +106,7 @@ fn a_group_owns_the_tree_and_reads_what_the_owner_reads() {
     let gid = mapped_group();
     let volume = Volume::new();
     let files = payload(&[("open", 0o644, "1"), ("d/private", 0o600, "2"), ("d/blind", 0o200, "3")]);
-    let write = |gid| write(&volume.root, &files, gid, SystemTime::now());
+    let write = |gid| write(&volume.root, &files, gid, ENDLESS, SystemTime::now());
     assert_eq!(write(Some(gid)), Ok(Written::Changed));
     for (path, mode) in [("open", 0o644), ("d/private", 0o640), ("d/blind", 0o200), ("d", 0o755)] {
         let found = fs::metadata(volume.path(path)).unwrap();
@@ -118,7 +118,7 @@ fn a_group_owns_the_tree_and_reads_what_the_owner_reads() {
 
     let volume = Volume::holding(&payload(&[("open", 0o644, "1")]));
     let same_modes =
-        super::write(&volume.root, &payload(&[("open", 0o644, "1")]), Some(gid), SystemTime::now());
+        super::write(&volume.root, &payload(&[("open", 0o644, "1")]), Some(gid), ENDLESS, SystemTime::now());
     let expected = if gid == 0 { Written::Unchanged } else { Written::Changed };
     assert_eq!(same_modes, Ok(expected), "the group alone");
 }
@@ -128,7 +128,7 @@ fn a_volume_without_files_belongs_to_its_group_as_well() {
     let gid = mapped_group();
     let nothing = payload(&[]);
     let volume = Volume::holding(&nothing);
-    let written = super::write(&volume.root, &nothing, Some(gid), SystemTime::now());
+    let written = super::write(&volume.root, &nothing, Some(gid), ENDLESS, SystemTime::now());
     assert_eq!(written, Ok(if gid == 0 { Written::Unchanged } else { Written::Changed }));
     assert_eq!(fs::metadata(volume.path(DATA)).unwrap().gid(), gid);
 }

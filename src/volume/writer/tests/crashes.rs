@@ -120,10 +120,12 @@ fn the_steps_come_in_the_order_of_their_numbers() {
             volume.write(old).unwrap();
         }
         let mut seen = Vec::new();
-        write_observed(&volume.root, &new, None, SystemTime::now(), &mut |step| seen.push(step)).unwrap();
+        write_observed(&volume.root, &new, None, ENDLESS, SystemTime::now(), &mut |step| seen.push(step))
+            .unwrap();
         assert_eq!(seen, Step::ALL, "{name}");
         seen.clear();
-        write_observed(&volume.root, &new, None, SystemTime::now(), &mut |step| seen.push(step)).unwrap();
+        write_observed(&volume.root, &new, None, ENDLESS, SystemTime::now(), &mut |step| seen.push(step))
+            .unwrap();
         assert_eq!(seen, [Step::Look, Step::Sweep, Step::Compare], "{name}");
     }
 }

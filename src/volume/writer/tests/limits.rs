@@ -1,44 +1,66 @@
-//! A volume without room: a write that fails leaves what was there, and the next one can succeed.
+//! A volume that runs full while it is written, because a provider writes into it as well: a write that fails leaves
+//! what was there, and the next one can succeed.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 
 use crate::sys::mount::tests::Mount;
-use crate::sys::mount::{Limits, Mounter};
+use crate::sys::mount::{self, Limits, Mounter};
 
 use super::*;
 
 /// A small tmpfs in the place of the volume's root.
-fn small(limits: Limits) -> (Mount, Volume) {
+fn small() -> (Mount, Volume) {
     let directory = tempfile::tempdir().unwrap();
     fs::create_dir_all(directory.path().join("victim/directory")).unwrap();
     for file in VICTIMS {
         fs::write(directory.path().join("victim").join(file), "precious").unwrap();
     }
     fs::create_dir(directory.path().join("root")).unwrap();
+    let limits = Limits { bytes: 1 << 20, inodes: 100 };
     let mount = Mount::make(&Mounter::new(), directory.path(), "root", limits);
     let root = mount.root.try_clone().unwrap();
     (mount, Volume { directory, root })
 }
 
-const ROOMY: Limits = Limits { bytes: 1 << 20, inodes: 1000 };
+/// Files without a name that take all inodes but `spare`, until they are dropped.
+fn take_inodes(volume: &Volume, spare: u64) -> Vec<fs::File> {
+    let mut taken = Vec::new();
+    while mount::usage(&volume.root).unwrap().inodes.1 > spare {
+        let nameless =
+            OpenOptions::new().write(true).custom_flags(libc::O_TMPFILE).open(volume.path("")).unwrap();
+        taken.push(nameless);
+    }
+    taken
+}
+
+/// A file without a name that takes all bytes, until it is dropped.
+fn take_bytes(volume: &Volume) -> fs::File {
+    let mut nameless =
+        OpenOptions::new().write(true).custom_flags(libc::O_TMPFILE).open(volume.path("")).unwrap();
+    while nameless.write_all(&[b'x'; 4096]).is_ok() {}
+    nameless
+}
 
 #[test]
-fn content_that_does_not_fit_is_an_error_that_says_what_to_do_and_changes_nothing() {
-    let (_mount, volume) = small(Limits { bytes: 256 << 10, ..ROOMY });
+fn bytes_that_somebody_takes_meanwhile_make_a_write_fail_that_changes_nothing() {
+    let (_mount, volume) = small();
     let old = payload(&[("a", 0, &"1".repeat(100 << 10)), ("b/c", 0, "1")]);
     volume.write(&old).unwrap();
-    let large = "2".repeat(200 << 10);
-    // Alone it would fit, but the old content stays until the new is whole.
-    let new = payload(&[("a", 0, &large), ("new/name", 0, "2")]);
-    let error = volume.write(&new).unwrap_err();
-    for words in ["the volume is full", "--volume-size-limit", "--volume-inode-limit"] {
-        assert!(error.to_string().contains(words), "{error}");
-    }
+    let new = payload(&[("a", 0, &"2".repeat(200 << 10)), ("new/name", 0, "2")]);
+    let mut taken = None;
+    let error = write_observed(&volume.root, &new, None, ENDLESS, SystemTime::now(), &mut |step| {
+        if step == Step::Fill {
+            taken = Some(take_bytes(&volume));
+        }
+    })
+    .unwrap_err();
+    assert!(error.to_string().contains("the volume is full"), "{error}");
     volume.assert_is_exactly(&old, "after the failure");
     assert_eq!(volume.write(&old), Ok(Written::Unchanged));
-    let small = payload(&[("a", 0, "3")]);
-    volume.write(&small).unwrap();
-    volume.assert_is_exactly(&small, "after a smaller content");
+    drop(taken);
     volume.write(&new).unwrap();
-    volume.assert_is_exactly(&new, "the small content made room");
+    volume.assert_is_exactly(&new, "with room again");
 }
 
 #[test]
@@ -46,16 +68,19 @@ fn wherever_the_inodes_run_out_the_failure_undoes_itself() {
     let old = payload(&[("a", 0, "1"), ("d/e", 0, "1")]);
     let new = payload(&[("a", 0, "2"), ("d/e", 0, "2"), ("f/g/h", 0, "2"), ("i", 0, "2")]);
     let mut failures = std::collections::BTreeSet::new();
-    // Root, generation, `..data`, two names, `a`, `d` and `d/e` are the first eight.
-    for inodes in 8..40 {
-        let (_mount, volume) = small(Limits { inodes, ..ROOMY });
-        let at = format!("{inodes} inodes");
-        if volume.write(&old).is_err() {
-            assert_eq!(volume.tree(), Tree::new(), "{at}: a failed first write leaves nothing");
-            continue;
-        }
-        let mut last = Step::Look;
-        match write_observed(&volume.root, &new, None, SystemTime::now(), &mut |step| last = step) {
+    for spare in 0..16 {
+        let (_mount, volume) = small();
+        volume.write(&old).unwrap();
+        let (mut last, mut taken) = (Step::Look, Vec::new());
+        let observer = &mut |step| {
+            last = step;
+            if step == Step::Create {
+                taken = take_inodes(&volume, spare);
+            }
+        };
+        let outcome = write_observed(&volume.root, &new, None, ENDLESS, SystemTime::now(), observer);
+        let at = format!("{spare} inodes to spare");
+        match outcome {
             Err(error) => {
                 assert!(error.to_string().contains("the volume is full"), "{at}: {error}");
                 volume.assert_is_exactly(&old, &at);
@@ -74,21 +99,27 @@ fn wherever_the_inodes_run_out_the_failure_undoes_itself() {
 #[test]
 fn a_failure_after_the_switch_leaves_the_new_content_and_is_made_good_later() {
     let new = payload(&[("a", 0, "2"), ("b", 0, "2")]);
-    // Root, two files of a provider and one to spare; generation, two files in it and `..data`: one link short.
-    let (_mount, volume) = small(Limits { inodes: 8, ..ROOMY });
-    for name in ["a", "b", "spare"] {
+    let (_mount, volume) = small();
+    for name in ["a", "b"] {
         fs::write(volume.path(name), "legacy").unwrap();
     }
+    let mut taken = Vec::new();
     for attempt in ["first", "second"] {
         let mut last = Step::Look;
-        let observer = &mut |step| last = step;
-        let error = write_observed(&volume.root, &new, None, SystemTime::now(), observer).unwrap_err();
+        let observer = &mut |step| {
+            last = step;
+            if step == Step::Replace {
+                taken.extend(take_inodes(&volume, 0));
+            }
+        };
+        let error =
+            write_observed(&volume.root, &new, None, ENDLESS, SystemTime::now(), observer).unwrap_err();
         assert!(error.to_string().contains("the volume is full"), "{attempt}: {error}");
         assert_eq!(last, Step::Replace, "{attempt}");
         assert_eq!(volume.through_data(), content_of(&new), "{attempt}");
         assert_eq!(fs::read_to_string(volume.path("a")).unwrap(), "legacy", "{attempt}");
     }
-    fs::remove_file(volume.path("spare")).unwrap();
+    drop(taken);
     assert_eq!(volume.write(&new), Ok(Written::Changed));
     volume.assert_is_exactly(&new, "with room for one link more");
 }

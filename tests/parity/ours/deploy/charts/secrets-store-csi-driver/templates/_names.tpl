@@ -1,0 +1,2 @@
+{{- define "our.fullname" -}}{{ .Release.Name }}{{- end -}}
+{{- define "our.labels" -}}app: {{ .Chart.Name }}{{- end -}}
