@@ -30,8 +30,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Calls that run, and calls that wait for one of those to end; beyond that callers hear RESOURCE_EXHAUSTED.
     let pool = Pool::start(32, 128)?;
     let methods = Methods::new(pool.clone(), Arc::new(Metrics::new("", "")?))
-        .unary("/v1alpha1.CSIDriverProvider/Version", |_, _: pb::VersionRequest| Ok(version()))
-        .unary("/v1alpha1.CSIDriverProvider/Mount", move |call, request| mount(call, &request, &store));
+        .unary("/v1alpha1.CSIDriverProvider/Version", |call, _: pb::VersionRequest| version(&call))
+        .unary("/v1alpha1.CSIDriverProvider/Mount", move |call, request| mount(&call, &request, &store));
     let environment = Environment::start();
     let server = Server::start_unix(&environment, &socket, pool, vec![methods])?;
     shutdown.wait();
@@ -39,15 +39,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn version() -> pb::VersionResponse {
-    let [version, runtime_name, runtime_version] = ["v1alpha1", "minimal", "v0.1.0"].map(str::to_owned);
-    pb::VersionResponse { version, runtime_name, runtime_version, ..Default::default() }
+/// Drivers call with this authority, so what has another was meant for somebody else.
+fn only_localhost(call: &Call) -> Result<(), Status> {
+    if call.is_for_localhost {
+        return Ok(());
+    }
+    Err(Status::new(Code::PermissionDenied, "the call's authority is not localhost"))
 }
 
-fn mount(call: Call, request: &pb::MountRequest, store: &Path) -> Result<pb::MountResponse, Status> {
-    if !call.is_for_localhost {
-        return Err(Status::new(Code::PermissionDenied, "the call's authority is not localhost"));
-    }
+fn version(call: &Call) -> Result<pb::VersionResponse, Status> {
+    only_localhost(call)?;
+    let [version, runtime_name, runtime_version] = ["v1alpha1", "minimal", "v0.1.0"].map(str::to_owned);
+    Ok(pb::VersionResponse { version, runtime_name, runtime_version, ..Default::default() })
+}
+
+fn mount(call: &Call, request: &pb::MountRequest, store: &Path) -> Result<pb::MountResponse, Status> {
+    only_localhost(call)?;
     let invalid = |message: String| Status::new(Code::InvalidArgument, message);
     // The parser's own words could quote a token.
     let attributes: HashMap<String, String> = serde_json::from_str(&request.attributes)
@@ -64,7 +71,8 @@ fn mount(call: Call, request: &pb::MountRequest, store: &Path) -> Result<pb::Mou
             .map_err(|error| Status::new(Code::NotFound, format!("could not read object {name}: {error}")))?;
         let (id, path) = (name.to_owned(), name.to_owned());
         answer.object_version.push(pb::ObjectVersion { id, version, ..Default::default() });
-        answer.files.push(pb::File { path, contents, ..Default::default() });
+        // The upstream driver takes a mode that is not set for one that lets nobody read.
+        answer.files.push(pb::File { path, mode: 0o644, contents, ..Default::default() });
     }
     Ok(answer)
 }

@@ -14,12 +14,16 @@
 mod markdown;
 #[path = "documents/metrics.rs"]
 mod metrics;
+#[path = "documents/migrating.rs"]
+mod migrating;
 #[path = "documents/output.rs"]
 mod output;
 #[path = "documents/script.rs"]
 mod script;
 #[path = "documents/security.rs"]
 mod security;
+#[path = "documents/transcript.rs"]
+mod transcript;
 
 use std::collections::BTreeSet;
 
@@ -200,6 +204,18 @@ fn quoted_programs_are_the_ones_that_are_compiled() {
         let quoted = document.blocks().into_iter().find(|block| block.language == language);
         assert_eq!(quoted.expect("it is quoted").text, program[at..], "{file} and what docs quotes differ");
     }
+}
+
+#[test]
+fn the_transcript_of_the_demonstration_is_in_its_own_words() {
+    let readme = Document::read("README.md");
+    let transcript = readme.blocks().into_iter().find(|block| block.text.contains("1. A node starts"));
+    assert_none(transcript::foreign(&transcript.expect("the README has it").text));
+}
+
+#[test]
+fn what_migrating_says_is_missing_is_missing() {
+    assert_none(migrating::complaints(&Document::read("docs/migrating.md")));
 }
 
 #[test]

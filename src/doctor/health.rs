@@ -104,7 +104,7 @@ fn judge_staleness(age: Option<f64>, live: f64, rotation: Rotation) -> Finding {
         return Finding::warning(
             REFRESH,
             what,
-            "kubelet calls about once a minute: see csidriver-republish, failing-volumes and kubelet's log",
+            "kubelet calls about every 75 seconds: see csidriver-republish, failing-volumes and kubelet's log",
         );
     }
     Finding::good(REFRESH, what)
@@ -149,7 +149,7 @@ const LISTENER: &str =
 const LONGEST_WORDS: usize = 300;
 /// Refreshes are spread by up to a tenth of the interval.
 const SPREAD: f64 = 1.1;
-/// Kubelet comes by about once a minute, later under load; three of its turns are plenty.
+/// Kubelet comes by about every 75 seconds, later under load; three of its turns are plenty.
 const KUBELETS_TURN: Duration = Duration::from_secs(300);
 
 #[cfg(test)]

@@ -105,7 +105,9 @@ fn pod_starts(node: &mut Node, tell: &mut Narrator) -> Result<Pod, Failure> {
     }
     let is_memory = matches!(&mounts[..], [(kind, options)] if kind == "tmpfs"
         && ["nosuid", "nodev", "noexec"].iter().all(|wanted| options.split(',').any(|option| option == *wanted)));
-    tell.check("it is memory, not disk, and nothing in it can be run", is_memory, || format!("{mounts:?}"))?;
+    tell.check("it is memory, not disk, and on the node nothing in it can be run", is_memory, || {
+        format!("{mounts:?}")
+    })?;
     Ok(pod)
 }
 
@@ -130,7 +132,7 @@ fn api_server_is_told(node: &Node, tell: &mut Narrator) -> Result<(), Failure> {
 
 fn nothing_changes(node: &Node, pod: &Pod, tell: &mut Narrator) -> Result<(), Failure> {
     tell.chapter("Nothing changes");
-    tell.say("From now on kubelet calls again and again, every minute or so. Mostly there is no news.");
+    tell.say("From now on kubelet calls again and again, about every 75 seconds. Mostly there is no news.");
     let before = generation(pod)?;
     node.world.api.forget_requests();
     publish_again(node, pod, tell)?;

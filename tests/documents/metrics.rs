@@ -33,7 +33,7 @@ pub fn complaints(document: &Document) -> Vec<String> {
 }
 
 /// Type, and labels beyond those that say nothing.
-type Shape = (String, BTreeSet<String>);
+pub type Shape = (String, BTreeSet<String>);
 
 /// The rows with a type, and the second names.
 fn documented(document: &Document) -> (BTreeMap<String, Shape>, BTreeSet<String>) {
@@ -55,7 +55,7 @@ fn documented(document: &Document) -> (BTreeMap<String, Shape>, BTreeSet<String>
 }
 
 /// Every series with its labels, after each thing that can happen has happened once.
-fn exposed() -> BTreeMap<String, Shape> {
+pub fn exposed() -> BTreeMap<String, Shape> {
     let metrics = Metrics::new("v1", "abc").expect("the names are good");
     let second = Duration::from_secs(1);
     metrics.publish_succeeded("vault", PublishKind::First, second);
@@ -93,7 +93,7 @@ fn exposed() -> BTreeMap<String, Shape> {
 }
 
 /// Every name that the tables in src/metrics spell, whether or not something has happened.
-fn spelt() -> BTreeSet<String> {
+pub fn spelt() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for file in ["src/metrics/series.rs", "src/metrics/scrape.rs"] {
         let source = std::fs::read_to_string(root().join(file)).expect("the source is there");

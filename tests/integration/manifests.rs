@@ -14,7 +14,8 @@ fn every_file_is_yaml_with_kinds() {
             continue;
         }
         for object in yaml::read(&file) {
-            let is_plain = file.starts_with(CHART) && !file.starts_with(format!("{CHART}/files"));
+            let is_plain = file.starts_with(CHART)
+                && (!file.starts_with(format!("{CHART}/files")) || file.ends_with("files/values.yaml"));
             // A list of changes to be made to something else.
             let is_patch = object.is_array();
             let is_metadata = file.ends_with("bundle/metadata/annotations.yaml");
@@ -39,9 +40,29 @@ fn copies_are_what_they_are_copies_of() {
         let name = original.rsplit('/').next().expect("a path has a name");
         expect_copy(&format!("{DEPLOY}/{original}"), &format!("{CHART}/{directory}/{name}"));
     }
+    // Templates are not given the chart's own, which is gone when somebody reuses another chart's.
+    expect_copy(&format!("{CHART}/values.yaml"), &format!("{CHART}/files/values.yaml"));
     let sync = "rbac-secretprovidersyncing.yaml";
     expect_copy(&format!("{DEPLOY}/{sync}"), &format!("{DEPLOY}/sync/{sync}"));
-    assert_eq!(files(&Path::new(CHART).join("files"), "").len(), copies.len(), "no copy without a check");
+    assert_eq!(files(&Path::new(CHART).join("files"), "").len(), copies.len() + 1, "no copy without a check");
+}
+
+/// Or it would meet sections that are not there and booleans that are texts, see `_values.tpl`.
+#[test]
+fn every_template_settles_the_values_before_it_reads_them() {
+    let mut count = 0;
+    for file in files(&Path::new(CHART).join("templates"), "") {
+        let text = read(&file);
+        // Its parts are included by templates that have done so.
+        if file.extension().is_some_and(|extension| extension == "tpl") {
+            continue;
+        }
+        let settled = text.find(r#"{{- include "driver.settle" . "#);
+        let read = text.find(".Values").unwrap_or(text.len());
+        assert!(settled.is_some_and(|settled| settled < read), "{}", file.display());
+        count += 1;
+    }
+    assert!(count > 10, "{count}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Hours of a node, of which two minutes tell everything: kubelet asks after each volume once a minute, and every two
-//! minutes each is due and has no news.
+//! Hours of a node, of which two minutes tell everything: each volume is asked after once a minute, a little more often
+//! than kubelet does, and every two minutes each is due and has no news.
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -22,7 +22,7 @@ pub const CASES: &[Case] = &[
     },
     Case { sentence: "each value arrives where it belongs", play: arrives },
     Case { sentence: "a values file of the upstream chart gives what it gives there", play: upstream },
-    Case { sentence: "images are taken by tag or by digest, and never the upstream driver's", play: images },
+    Case { sentence: "images are taken by tag or by digest, and never the upstream driver's", play: pinned },
     Case { sentence: "tokens go where no log shows them, where the cluster can do that", play: tokens },
 ];
 
@@ -181,13 +181,9 @@ fn upstream(stage: &mut Stage) {
     assert_eq!(names, ["secretprovidersyncing-role"]);
 }
 
-fn images(stage: &mut Stage) {
+fn pinned(stage: &mut Stage) {
     let site = stage.site();
-    let images = |file: &str| -> Vec<String> {
-        let set = daemon_set(site, &["--values", &values(file)]).expect("it is rendered");
-        let containers = set["spec"]["template"]["spec"]["containers"].as_array().expect("a list").clone();
-        containers.iter().map(|one| one["image"].as_str().expect("a text").to_owned()).collect()
-    };
+    let images = |file: &str| images(site, &["--values", &values(file)]);
     let own = concat!("localhost/secrets-store-csi-driver:v", env!("CARGO_PKG_VERSION"));
     assert_eq!(images("defaults.yaml"), [own]);
     assert_eq!(images("upstream-defaults.yaml"), [own]);
@@ -232,6 +228,13 @@ fn tokens(stage: &mut Stage) {
 /// The DaemonSet that the chart makes of the values, if any.
 pub fn daemon_set(site: &Site, arguments: &[&str]) -> Option<Value> {
     site.render(arguments).into_iter().find(|object| object["kind"] == "DaemonSet")
+}
+
+/// The images of its containers.
+pub fn images(site: &Site, arguments: &[&str]) -> Vec<String> {
+    let set = daemon_set(site, arguments).expect("it is rendered");
+    let containers = set["spec"]["template"]["spec"]["containers"].as_array().expect("a list").iter();
+    containers.map(|one| one["image"].as_str().expect("a text").to_owned()).collect()
 }
 
 /// The driver's container of a DaemonSet.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::chart::values;
+use super::chart::{daemon_set, values};
 use super::chart_release::{daemon_set_path, hand_over, uninstall, upgrade};
 use crate::kinds;
 use crate::manifest;
@@ -22,6 +22,10 @@ pub const CASES: &[Case] = &[
         play: there,
     },
     Case { sentence: "and so does the way back", play: back },
+    Case {
+        sentence: "an upgrade that reuses all of upstream's values gets our defaults for the rest",
+        play: reused,
+    },
     Case { sentence: "the manifests replace upstream's, in place", play: manifests },
 ];
 
@@ -34,10 +38,13 @@ fn there(stage: &mut Stage) {
     let containers = found["spec"]["template"]["spec"]["containers"].as_array().expect("a list");
     assert_eq!(containers.len(), 1, "the others are gone: {found}");
     assert!(notes.contains("These definitions"), "{notes}");
-    // The definitions in two commands, and what the Job has left behind in two.
-    assert_eq!(hand_over(site, &notes), 4, "{notes}");
+    let found = Snapshot::take(site);
+    let of_jobs = |snapshot: &Snapshot| snapshot.paths().filter(|path| path.ends_with("-crds")).count();
+    assert_eq!(of_jobs(&found), 6, "a role, its binding and an account of two Jobs: {found:?}");
+    // The definitions in two commands, and what each Job has left behind in three.
+    assert_eq!(hand_over(site, &notes), 8, "{notes}");
     let left = Snapshot::take(site);
-    assert!(!left.paths().any(|path| path.contains("upgrade-crds")), "{left:?}");
+    assert_eq!(of_jobs(&left), 0, "{left:?}");
     let notes = upgrade(site, RELEASE, CHART, &["--values", &values("upstream-e2e.yaml")]);
     assert!(!notes.contains("These definitions") && !notes.contains("left these behind"), "{notes}");
     for name in DEFINITIONS {
@@ -73,9 +80,24 @@ fn back(stage: &mut Stage) {
     let pod = &found["spec"]["template"]["spec"];
     assert_eq!(pod["containers"].as_array().map(Vec::len), Some(3), "{found}");
     // And by Helm's own way back.
-    site.helm(&["rollback", RELEASE, "2", "--namespace", NAMESPACE]).expect_good();
+    site.helm(&["rollback", RELEASE, "3", "--namespace", NAMESPACE]).expect_good();
     expect_whole(site, &set);
     expect_classes(site);
+}
+
+/// Helm then has our templates with upstream's values: none of ours is there.
+fn reused(stage: &mut Stage) {
+    let site = stage.site();
+    let set = install_upstream(site);
+    let notes = upgrade(site, RELEASE, CHART, &["--reuse-values"]);
+    assert!(notes.contains("linux.image: it is the upstream chart's default"), "{notes}");
+    expect_whole(site, &set);
+    let manifest = site.helm(&["get", "manifest", RELEASE, "--namespace", NAMESPACE]).expect_good();
+    let manifest = objects(&manifest);
+    let found = manifest.iter().find(|object| object["kind"] == "DaemonSet");
+    let files = ["upstream-defaults.yaml", "upstream-e2e.yaml"].map(values);
+    let expected = daemon_set(site, &["--values", &files[0], "--values", &files[1]]);
+    assert_eq!(found, expected.as_ref());
 }
 
 fn manifests(stage: &mut Stage) {
@@ -126,6 +148,8 @@ fn install_upstream(site: &Site) -> String {
         &values("upstream-e2e.yaml"),
     ]);
     told.expect_good();
+    // What only an upgrade leaves behind.
+    upgrade(site, RELEASE, &theirs(), &["--values", &values("upstream-e2e.yaml")]);
     Snapshot::take(site).uid(&daemon_set_path()).expect("it was installed").to_owned()
 }
 
@@ -140,7 +164,8 @@ fn expect_whole(site: &Site, set: &str) {
             "/pods/",
             "/controllerrevisions/",
             "sh.helm.release",
-            "upgrade-crds",
+            "-upgrade-crds",
+            "-keep-crds",
         ];
         !others.iter().any(|text| path.contains(text))
     };

@@ -5,8 +5,10 @@
 mod chart;
 mod chart_release;
 mod chart_upgrade;
+mod chart_writers;
 mod crowd;
 mod doctor;
+mod documented_providers;
 mod documents;
 mod install;
 mod kustomize;
@@ -35,6 +37,7 @@ pub type Group = (&'static str, &'static [Case]);
 pub const GROUPS: &[Group] = &[
     ("Installing", install::CASES),
     ("The chart: values", chart::CASES),
+    ("The chart: values as people write them", chart_writers::CASES),
     ("The chart: releases", chart_release::CASES),
     ("The chart: changing from upstream's", chart_upgrade::CASES),
     ("The kustomization", kustomize::CASES),
@@ -55,5 +58,6 @@ pub const GROUPS: &[Group] = &[
     ("Secret sync: an API server that is away", sync_outage::CASES),
     ("Secret sync: many pods", sync_crowd::CASES),
     ("The API server double", parity::CASES),
+    ("The providers of the documents", documented_providers::CASES),
     ("The documents", documents::CASES),
 ];

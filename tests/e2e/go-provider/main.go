@@ -11,12 +11,14 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"sigs.k8s.io/secrets-store-csi-driver/provider/v1alpha1"
 )
@@ -39,7 +41,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	server := grpc.NewServer()
+	server := grpc.NewServer(grpc.UnaryInterceptor(onlyLocalhost))
 	v1alpha1.RegisterCSIDriverProviderServer(server, &provider{store: os.Args[2]})
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
@@ -47,6 +49,15 @@ func main() {
 	if err := server.Serve(listener); err != nil {
 		log.Fatal(err)
 	}
+}
+
+// onlyLocalhost refuses what was meant for somebody else: drivers call with this authority.
+func onlyLocalhost(ctx context.Context, r any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+	headers, _ := metadata.FromIncomingContext(ctx)
+	if !slices.Equal(headers.Get(":authority"), []string{"localhost"}) {
+		return nil, status.Error(codes.PermissionDenied, "the call's authority is not localhost")
+	}
+	return handle(ctx, r)
 }
 
 func (p *provider) Version(context.Context, *v1alpha1.VersionRequest) (*v1alpha1.VersionResponse, error) {

@@ -29,27 +29,47 @@
 {{- merge $own (.Values.commonLabels | default dict) | toYaml -}}
 {{- end -}}
 
-{{- /* An image by its digest, or else by its tag. */ -}}
+{{- /* An image by its digest, or else by its tag, which may be a digest or have one behind it. */ -}}
 {{- define "driver.pinned" -}}
 {{- if .digest -}}
 {{ .repository }}@{{ .digest }}
+{{- else if hasPrefix "@" .tag -}}
+{{ .repository }}{{ .tag }}
 {{- else -}}
 {{ .repository }}:{{ .tag }}
 {{- end -}}
 {{- end -}}
 
-{{- /* True text where the values name the upstream driver's image, which does not know this driver's flags. */ -}}
+{{- /*
+True text where the values name the upstream driver's image, which does not know this driver's flags: by the last
+elements of its path, since a mirror keeps those under any host, or joins them into one. So driver-crds is one too.
+*/ -}}
 {{- define "driver.isUpstreamImage" -}}
-{{- if eq .Values.linux.image.repository "registry.k8s.io/csi-secrets-store/driver" -}}yes{{- end -}}
+{{- $image := .Values.linux.image -}}
+{{- if not $image.isThisDriver -}}
+{{- if regexMatch "(^|[/_.-])(csi-)?secrets-store[/_.-]driver(-crds)?$" $image.repository -}}yes{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* True text where it is the upstream chart's own default, which says nothing about a registry of anybody's. */ -}}
+{{- define "driver.isUpstreamDefault" -}}
+{{- if include "driver.isUpstreamImage" . -}}
+{{- if regexMatch "^(registry\\.k8s\\.io|k8s\\.gcr\\.io)/" .Values.linux.image.repository -}}yes{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* This driver's image where the values name none. */ -}}
+{{- define "driver.ownImage" -}}
+localhost/secrets-store-csi-driver:v{{ .Chart.AppVersion }}
 {{- end -}}
 
 {{- define "driver.image" -}}
-{{- $tag := printf "v%s" .Chart.AppVersion -}}
-{{- if include "driver.isUpstreamImage" . -}}
-{{- printf "localhost/secrets-store-csi-driver:%s" $tag -}}
+{{- if include "driver.isUpstreamDefault" . -}}
+{{- include "driver.ownImage" . -}}
 {{- else -}}
 {{- $image := .Values.linux.image -}}
-{{- include "driver.pinned" (dict "repository" $image.repository "digest" $image.digest "tag" ($image.tag | default $tag)) -}}
+{{- $tag := $image.tag | default (printf "v%s" .Chart.AppVersion) -}}
+{{- include "driver.pinned" (dict "repository" $image.repository "digest" $image.digest "tag" $tag) -}}
 {{- end -}}
 {{- end -}}
 
