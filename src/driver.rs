@@ -29,7 +29,7 @@ use crate::kube::event::{EventSettings, EventSink};
 use crate::kube::watch::Pause;
 use crate::metrics::{Metrics, MetricsError, VolumeSummary};
 use crate::mounter::client::MounterClient;
-use crate::provider::registry::{CallLimits, IfAbsent, Registry};
+use crate::provider::registry::{CallLimits, Registry};
 use crate::publish::Publisher;
 use crate::publish::attributes::Precedence;
 use crate::publish::classes::Classes;
@@ -324,7 +324,7 @@ fn check_providers(
             for provider in publisher.providers.known() {
                 let (begun, deadline) = (Instant::now(), Deadline::after(HEALTH_CHECK_TIMEOUT));
                 // Found anew: one that has restarted listens on another socket.
-                let found = publisher.providers.find(provider.name(), IfAbsent::Fail, deadline);
+                let found = publisher.providers.find(provider.name());
                 let answered = found
                     .map_err(|error| error.to_string())
                     .and_then(|provider| provider.version(deadline).map_err(|status| status.to_string()));
