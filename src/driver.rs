@@ -41,7 +41,7 @@ use crate::rpc::pool::Pool;
 use crate::rpc::server::{Server, ServerError};
 use crate::shutdown::{Shutdown, ShutdownError};
 use crate::sync::{SecretSync, SyncSettings};
-use crate::sys::{mount, mountinfo};
+use crate::sys::{mount, mountinfo, process};
 use crate::volume::target::TargetPath;
 use crate::{http, kube, logging};
 
@@ -87,6 +87,7 @@ fn run(config: DriverConfig) -> Result<(), RunError> {
         log::warn!("{notice}");
     }
     let (mounter, mounter_process) = processes::separate(&config).map_err(RunError::Separation)?;
+    process::keep_new_files_private();
     let shutdown = Shutdown::new();
     let mounter_watch = processes::stop_with(mounter_process, shutdown.clone()).map_err(RunError::Thread)?;
     let _signals = shutdown.on_signals().map_err(RunError::Signals)?;
