@@ -1,7 +1,7 @@
 //! The driver's root: puts the parts together, names every thread, starts and stops them in order.
 //!
-//! Start: log, flags, mounter, confinement, signals, API client, providers, volumes that an earlier process left, CSI
-//! socket, metrics, kubelet's registration. Stop: kubelet forgets the driver, no new calls, those in hand are drained
+//! Start: log, flags, mounter, confinement, signals, metrics and health, API client, providers, volumes that an earlier
+//! process left, CSI socket, kubelet's registration. Stop: kubelet forgets the driver, no new calls, those in hand are drained
 //! within the grace period, events are sent, the process ends.
 
 mod listeners;
@@ -16,6 +16,7 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use self::listeners::Listeners;
 use self::processes::SeparationError;
 use crate::build_info::BuildInfo;
 use crate::config::{DriverConfig, DriverFlags, Endpoint, Invocation, process_environment};
@@ -43,7 +44,7 @@ use crate::shutdown::{Shutdown, ShutdownError};
 use crate::sync::{SecretSync, SyncSettings};
 use crate::sys::{mount, mountinfo, process};
 use crate::volume::target::TargetPath;
-use crate::{http, kube, logging};
+use crate::{kube, logging};
 
 /// Runs the driver with the process's arguments until it is told to stop.
 pub fn main() -> ExitCode {
@@ -96,12 +97,13 @@ fn run(config: DriverConfig) -> Result<(), RunError> {
     let api_latch = readiness.latch("the API server");
     let registrar = registrar(&config, &readiness, &metrics)?;
     let environment = Environment::start();
+    // Early, so that a probe meets somebody who lets it wait.
+    let _http = serve_http(&config, &environment, &metrics, &readiness)?;
     let publisher = Arc::new(publisher(&config, mounter, &metrics, &shutdown)?);
     let adopted = adopt_volumes(&publisher, config.kubelet_pods_dir.as_deref());
     watch_volumes(&metrics, &publisher);
 
     let server = serve_csi(&config, &environment, &publisher, &metrics)?;
-    let _http = serve_http(&config, &environment, &metrics, &readiness)?;
     greet_api_server(publisher.client.clone(), api_latch, shutdown.clone())?;
     take_up_secrets(Arc::clone(&publisher), adopted, shutdown.clone())?;
     if let Some(interval) = config.provider_health_check {
@@ -259,7 +261,7 @@ fn serve_http(
     environment: &Environment,
     metrics: &Arc<Metrics>,
     readiness: &Readiness,
-) -> Result<Vec<http::Server>, RunError> {
+) -> Result<Listeners, RunError> {
     let liveness = listeners::liveness(&config.endpoint, environment.clone());
     let mut servers = Vec::new();
     if let Some(address) = &config.metrics_addr {
@@ -272,7 +274,7 @@ fn serve_http(
         let server = listeners::serve_health(address, readiness.clone(), liveness);
         servers.push(server.map_err(|source| RunError::Http { flag: "health-addr", source })?);
     }
-    Ok(servers)
+    Ok(Listeners::new(servers, readiness.clone()))
 }
 
 /// Looks early whether the driver can register itself, where it is to.
