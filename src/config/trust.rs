@@ -28,7 +28,7 @@ pub enum SocketCheck {
 
 /// As whom a provider runs: the socket is his, and he listens on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Owner {
+pub enum SocketOwner {
     /// This uid and no other.
     Exactly(u32),
     /// Root, or the uid of a deployment that is known.
@@ -69,12 +69,12 @@ impl ProviderTrust {
     }
 
     /// Who may own this provider's socket and listen on it.
-    pub fn owner(&self, provider: &str) -> Owner {
+    pub fn owner(&self, provider: &str) -> SocketOwner {
         if let Some(uid) = self.named.get(provider) {
-            return Owner::Exactly(*uid);
+            return SocketOwner::Exactly(*uid);
         }
         let known = KNOWN.iter().find(|(name, _)| *name == provider);
-        known.map_or(Owner::Exactly(ROOT), |(_, uid)| Owner::RootOr(*uid))
+        known.map_or(SocketOwner::Exactly(ROOT), |(_, uid)| SocketOwner::RootOr(*uid))
     }
 
     /// True when a directory of provider sockets may belong to `uid`: to root, or to a provider that puts its socket
@@ -85,21 +85,21 @@ impl ProviderTrust {
     }
 }
 
-impl Owner {
+impl SocketOwner {
     /// True when `uid` is one of his.
     pub fn admits(self, uid: u32) -> bool {
         match self {
-            Owner::Exactly(named) => uid == named,
-            Owner::RootOr(known) => uid == ROOT || uid == known,
+            SocketOwner::Exactly(named) => uid == named,
+            SocketOwner::RootOr(known) => uid == ROOT || uid == known,
         }
     }
 }
 
-impl fmt::Display for Owner {
+impl fmt::Display for SocketOwner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Owner::Exactly(uid) => write!(f, "{uid}"),
-            Owner::RootOr(uid) => write!(f, "{ROOT} or {uid}"),
+            SocketOwner::Exactly(uid) => write!(f, "{uid}"),
+            SocketOwner::RootOr(uid) => write!(f, "{ROOT} or {uid}"),
         }
     }
 }
@@ -155,10 +155,10 @@ mod tests {
     #[test]
     fn a_named_uid_replaces_its_own_providers_default_and_no_other() {
         let trust = ProviderTrust::default().naming("gcp", 0).naming("aws", 2000);
-        assert_eq!(trust.owner("gcp"), Owner::Exactly(0), "root alone");
-        assert_eq!(trust.owner("aws"), Owner::Exactly(2000), "and not root");
-        assert_eq!(trust.owner("vault"), Owner::RootOr(65532));
-        assert_eq!(trust.owner("conjur"), Owner::RootOr(1000));
+        assert_eq!(trust.owner("gcp"), SocketOwner::Exactly(0), "root alone");
+        assert_eq!(trust.owner("aws"), SocketOwner::Exactly(2000), "and not root");
+        assert_eq!(trust.owner("vault"), SocketOwner::RootOr(65532));
+        assert_eq!(trust.owner("conjur"), SocketOwner::RootOr(1000));
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::config::{Owner, ProviderTrust, SocketCheck};
+use crate::config::{ProviderTrust, SocketCheck, SocketOwner};
 use crate::sys::at::SysError;
 use crate::sys::socket::{self, Held, Kind, Listener, SocketId};
 
@@ -81,7 +81,7 @@ fn fault(
     path: &Path,
     held: &Held,
     listener: &Listener,
-    owner: Owner,
+    owner: SocketOwner,
     trust: &ProviderTrust,
 ) -> Result<Option<Fault>, SysError> {
     let (standing, directory) = (socket::look(path)?, held.directory()?);
@@ -127,11 +127,11 @@ enum Fault {
     NoSocket,
     Owner {
         uid: u32,
-        expected: Owner,
+        expected: SocketOwner,
     },
     Peer {
         uid: u32,
-        expected: Owner,
+        expected: SocketOwner,
     },
 }
 

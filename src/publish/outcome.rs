@@ -75,10 +75,11 @@ impl Publisher {
             Err(error) => {
                 log::error!(pod = pod, target_path = target, error:% = error; "could not publish the volume");
                 // A wait in vain has been told while it lasted.
-                if !matches!(
+                let late = matches!(
                     error,
                     PublishError::Provider(ProviderError::Unreachable(Unreachable::Late { .. }))
-                ) {
+                );
+                if !late {
                     self.events.warn(&request.pod, PUBLISH_FAILED, error.status(&pod).message);
                 }
             }

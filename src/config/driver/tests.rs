@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use super::super::DRIVER_FLAGS;
-use super::super::{Owner, SocketCheck};
+use super::super::{SocketCheck, SocketOwner};
 use super::*;
 
 fn resolve(args: &[&str]) -> Result<Invocation, ConfigError> {
@@ -344,7 +344,15 @@ fn what_the_driver_gives_up_and_whom_it_believes_can_be_relaxed_by_name_alone() 
     assert_eq!(relaxed.seccomp, Seccomp::Log);
     assert_eq!(relaxed.provider_trust.check, SocketCheck::Warn);
     let owners = ["a", "b", "gcp", "aws"].map(|name| relaxed.provider_trust.owner(name));
-    assert_eq!(owners, [Owner::Exactly(1), Owner::Exactly(2), Owner::RootOr(1000), Owner::Exactly(0)]);
+    assert_eq!(
+        owners,
+        [
+            SocketOwner::Exactly(1),
+            SocketOwner::Exactly(2),
+            SocketOwner::RootOr(1000),
+            SocketOwner::Exactly(0)
+        ]
+    );
     let off = config(&["--seccomp=off", "--provider-socket-check=off", "--provider-socket-owners="]);
     assert_eq!((off.seccomp, off.provider_trust.check), (Seccomp::Off, SocketCheck::Off));
     assert_eq!(off.provider_trust, ProviderTrust { check: SocketCheck::Off, ..ProviderTrust::default() });
