@@ -4,13 +4,14 @@
 //! so they show numbers and names of subsystems, and never anything about a volume.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::health::{Liveness, Readiness};
 use crate::http::{Request, Response, Status};
 use crate::metrics::Metrics;
 
 /// `/metrics` in Prometheus' text format; `/healthz`: 200 `ok`, or 503 and what is stuck; `/readyz`: 200
-/// `ok`, or 503 and what is waited for.
+/// `ok`, or 503 and what is waited for; `/readyz?wait`: the same, but not ready only after some seconds of waiting.
 pub fn routes(
     metrics: Arc<Metrics>,
     readiness: Readiness,
@@ -33,7 +34,7 @@ pub fn health_routes(
             Ok(()) => Response::text(Status::Ok, "ok"),
             Err(stuck) => Response::text(Status::ServiceUnavailable, format!("{stuck}\n")),
         },
-        "/readyz" => match readiness.pending().join(", ") {
+        "/readyz" => match pending(&readiness, request).join(", ") {
             pending if pending.is_empty() => Response::text(Status::Ok, "ok"),
             pending => Response::text(Status::ServiceUnavailable, format!("waiting for {pending}\n")),
         },
@@ -41,6 +42,15 @@ pub fn health_routes(
     }
 }
 
+/// A start takes some seconds, most of them kubelet's. A probe that waits for its end finds a driver that is ready, and
+/// kubelet has nothing to report as unhealthy.
+fn pending(readiness: &Readiness, request: &Request) -> Vec<&'static str> {
+    let may_wait = request.query("wait").is_some();
+    if may_wait { readiness.await_ready(PATIENCE) } else { readiness.pending() }
+}
+
+/// How long `/readyz?wait` waits: less than the ten seconds that the manifests give this probe.
+pub const PATIENCE: Duration = Duration::from_secs(8);
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 #[cfg(test)]
@@ -67,6 +77,23 @@ mod tests {
         pods.release();
         server.release();
         assert_eq!(get(&routes, "/readyz"), (Status::Ok, "ok".to_string()));
+    }
+
+    #[test]
+    fn a_readyz_that_may_wait_is_answered_when_the_last_latch_is_released() {
+        let readiness = Readiness::new();
+        let pods = readiness.latch("pods");
+        let routes = health_routes(readiness, Liveness::new(|| Ok(())));
+        let (asked, waits) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let probe = scope.spawn(|| {
+                asked.send(()).unwrap();
+                get(&routes, "/readyz?wait")
+            });
+            waits.recv().unwrap();
+            pods.release();
+            assert_eq!(probe.join().unwrap(), (Status::Ok, "ok".to_string()));
+        });
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The driver's root: puts the parts together, names every thread, starts and stops them in order.
 //!
-//! Start: log, flags, mounter, confinement, signals, API client, providers, volumes that an earlier process left, CSI
-//! socket, metrics, kubelet's registration. Stop: kubelet forgets the driver, no new calls, those in hand are drained
+//! Start: log, flags, mounter, confinement, signals, metrics and health, API client, providers, volumes that an earlier
+//! process left, CSI socket, kubelet's registration. Stop: kubelet forgets the driver, no new calls, those in hand are drained
 //! within the grace period, events are sent, the process ends.
 
 mod listeners;
@@ -16,6 +16,7 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use self::listeners::Listeners;
 use self::processes::SeparationError;
 use crate::build_info::BuildInfo;
 use crate::config::{DriverConfig, DriverFlags, Endpoint, Invocation, Rotation, process_environment};
@@ -29,7 +30,7 @@ use crate::kube::event::{EventSettings, EventSink};
 use crate::kube::watch::Pause;
 use crate::metrics::{Metrics, MetricsError, VolumeSummary};
 use crate::mounter::client::MounterClient;
-use crate::provider::registry::{CallLimits, IfAbsent, Registry};
+use crate::provider::registry::{CallLimits, Registry};
 use crate::publish::Publisher;
 use crate::publish::attributes::Precedence;
 use crate::publish::classes::Classes;
@@ -42,10 +43,10 @@ use crate::rpc::pool::Pool;
 use crate::rpc::server::{Server, ServerError};
 use crate::shutdown::{Shutdown, ShutdownError};
 use crate::sync::{SecretSync, SyncSettings};
-use crate::sys::{mount, mountinfo};
+use crate::sys::{mount, mountinfo, process};
 use crate::volume::limits::ContentLimits;
 use crate::volume::target::TargetPath;
-use crate::{http, kube, logging};
+use crate::{kube, logging};
 
 /// Runs the driver with the process's arguments until it is told to stop.
 pub fn main() -> ExitCode {
@@ -90,6 +91,7 @@ fn run(config: DriverConfig) -> Result<(), RunError> {
     }
     let (mounter, mounter_process) =
         processes::separate(&config, content_limits(&config)).map_err(RunError::Separation)?;
+    process::keep_new_files_private();
     let shutdown = Shutdown::new();
     let mounter_watch = processes::stop_with(mounter_process, shutdown.clone()).map_err(RunError::Thread)?;
     let _signals = shutdown.on_signals().map_err(RunError::Signals)?;
@@ -98,12 +100,13 @@ fn run(config: DriverConfig) -> Result<(), RunError> {
     let api_latch = readiness.latch("the API server");
     let registrar = registrar(&config, &readiness, &metrics)?;
     let environment = Environment::start();
+    // Early, so that a probe meets somebody who lets it wait.
+    let _http = serve_http(&config, &environment, &metrics, &readiness)?;
     let publisher = Arc::new(publisher(&config, mounter, &metrics, &shutdown)?);
     let adopted = adopt_volumes(&publisher, config.kubelet_pods_dir.as_deref());
     watch_volumes(&metrics, &publisher);
 
     let server = serve_csi(&config, &environment, &publisher, &metrics)?;
-    let _http = serve_http(&config, &environment, &metrics, &readiness)?;
     greet_api_server(publisher.client.clone(), api_latch, shutdown.clone())?;
     take_up_secrets(Arc::clone(&publisher), adopted, shutdown.clone())?;
     if let Rotation::Every(_) = config.rotation {
@@ -300,7 +303,7 @@ fn serve_http(
     environment: &Environment,
     metrics: &Arc<Metrics>,
     readiness: &Readiness,
-) -> Result<Vec<http::Server>, RunError> {
+) -> Result<Listeners, RunError> {
     let liveness = listeners::liveness(&config.endpoint, environment.clone());
     let mut servers = Vec::new();
     if let Some(address) = &config.metrics_addr {
@@ -313,7 +316,7 @@ fn serve_http(
         let server = listeners::serve_health(address, readiness.clone(), liveness);
         servers.push(server.map_err(|source| RunError::Http { flag: "health-addr", source })?);
     }
-    Ok(servers)
+    Ok(Listeners::new(servers, readiness.clone()))
 }
 
 /// Looks early whether the driver can register itself, where it is to.
@@ -366,7 +369,7 @@ fn check_providers(
             for provider in publisher.providers.known() {
                 let (begun, deadline) = (Instant::now(), Deadline::after(HEALTH_CHECK_TIMEOUT));
                 // Found anew: one that has restarted listens on another socket.
-                let found = publisher.providers.find(provider.name(), IfAbsent::Fail, deadline);
+                let found = publisher.providers.find(provider.name());
                 let answered = found
                     .map_err(|error| error.to_string())
                     .and_then(|provider| provider.version(deadline).map_err(|status| status.to_string()));

@@ -2,14 +2,28 @@
 //!
 //! Ready is said by nobody: each subsystem holds a latch until it first succeeded, or as long as it cannot do its part,
 //! and the driver is ready when no latch is left. What may delay readiness is thus visible where latches are handed
-//! out. Nothing here knows a subsystem, HTTP or the clock.
+//! out. Nothing here knows a subsystem or HTTP.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// The latches that are still held. Clones share them.
 #[derive(Clone, Default)]
 pub struct Readiness {
-    held: Arc<Mutex<Vec<&'static str>>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    latches: Mutex<Latches>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Latches {
+    held: Vec<&'static str>,
+    is_awaited: bool,
+    is_ending: bool,
 }
 
 impl Readiness {
@@ -20,18 +34,44 @@ impl Readiness {
 
     /// A latch for one subsystem. `name` is what the body of `/readyz` shows. Names may repeat.
     pub fn latch(&self, name: &'static str) -> Latch {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).push(name);
+        self.lock().held.push(name);
         Latch { readiness: self.clone(), name }
     }
 
     /// The names of the latches still held, in the order in which they were handed out; empty means ready.
     pub fn pending(&self) -> Vec<&'static str> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().held.clone()
+    }
+
+    /// The same, as soon as it is empty or `patience` is over. One caller is kept waiting at a time, so that those who
+    /// ask cost one thread; the others are answered at once.
+    pub fn await_ready(&self, patience: Duration) -> Vec<&'static str> {
+        let mut latches = self.lock();
+        if latches.is_awaited {
+            return latches.held.clone();
+        }
+        latches.is_awaited = true;
+        let is_unsettled = |latches: &mut Latches| !latches.held.is_empty() && !latches.is_ending;
+        let waited = self.shared.changed.wait_timeout_while(latches, patience, is_unsettled);
+        let (mut latches, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        latches.is_awaited = false;
+        latches.held.clone()
+    }
+
+    /// The process ends: nobody is kept waiting any more.
+    pub fn end(&self) {
+        self.lock().is_ending = true;
+        self.shared.changed.notify_all();
     }
 
     /// True when no latch is held.
     pub fn is_ready(&self) -> bool {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        self.lock().held.is_empty()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Latches> {
+        // Each change is one step.
+        self.shared.latches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -51,10 +91,11 @@ impl Latch {
 
 impl Drop for Latch {
     fn drop(&mut self) {
-        let mut held = self.readiness.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = &mut self.readiness.lock().held;
         if let Some(place) = held.iter().position(|name| *name == self.name) {
             held.remove(place);
         }
+        self.readiness.shared.changed.notify_all();
     }
 }
 
@@ -105,6 +146,33 @@ mod tests {
         assert_eq!(readiness.pending(), ["pods"]);
         two.release();
         assert!(readiness.is_ready());
+    }
+
+    #[test]
+    fn whoever_waits_is_answered_once_the_last_latch_is_released() {
+        let readiness = Readiness::new();
+        let (one, two) = (readiness.latch("one"), readiness.latch("two"));
+        let waiting = readiness.clone();
+        let waiter = std::thread::spawn(move || waiting.await_ready(Duration::from_secs(60)));
+        while !readiness.lock().is_awaited {
+            std::thread::yield_now();
+        }
+        one.release();
+        assert_eq!(readiness.await_ready(Duration::from_secs(60)), ["two"], "one waits at a time");
+        two.release();
+        assert!(waiter.join().unwrap().is_empty());
+        assert!(readiness.await_ready(Duration::from_secs(60)).is_empty(), "there is nothing to wait for");
+    }
+
+    #[test]
+    fn a_wait_ends_with_its_patience_and_with_the_process_and_says_what_is_missing() {
+        let readiness = Readiness::new();
+        let _pods = readiness.latch("pods");
+        for _ in 0..2 {
+            assert_eq!(readiness.await_ready(Duration::from_millis(1)), ["pods"]);
+        }
+        readiness.end();
+        assert_eq!(readiness.await_ready(Duration::from_secs(60)), ["pods"]);
     }
 
     #[test]

@@ -97,7 +97,15 @@ const LAYERS: &[Layer<'_>] = &[
     ("admin", &["health", "http", "metrics"]),
     (
         "provider",
-        &["rpc", "sys::at", "sys::socket", "config::ProviderTrust", "config::SocketCheck", "secret"],
+        &[
+            "rpc",
+            "sys::at",
+            "sys::socket",
+            "config::ProviderTrust",
+            "config::SocketCheck",
+            "config::SocketOwner",
+            "secret",
+        ],
     ),
     ("rpc", &["escape", "metrics", "sys::at", "sys::socket"]),
     ("volume", &["mounter::client", "sys", "secret", "timestamp"]),

@@ -185,8 +185,9 @@ pub const DRIVER_FLAGS: &[Flag<DriverFlags>] = &[
     row(
         "provider-socket-owners",
         Kind::Text(|f| &mut f.provider_socket_owners),
-        "gcp=1000",
-        "uids of the providers that do not run as root, <name>=<uid>, comma-separated",
+        "",
+        "uids of the providers that do not run as root, <name>=<uid>, comma-separated; gcp and conjur may be root or \
+         1000 and vault root or 65532 unless named here",
     ),
     row(
         "seccomp",

@@ -30,7 +30,7 @@ pub use self::operator::{
 pub use self::provider::{PROVIDER_FLAGS, ProviderConfig, ProviderFlags};
 pub use self::registration::KubeletRegistration;
 pub use self::seccomp::Seccomp;
-pub use self::trust::{ProviderTrust, SocketCheck};
+pub use self::trust::{ProviderTrust, SocketCheck, SocketOwner};
 
 use crate::cli::CliError;
 

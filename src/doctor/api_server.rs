@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::finding::Finding;
+use super::lapse::Lapse;
 use super::subject::{NoClient, Subject, budget};
 use crate::kube::ApiError;
 use crate::kube::claims;
@@ -131,7 +132,7 @@ fn judge_clock(server: Option<SystemTime>, before: SystemTime, after: SystemTime
     let ahead = before.duration_since(server + Duration::from_secs(1)).unwrap_or_default();
     let behind = server.duration_since(after).unwrap_or_default();
     let (skew, way) = if ahead > behind { (ahead, "ahead of") } else { (behind, "behind") };
-    let what = format!("this node's clock is {} s {way} the API server's", skew.as_secs());
+    let what = format!("this node's clock is {} {way} the API server's", Lapse(skew));
     match skew {
         skew if skew > UNUSABLE_SKEW => Finding::wrong("clock", what, SYNCHRONISE),
         skew if skew > LARGE_SKEW => Finding::warning("clock", what, SYNCHRONISE),
@@ -146,13 +147,13 @@ fn judge_expiry(expiry: Option<SystemTime>, now: SystemTime) -> Finding {
     match expiry.duration_since(now) {
         Ok(left) if left < SOON => Finding::warning(
             TOKEN,
-            format!("it expires in {} s, and kubelet has not renewed it", left.as_secs()),
+            format!("it expires in {}, and kubelet has not renewed it", Lapse(left)),
             "look at the log of kubelet on this node",
         ),
-        Ok(left) => Finding::good(TOKEN, format!("it lasts another {} min", left.as_secs() / 60)),
+        Ok(left) => Finding::good(TOKEN, format!("it lasts another {}", Lapse(left))),
         Err(past) => Finding::wrong(
             TOKEN,
-            format!("it expired {} s ago", past.duration().as_secs()),
+            format!("it expired {} ago", Lapse(past.duration())),
             "kubelet renews it while the pod runs: restart the pod, and look at the log of kubelet and at the clock",
         ),
     }
@@ -240,7 +241,7 @@ mod tests {
         }
         assert_eq!(judge_clock(None, server, server).verdict, Verdict::Unknown);
         let far = judge_clock(Some(server), server - 400 * second, server - 400 * second);
-        assert!(far.what.contains("400 s behind"), "{}", far.what);
+        assert!(far.what.contains("6 min behind"), "{}", far.what);
     }
 
     #[test]
@@ -248,6 +249,7 @@ mod tests {
         let now = UNIX_EPOCH + Duration::from_secs(1_000_000);
         let rows = [
             (Some(now + Duration::from_secs(3600)), Verdict::Good, "another 60 min"),
+            (Some(now + Duration::from_secs(525_588 * 60)), Verdict::Good, "another 364 days"),
             (Some(now + Duration::from_secs(59)), Verdict::Warning, "in 59 s"),
             (Some(now - Duration::from_secs(5)), Verdict::Wrong, "expired 5 s ago"),
             (None, Verdict::Good, "does not say"),

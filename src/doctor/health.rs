@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::finding::Finding;
+use super::lapse::Lapse;
 use super::page;
 use super::subject::{ANSWER_TIME, Subject};
 use crate::config::{BindAddress, Rotation};
@@ -96,10 +97,9 @@ fn judge_staleness(age: Option<f64>, live: f64, rotation: Rotation) -> Finding {
         return Finding::good(REFRESH, "no volume waits for a refresh");
     };
     let due = interval.as_secs_f64() * SPREAD + KUBELETS_TURN.as_secs_f64();
-    let what = format!(
-        "the stalest volume was refreshed {age:.0} s ago, every {} s is asked for",
-        interval.as_secs()
-    );
+    let since = Lapse(Duration::try_from_secs_f64(age).unwrap_or(Duration::MAX));
+    let what =
+        format!("the stalest volume was refreshed {since} ago, every {} is asked for", Lapse(interval));
     if age > due {
         return Finding::warning(
             REFRESH,

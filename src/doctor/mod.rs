@@ -18,6 +18,7 @@ mod finding;
 mod health;
 mod kernel;
 mod kubelet_directory;
+mod lapse;
 mod message_size;
 mod options;
 mod page;

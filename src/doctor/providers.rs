@@ -111,8 +111,7 @@ fn ask(environment: &Environment, sockets: &[(String, PathBuf)]) -> Vec<Finding>
 fn judge_directory(directory: &Path, metadata: Metadata, trust: &ProviderTrust) -> Option<Finding> {
     let Metadata { uid, mode, .. } = metadata;
     let others_write = mode & 0o022 != 0;
-    let is_pinned = trust.owners.values().any(|pinned| *pinned == uid);
-    (!(uid == 0 || is_pinned) || others_write).then(|| {
+    (!trust.may_own_directory(uid) || others_write).then(|| {
         Finding::warning(
             DIRECTORY,
             format!(
@@ -221,12 +220,12 @@ mod tests {
             (0, 0o700, None),
             (0, 0o775, Some(Verdict::Warning)),
             (0, 0o1777, Some(Verdict::Warning)),
-            (1000, 0o755, Some(Verdict::Warning)),
+            (1000, 0o755, None),
+            (3000, 0o755, Some(Verdict::Warning)),
             (2000, 0o755, None),
             (2000, 0o775, Some(Verdict::Warning)),
         ];
-        let owners = [("pinned".to_owned(), 2000)].into_iter().collect();
-        let trust = ProviderTrust { owners, ..ProviderTrust::default() };
+        let trust = ProviderTrust::default().naming("named", 2000);
         for (uid, mode, verdict) in rows {
             let modified = SystemTime::UNIX_EPOCH;
             let metadata = Metadata {

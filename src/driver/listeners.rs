@@ -14,6 +14,26 @@ use crate::rpc::channel::Channel;
 use crate::rpc::deadline::Deadline;
 use crate::rpc::pb::csi as pb;
 
+/// The listeners that run. Dropping it stops them.
+pub(super) struct Listeners {
+    _servers: Vec<Server>,
+    readiness: Readiness,
+}
+
+impl Listeners {
+    /// Those, which answer for this readiness.
+    pub(super) fn new(servers: Vec<Server>, readiness: Readiness) -> Listeners {
+        Listeners { _servers: servers, readiness }
+    }
+}
+
+impl Drop for Listeners {
+    fn drop(&mut self) {
+        // Their threads are joined: a probe that waits must not be waited for.
+        self.readiness.end();
+    }
+}
+
 /// Serves metrics, and health beside them.
 pub(super) fn serve_admin(
     address: &BindAddress,
@@ -52,10 +72,10 @@ pub(super) fn liveness(endpoint: &Endpoint, environment: Environment) -> Livenes
     })
 }
 
-/// Kubelet's two probes and a person. Full of clients that say nothing, it still gets to a probe within the ten
-/// seconds that the manifests give one.
+/// Kubelet's two probes and a person, and a readiness probe that waits. Full of clients that say nothing, the other two
+/// threads still get to a probe within the ten seconds that the manifests give one.
 const HEALTH_LIMITS: Limits = Limits {
-    workers: 2,
+    workers: 3,
     waiting: 12,
     head: Duration::from_secs(5),
     crowded_head: Duration::from_millis(250),

@@ -77,7 +77,7 @@ impl Provider {
         in_hand: Arc<AtomicUsize>,
         limits: CallLimits,
     ) -> Provider {
-        let channel = Channel::to_socket(&environment, &socket.address(), limits.answer_bytes);
+        let channel = Channel::to_socket(&environment, &socket.address(), limits.channel_bytes());
         Provider { name, channel, environment, socket, was_absent: AtomicBool::new(false), in_hand, limits }
     }
 
@@ -130,10 +130,16 @@ impl Provider {
         let answered = self.channel.call_if_present(MOUNT, &message, deadline);
         message.attributes.zeroize();
         message.secrets.zeroize();
-        answered.map(from_message).map_err(|status| {
+        let answered = answered.map(from_message).map_err(|status| {
             self.was_absent.store(status.code == Code::Unavailable, Ordering::Relaxed);
-            CallError::Failed(self.explain(status))
-        })
+            self.explain(status, deadline)
+        });
+        match answered {
+            Ok(answer) if answer.encoded_bytes > self.limits.answer_bytes.unsigned_abs().into() => {
+                Err(CallError::Failed(self.too_large(answer.encoded_bytes)))
+            }
+            answered => answered.map_err(CallError::Failed),
+        }
     }
 
     /// Asks for the provider's version: does it answer at all?
@@ -152,18 +158,16 @@ impl Provider {
         Err(CallError::Full { provider: self.name.clone(), in_hand })
     }
 
-    /// Says what to do where the library's own words don't.
-    fn explain(&self, status: Status) -> Status {
-        match (status.code, status.message.strip_prefix("Received message larger than max")) {
-            (Code::ResourceExhausted, Some(sizes)) => Status::new(
-                status.code,
-                format!(
-                    "grpc: received message larger than max{sizes}: raise --max-call-recv-msg-size (now {} bytes) \
-                     and the driver's memory limit, or mount fewer objects in one volume",
-                    self.limits.answer_bytes
-                ),
-            ),
-            (Code::DeadlineExceeded, _) => Status::new(
+    /// Says what to do where the library's own words don't. A provider's word stays as it is, also where it has the
+    /// same code or the same words: it is about calls and limits of the provider's own. The library does not tell the two
+    /// apart, so what happened does.
+    fn explain(&self, status: Status, deadline: Deadline) -> Status {
+        match status.code {
+            Code::ResourceExhausted => match self.limits.excess(&status.message) {
+                Some(bytes) => self.too_large(bytes),
+                None => status,
+            },
+            Code::DeadlineExceeded if deadline.at_most() < ALMOST_PAST => Status::new(
                 status.code,
                 format!(
                     "provider \"{}\" at {} gave no answer in time: {}",
@@ -174,6 +178,33 @@ impl Provider {
             ),
             _ => status,
         }
+    }
+
+    fn too_large(&self, bytes: u64) -> Status {
+        let most = self.limits.answer_bytes;
+        Status::new(
+            Code::ResourceExhausted,
+            format!(
+                "grpc: received message larger than max ({bytes} vs. {most}): raise --max-call-recv-msg-size (now \
+                 {most} bytes) and the driver's memory limit, or mount fewer objects in one volume"
+            ),
+        )
+    }
+}
+
+impl CallLimits {
+    /// The limit that the library is given. It is a byte more than what is allowed, and so a number that no provider
+    /// has for a limit of its own: by it the library's refusal of an answer is told from a provider's refusal of a
+    /// request, or of what its store sent it.
+    fn channel_bytes(self) -> i32 {
+        self.answer_bytes.saturating_add(1)
+    }
+
+    /// The size of the answer that the library refused because of this limit, if that is what it says.
+    fn excess(self, message: &str) -> Option<u64> {
+        let sizes = message.strip_prefix("Received message larger than max (")?.strip_suffix(')')?;
+        let (bytes, most) = sizes.split_once(" vs. ")?;
+        (most.parse() == Ok(self.channel_bytes())).then_some(bytes.parse().ok()?)
     }
 }
 
@@ -289,6 +320,8 @@ pub(crate) fn from_message(message: pb::MountResponse) -> MountResponse {
     }
 }
 
+/// The library's clock for deadlines counts in milliseconds.
+const ALMOST_PAST: Duration = Duration::from_millis(50);
 const MOUNT: &str = "/v1alpha1.CSIDriverProvider/Mount";
 const VERSION: &str = "/v1alpha1.CSIDriverProvider/Version";
 const API_VERSION: &str = "v1alpha1";
@@ -296,3 +329,23 @@ const API_VERSION: &str = "v1alpha1";
 const PERMISSION: &str = "420";
 /// Before the second attempt and before the third.
 const DELAYS: [Duration; 2] = [Duration::from_millis(1000), Duration::from_millis(1100)];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_librarys_refusal_is_told_from_a_providers_by_its_limit() {
+        let limits = CallLimits { answer_bytes: 4_194_304, concurrent: 1 };
+        let rows = [
+            ("Received message larger than max (5242910 vs. 4194305)", Some(5_242_910)),
+            ("Received message larger than max (5242910 vs. 4194304)", None),
+            ("Received message larger than max", None),
+            ("store: Received message larger than max (5242910 vs. 4194305)", None),
+            ("grpc: received message larger than max (5242910 vs. 4194305)", None),
+        ];
+        for (message, excess) in rows {
+            assert_eq!(limits.excess(message), excess, "{message}");
+        }
+    }
+}

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::config::ProviderTrust;
 use crate::rpc::Environment;
@@ -46,31 +46,41 @@ impl Registry {
         Registry { directories, trust, limits, known: Mutex::default() }
     }
 
-    /// The provider of that name as its socket is now. A socket on which nobody listens is waited for, or not: it is
-    /// looked for anew each time, since a provider that restarts makes another one.
-    pub fn find(
+    /// The provider of that name, like [`Registry::find`]. A socket on which nobody listens is waited for until the
+    /// deadline: its provider is starting, or is dead. It is looked for anew each time, since a provider that restarts
+    /// makes another one. A wait that goes on is told to `tell`, once, and so is one that ends in vain: for which socket.
+    pub fn wait_for(
         &self,
         name: &ProviderName,
-        if_absent: IfAbsent,
         deadline: Deadline,
+        tell: impl FnOnce(&Path),
     ) -> Result<Arc<Provider>, Unreachable> {
-        let mut was_seen = false;
+        let begun = Instant::now();
+        let mut tell = Some(tell);
+        let mut seen = None;
         let mut pause = FIRST_PAUSE;
         loop {
-            match self.find_now(name) {
-                Err(Unreachable::Absent { .. }) if if_absent == IfAbsent::Wait => was_seen = true,
+            match self.find(name) {
+                Err(Unreachable::Absent { path, .. }) => seen = Some(path),
                 // It has just removed the old file.
-                Err(Unreachable::NotFound { .. }) if was_seen => {}
+                Err(Unreachable::NotFound { .. }) if seen.is_some() => {}
                 found => return found,
             }
-            if !sleep_unless_past(pause, deadline) {
+            let is_late = !sleep_unless_past(pause, deadline);
+            if (is_late || begun.elapsed() >= TOLD_AFTER)
+                && let (Some(socket), Some(tell)) = (&seen, tell.take())
+            {
+                tell(socket);
+            }
+            if is_late {
                 return Err(Unreachable::Late { name: name.clone() });
             }
             pause = (pause * 2).min(LAST_PAUSE);
         }
     }
 
-    fn find_now(&self, name: &ProviderName) -> Result<Arc<Provider>, Unreachable> {
+    /// The provider of that name as its socket is now.
+    pub fn find(&self, name: &ProviderName) -> Result<Arc<Provider>, Unreachable> {
         let (path, id) = self.find_socket(name)?;
         if let Some(good) = good(&self.lock(), name, &path, id) {
             return Ok(good);
@@ -106,7 +116,7 @@ impl Registry {
         if known.get(name).map(Arc::as_ptr) != before.as_ref().map(Arc::as_ptr) {
             drop(known);
             // Another call was quicker.
-            return self.find_now(name);
+            return self.find(name);
         }
         known.insert(name.clone(), Arc::clone(&provider));
         Ok(provider)
@@ -145,15 +155,6 @@ impl Registry {
 /// The provider that is known by that name, where the next call may be made to it without another look.
 fn good(known: &Known, name: &ProviderName, path: &Path, id: SocketId) -> Option<Arc<Provider>> {
     known.get(name).filter(|provider| provider.is_good(path, id)).map(Arc::clone)
-}
-
-/// What happens while there is a socket but nobody listens on it: the provider is starting, or is dead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IfAbsent {
-    /// Wait until the deadline.
-    Wait,
-    /// Say so.
-    Fail,
 }
 
 /// Why a provider cannot be called.
@@ -243,3 +244,6 @@ impl std::error::Error for Unreachable {}
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// One that is away for long has as many callers as the driver takes, and each of them looks.
 const LAST_PAUSE: Duration = Duration::from_millis(800);
+/// Whoever waits for longer does not wait for a provider that restarts: the pod's owner should know, well before he
+/// wonders.
+const TOLD_AFTER: Duration = Duration::from_secs(2);

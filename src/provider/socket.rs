@@ -7,7 +7,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::config::{ProviderTrust, SocketCheck};
+use crate::config::{ProviderTrust, SocketCheck, SocketOwner};
 use crate::sys::at::SysError;
 use crate::sys::socket::{self, Held, Kind, Listener, SocketId};
 
@@ -81,23 +81,24 @@ fn fault(
     path: &Path,
     held: &Held,
     listener: &Listener,
-    owner: u32,
+    owner: SocketOwner,
     trust: &ProviderTrust,
 ) -> Result<Option<Fault>, SysError> {
     let (standing, directory) = (socket::look(path)?, held.directory()?);
-    let may_hold = |uid: u32| uid == ROOT || trust.owners.values().any(|pinned| *pinned == uid);
     Ok(match (standing.kind, listener) {
         (Kind::Link { .. }, _) => Some(Fault::Link),
         (Kind::Other, _) => Some(Fault::NoSocket),
         (Kind::Socket, _) if held.id() != socket::identify(path)? => Some(Fault::Changing),
-        (Kind::Socket, _) if !may_hold(directory.uid) => Some(Fault::DirectoryOwner { uid: directory.uid }),
+        (Kind::Socket, _) if !trust.may_own_directory(directory.uid) => {
+            Some(Fault::DirectoryOwner { uid: directory.uid })
+        }
         (Kind::Socket, _) if directory.mode & WRITABLE_BY_OTHERS != 0 => {
             Some(Fault::DirectoryMode { mode: directory.mode })
         }
-        (Kind::Socket, _) if standing.uid != owner => {
+        (Kind::Socket, _) if !owner.admits(standing.uid) => {
             Some(Fault::Owner { uid: standing.uid, expected: owner })
         }
-        (Kind::Socket, Listener::Uid(uid)) if *uid != owner => {
+        (Kind::Socket, Listener::Uid(uid)) if !owner.admits(*uid) => {
             Some(Fault::Peer { uid: *uid, expected: owner })
         }
         (Kind::Socket, _) => None,
@@ -126,11 +127,11 @@ enum Fault {
     NoSocket,
     Owner {
         uid: u32,
-        expected: u32,
+        expected: SocketOwner,
     },
     Peer {
         uid: u32,
-        expected: u32,
+        expected: SocketOwner,
     },
 }
 
@@ -160,12 +161,12 @@ impl fmt::Display for Distrust {
             Fault::Owner { uid, expected } => write!(
                 f,
                 "the socket belongs to uid {uid}, not to {expected}: if the provider runs as {uid}, add \
-                 {name}={uid} to --provider-socket-owners, whose list replaces the default gcp=1000"
+                 {name}={uid} to --provider-socket-owners"
             ),
             Fault::Peer { uid, expected } => write!(
                 f,
                 "a process of uid {uid} listens there, not one of {expected}: if the provider runs as {uid}, add \
-                 {name}={uid} to --provider-socket-owners, whose list replaces the default gcp=1000"
+                 {name}={uid} to --provider-socket-owners"
             ),
         }
     }
@@ -173,7 +174,6 @@ impl fmt::Display for Distrust {
 
 impl std::error::Error for Distrust {}
 
-const ROOT: u32 = 0;
 /// Group and everybody.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 

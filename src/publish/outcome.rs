@@ -1,13 +1,16 @@
 //! What became of a publish, and who is told: dashboards, the log, the pod's owner.
 
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use crate::kube::event::Reason;
 use crate::metrics::PublishKind;
+use crate::provider::name::ProviderName;
+use crate::provider::registry::Unreachable;
 use crate::volume::writer::Written;
 
 use super::attributes::Precedence;
-use super::error::PublishError;
+use super::error::{ProviderError, PublishError};
 use super::request::PublishRequest;
 use super::{Publisher, pod_name};
 
@@ -71,9 +74,27 @@ impl Publisher {
             Err(PublishError::Busy) => {}
             Err(error) => {
                 log::error!(pod = pod, target_path = target, error:% = error; "could not publish the volume");
-                self.events.warn(&request.pod, PUBLISH_FAILED, error.status(&pod).message);
+                // A wait in vain has been told while it lasted.
+                let late = matches!(
+                    error,
+                    PublishError::Provider(ProviderError::Unreachable(Unreachable::Late { .. }))
+                );
+                if !late {
+                    self.events.warn(&request.pod, PUBLISH_FAILED, error.status(&pod).message);
+                }
             }
         }
+    }
+
+    /// Tells the pod's owner what a first publish waits for. Kubelet itself says nothing before its deadline, and then
+    /// nothing of use.
+    pub(super) fn report_wait(&self, request: &PublishRequest, provider: &ProviderName, socket: &Path) {
+        let socket = socket.display();
+        let message = format!(
+            "waiting for provider \"{provider}\": nobody listens on {socket}; see whether its pod runs on this node"
+        );
+        log::warn!(pod = pod_name(&request.pod), target_path:% = request.target; "{message}");
+        self.events.warn(&request.pod, PROVIDER_ABSENT, message);
     }
 
     /// Tells the pod's owner that the pod and its class contradict each other: the keys, never the values.
@@ -93,6 +114,8 @@ impl Publisher {
 
 /// Reason of the event when a pod cannot start because of us.
 const PUBLISH_FAILED: Reason = Reason { name: "SecretsStorePublishFailed", component: COMPONENT };
+/// Reason of the event when a pod cannot start before a provider listens.
+const PROVIDER_ABSENT: Reason = Reason { name: "SecretsStoreProviderAbsent", component: COMPONENT };
 /// Reason of the event when a running pod's secrets cannot be refreshed.
 const REFRESH_FAILED: Reason = Reason { name: "SecretsStoreRefreshFailed", component: COMPONENT };
 /// Reason of the event when a pod and its class contradict each other.

@@ -2,6 +2,7 @@
 //!
 //! Before every step that can take long the caller's deadline is asked: nobody is worked for who has left.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,7 +13,7 @@ use crate::provider::client::{
     CallError, MountRequest, MountResponse, ObjectVersion, Provider, with_retries,
 };
 use crate::provider::name::ProviderName;
-use crate::provider::registry::IfAbsent;
+use crate::provider::registry::Unreachable;
 use crate::rpc::deadline::Deadline;
 use crate::rpc::status::Code;
 use crate::sync::{Freshness, MirroredVolume};
@@ -40,6 +41,15 @@ pub(super) struct Publishing<'a> {
     if_absent: IfAbsent,
     provider: String,
     phases: Phases,
+}
+
+/// What happens while there is a provider's socket but nobody listens on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum IfAbsent {
+    /// Wait until the deadline.
+    Wait,
+    /// Say so.
+    Fail,
 }
 
 /// What a provider's answer did to a volume.
@@ -276,8 +286,7 @@ impl<'a> Publishing<'a> {
             self.deadline,
             || {
                 // Found anew for each attempt: a provider that restarts may come back on another socket.
-                let provider = self.publisher.providers.find(&name, self.if_absent, self.deadline);
-                let provider = provider.map_err(ProviderError::Unreachable)?;
+                let provider = self.find(&name).map_err(ProviderError::Unreachable)?;
                 self.call(&provider, &question).map_err(ProviderError::Call)
             },
             ProviderError::may_pass,
@@ -293,6 +302,17 @@ impl<'a> Publishing<'a> {
                 "the provider's answer is too large for one Kubernetes Secret, mirroring it may fail");
         }
         Ok(answer)
+    }
+
+    fn find(&self, name: &ProviderName) -> Result<Arc<Provider>, Unreachable> {
+        let providers = &self.publisher.providers;
+        match self.if_absent {
+            IfAbsent::Wait => {
+                let tell = |socket: &Path| self.publisher.report_wait(self.request, name, socket);
+                providers.wait_for(name, self.deadline, tell)
+            }
+            IfAbsent::Fail => providers.find(name),
+        }
     }
 
     fn call(&self, provider: &Provider, question: &MountRequest) -> Result<MountResponse, CallError> {

@@ -44,7 +44,7 @@ pub struct Settings {
 
 /// A registration that may begin. From now on `/readyz` waits for it.
 pub struct Registrar {
-    place: Place,
+    socket: PathBuf,
     introduction: Introduction,
     standing: Standing,
 }
@@ -60,21 +60,17 @@ impl Registrar {
         metrics: Arc<Metrics>,
     ) -> Result<Registrar, RegistrationError> {
         let Settings { directory, driver, endpoint } = settings;
-        let place = Place {
-            socket: directory.join(format!("{driver}{SOCKET_SUFFIX}")),
-            // Kubelet overlooks what begins with a dot.
-            nest: directory.join(format!(".{driver}")),
-        };
-        if place.socket.as_os_str().len() > socket::MAX_PATH_BYTES {
-            return Err(RegistrationError::LongPath { path: place.socket });
+        let socket = directory.join(format!("{driver}{SOCKET_SUFFIX}"));
+        if socket.as_os_str().len() > socket::MAX_PATH_BYTES {
+            return Err(RegistrationError::LongPath { path: socket });
         }
         if !socket::is_directory(&directory).map_err(RegistrationError::Directory)? {
             return Err(RegistrationError::NoDirectory { path: directory });
         }
-        socket::is_taken(&place.socket).map_err(RegistrationError::Socket)?;
+        socket::is_taken(&socket).map_err(RegistrationError::Socket)?;
         let standing = Standing { readiness, metrics, latch: None };
         let mut registrar =
-            Registrar { place, introduction: Introduction { name: driver, endpoint }, standing };
+            Registrar { socket, introduction: Introduction { name: driver, endpoint }, standing };
         registrar.standing.set(false);
         Ok(registrar)
     }
@@ -86,7 +82,7 @@ impl Registrar {
     pub fn start(self, environment: &Environment) -> io::Result<Registration> {
         let (tell, told) = sync_channel(WAITING_MESSAGES);
         let keeper = Keeper {
-            place: self.place,
+            socket: self.socket,
             introduction: self.introduction,
             standing: self.standing,
             environment: environment.clone(),
@@ -134,11 +130,6 @@ enum Message {
     Stop,
 }
 
-struct Place {
-    socket: PathBuf,
-    nest: PathBuf,
-}
-
 /// What others see of the registration: the gauge, and whether readiness is held back.
 struct Standing {
     readiness: Readiness,
@@ -159,7 +150,7 @@ impl Standing {
 
 /// Keeps the socket.
 struct Keeper {
-    place: Place,
+    socket: PathBuf,
     introduction: Introduction,
     standing: Standing,
     environment: Environment,
@@ -192,13 +183,13 @@ impl Keeper {
         self.withdraw();
     }
 
-    fn make(&mut self, socket: u64) {
-        let methods = service::methods(self.introduction.clone(), socket, self.tell.clone());
-        match QuickServer::start(&self.environment, &self.place.socket, &self.place.nest, methods) {
+    fn make(&mut self, number: u64) {
+        let methods = service::methods(self.introduction.clone(), number, self.tell.clone());
+        match QuickServer::start(&self.environment, &self.socket, methods) {
             Ok(server) => {
                 self.server = Some(server);
                 self.attempts.made(Instant::now());
-                log::info!(socket:% = self.place.socket.display(), endpoint = self.introduction.endpoint;
+                log::info!(socket:% = self.socket.display(), endpoint = self.introduction.endpoint;
                     "waiting for kubelet to register the driver");
             }
             Err(error) => {
@@ -236,7 +227,7 @@ impl Keeper {
             Ok(true) => {}
             Ok(false) => {
                 let pause = self.attempts.led_to_nothing(Instant::now());
-                log::warn!(socket:% = self.place.socket.display(), retry_seconds = pause.as_secs();
+                log::warn!(socket:% = self.socket.display(), retry_seconds = pause.as_secs();
                     "somebody removed or replaced the registration socket, making it again: no other pod on this \
                      node should register this driver, nor a node-driver-registrar beside this one");
                 self.withdraw();
@@ -252,7 +243,7 @@ impl Keeper {
                 "kubelet has asked for the driver but not decided: it may be waiting for the API server, or for the \
                  endpoint, which has to be the path of the CSI socket on the node");
         } else {
-            log::warn!(directory:% = self.place.socket.parent().unwrap_or(Path::new("")).display();
+            log::warn!(directory:% = self.socket.parent().unwrap_or(Path::new("")).display();
                 "kubelet has not asked for the driver: --kubelet-registration-dir has to be the directory \
                  plugins_registry of the kubelet that runs here");
         }

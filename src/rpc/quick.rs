@@ -1,8 +1,8 @@
 //! A server on a unix socket for methods that answer at once.
 //!
 //! Their handlers run on the gRPC library's own thread: they need no worker, and are answered while every worker is
-//! busy. So they must not block, not even on a log. The socket appears at its place with its final mode and with
-//! somebody listening, because others watch that place and connect at once.
+//! busy. So they must not block, not even on a log. Others watch the socket's place: nothing but the socket appears
+//! there, see [`WatchedPlace`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -13,7 +13,7 @@ use grpcio::{ChannelBuilder, ServerBuilder, ServerCredentials, ServiceBuilder};
 use protobuf::Message;
 
 use crate::sys::at::SysError;
-use crate::sys::socket::{self, PlacedSocket};
+use crate::sys::socket::{PlacedSocket, WatchedPlace};
 
 use super::server::{ServerError, method, report_unsent};
 use super::status::{Code, Status};
@@ -71,22 +71,19 @@ where
 
 /// A server that listens. Dropping it leaves its socket's file behind; see [`QuickServer::stop`].
 pub struct QuickServer {
+    /// Dropped before the socket, by whose address it removes what it finds.
     server: grpcio::Server,
     socket: PlacedSocket,
 }
 
 impl QuickServer {
     /// Serves the methods on a socket of mode 0600 at `path`, whose directory exists. A stale socket is replaced.
-    /// `nest` is a directory beside it that is free for our use.
     pub fn start(
         environment: &Environment,
         path: &Path,
-        nest: &Path,
         methods: QuickMethods,
     ) -> Result<QuickServer, ServerError> {
-        let hidden = socket::hidden_place(nest).map_err(ServerError::Socket)?;
-        let address = unix_address(&hidden);
-        let listen = |source| ServerError::Listen { address: address.clone(), source };
+        let listen = |source| ServerError::Listen { address: unix_address(path), source };
         let arguments = ChannelBuilder::new(Arc::clone(&environment.0))
             .max_receive_message_len(MAX_REQUEST_BYTES)
             .max_concurrent_stream(MAX_STREAMS_PER_CONNECTION)
@@ -99,9 +96,11 @@ impl QuickServer {
             .register_service(methods.builder.build())
             .build()
             .map_err(listen)?;
+        let place = WatchedPlace::make_room(path).map_err(ServerError::Socket)?;
+        let address = unix_address(&place.address());
         server.add_listening_port(&address, ServerCredentials::insecure()).map_err(listen)?;
         server.start();
-        let socket = PlacedSocket::reveal(&hidden, path).map_err(ServerError::Socket)?;
+        let socket = place.bound().map_err(ServerError::Socket)?;
         Ok(QuickServer { server, socket })
     }
 

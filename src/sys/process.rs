@@ -2,8 +2,11 @@
 
 use std::ffi::CStr;
 
+use rustix::fs::Mode;
 use rustix::mm::{MlockAllFlags, mlockall};
-use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit, umask,
+};
 
 use super::at::SysError;
 use super::privileges::{self, Capabilities};
@@ -15,6 +18,12 @@ pub fn raise_open_files() -> Result<(), SysError> {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
         .map_err(|errno| SysError::new("setrlimit", "RLIMIT_NOFILE", errno))
+}
+
+/// Keeps what this process makes from now on to itself, until its mode is set: above all sockets, which have their mode
+/// from the moment at which they can be connected to.
+pub fn keep_new_files_private() {
+    umask(Mode::from_raw_mode(0o077));
 }
 
 /// The name that `ps` and `top` show of this thread: of one that was started by a link, it would be the link's.

@@ -5,17 +5,18 @@
     reason = "sockets have no call that works on a descriptor of their directory"
 )]
 
+use std::ffi::OsString;
 use std::fmt;
 use std::fs::{DirBuilder, File, Metadata, Permissions};
 use std::io::{Error, ErrorKind};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;
 use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
+use rustix::io::{DupFlags, Errno};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::at::{SysError, io_error};
@@ -91,45 +92,63 @@ pub fn is_directory(path: &Path) -> Result<bool, SysError> {
     }
 }
 
-/// Where to bind a socket out of sight: in `nest`, a directory of mode 0700 that is made where it is missing.
-pub fn hidden_place(nest: &Path) -> Result<PathBuf, SocketError> {
-    match DirBuilder::new().mode(0o700).create(nest) {
-        // A crash left it behind.
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-        made => made.map_err(|error| failed("mkdir", nest, &error))?,
-    }
-    // With a dot, since who walks the directory around the nest may look into it.
-    let place = nest.join(".s");
-    clear(&place)?;
-    Ok(place)
+/// The place of a socket in a directory that another program watches, as kubelet does its directory of plugins.
+///
+/// Such a program looks at every file that appears, a moment later, and complains of what is gone by then. So the socket
+/// is bound right where it belongs: nothing else ever appears there, neither a directory to make it in nor a name to
+/// rename it from. A caller who is quicker than `listen` tries again, as gRPC's clients do.
+#[derive(Debug)]
+pub struct WatchedPlace {
+    path: PathBuf,
+    name: OsString,
+    directory: OwnedFd,
 }
 
-/// A socket that was bound in a hidden place and then moved to where others look for it. Whoever sees it there finds
-/// it private and listened on; and the umask, which belongs to every thread of the process, is left alone.
+impl WatchedPlace {
+    /// Makes room at `path`, whose directory exists. A stale socket is removed; any other kind of file is an error.
+    pub fn make_room(path: &Path) -> Result<WatchedPlace, SocketError> {
+        let absent = |what| failed(what, path, &Error::from(ErrorKind::InvalidInput));
+        let name = path.file_name().ok_or_else(|| absent("file name"))?.to_owned();
+        let directory = path.parent().ok_or_else(|| absent("directory"))?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::open(directory, flags, Mode::empty())
+            .map_err(|errno| failed("open", path, &errno.into()))?;
+        clear(path)?;
+        Ok(WatchedPlace { path: path.to_owned(), name, directory })
+    }
+
+    /// Where to bind: the place, by a way that ends with [`WatchedPlace::bound`]. The gRPC library removes at its end
+    /// whatever socket is where it bound its own, and by then that may be somebody else's.
+    pub fn address(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}", self.directory.as_raw_fd())).join(&self.name)
+    }
+
+    /// The socket is bound: makes it private, and cuts the way to it by the number of a descriptor.
+    pub fn bound(self) -> Result<PlacedSocket, SocketError> {
+        let WatchedPlace { path, mut directory, .. } = self;
+        let nowhere = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None)
+            .map_err(|errno| failed("socket", &path, &errno.into()))?;
+        rustix::io::dup3(&nowhere, &mut directory, DupFlags::CLOEXEC)
+            .map_err(|errno| failed("dup3", &path, &errno.into()))?;
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600))
+            .map_err(|error| failed("chmod", &path, &error))?;
+        let found = std::fs::symlink_metadata(&path).map_err(|error| failed("lstat", &path, &error))?;
+        Ok(PlacedSocket { path, device: found.dev(), inode: found.ino(), _nowhere: directory })
+    }
+}
+
+/// A socket that was bound at a watched place.
 #[derive(Debug)]
 pub struct PlacedSocket {
     path: PathBuf,
     device: u64,
     /// No other file gets this number while somebody listens on the socket.
     inode: u64,
+    /// Has the number by which the socket was bound, so that nothing else gets it.
+    _nowhere: OwnedFd,
 }
 
 impl PlacedSocket {
-    /// Gives the socket at `hidden` mode 0600 and moves it to `path`, where it replaces a stale socket; its nest is
-    /// removed.
-    pub fn reveal(hidden: &Path, path: &Path) -> Result<PlacedSocket, SocketError> {
-        std::fs::set_permissions(hidden, Permissions::from_mode(0o600))
-            .map_err(|error| failed("chmod", hidden, &error))?;
-        let found = std::fs::symlink_metadata(hidden).map_err(|error| failed("lstat", hidden, &error))?;
-        clear(path)?;
-        std::fs::rename(hidden, path).map_err(|error| failed("rename", path, &error))?;
-        let placed = PlacedSocket { path: path.to_owned(), device: found.dev(), inode: found.ino() };
-        if let Some(nest) = hidden.parent() {
-            std::fs::remove_dir(nest).map_err(|error| failed("rmdir", nest, &error))?;
-        }
-        Ok(placed)
-    }
-
     /// True while the file at its path is the socket.
     pub fn is_in_place(&self) -> Result<bool, SysError> {
         match std::fs::symlink_metadata(&self.path) {
@@ -343,48 +362,46 @@ mod tests {
     }
 
     #[test]
-    fn a_revealed_socket_is_private_listened_on_and_alone() {
+    fn a_placed_socket_replaces_a_stale_one_is_private_and_alone() {
         let root = tempfile::tempdir().unwrap();
-        let (nest, path) = (root.path().join(".nest"), root.path().join("reg.sock"));
+        let path = root.path().join("reg.sock");
         drop(UnixListener::bind(&path).unwrap());
-        // What a crash leaves behind.
-        drop(UnixListener::bind(hidden_place(&nest).unwrap()).unwrap());
-        let hidden = hidden_place(&nest).unwrap();
-        assert_eq!(std::fs::metadata(&nest).unwrap().permissions().mode() & 0o777, 0o700);
-        let _listener = UnixListener::bind(&hidden).unwrap();
-        let placed = PlacedSocket::reveal(&hidden, &path).unwrap();
+        let place = WatchedPlace::make_room(&path).unwrap();
+        let listener = UnixListener::bind(place.address()).unwrap();
+        let placed = place.bound().unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         UnixStream::connect(&path).unwrap();
-        assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 1, "the nest is gone");
+        assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 1);
         assert_eq!(placed.is_in_place(), Ok(true));
         placed.remove().unwrap();
         assert_eq!(placed.is_in_place(), Ok(false));
         assert!(!path.exists());
         placed.remove().unwrap();
+        drop(listener);
     }
 
     #[test]
-    fn a_socket_that_took_the_place_is_left_alone() {
+    fn a_socket_that_took_the_place_is_left_alone_even_by_the_address_that_was_bound() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("reg.sock");
-        let hidden = hidden_place(&root.path().join(".nest")).unwrap();
-        let _ours = UnixListener::bind(&hidden).unwrap();
-        let placed = PlacedSocket::reveal(&hidden, &path).unwrap();
+        let place = WatchedPlace::make_room(&path).unwrap();
+        let address = place.address();
+        let _ours = UnixListener::bind(&address).unwrap();
+        let placed = place.bound().unwrap();
         std::fs::remove_file(&path).unwrap();
         let _theirs = UnixListener::bind(&path).unwrap();
         assert_eq!(placed.is_in_place(), Ok(false));
         placed.remove().unwrap();
+        std::fs::remove_file(&address).unwrap_err();
         UnixStream::connect(&path).unwrap();
     }
 
     #[test]
-    fn no_socket_is_revealed_over_another_kind_of_file() {
+    fn there_is_no_room_where_another_kind_of_file_is() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("reg.sock");
         std::fs::write(&path, "precious").unwrap();
-        let hidden = hidden_place(&root.path().join(".nest")).unwrap();
-        let _listener = UnixListener::bind(&hidden).unwrap();
-        assert!(matches!(PlacedSocket::reveal(&hidden, &path), Err(SocketError::Occupied { .. })));
+        assert!(matches!(WatchedPlace::make_room(&path), Err(SocketError::Occupied { .. })));
         assert_eq!(std::fs::read(&path).unwrap(), b"precious");
     }
 }

@@ -21,6 +21,9 @@ fn a_provider_that_hangs_past_kubelets_deadline_leaves_nothing_and_the_next_call
     assert_eq!(status.code, Code::DeadlineExceeded, "{status}");
     scene.wait_until_nothing_is_left();
     eventually("no call is in hand", || scene.world.count("secrets_store_csi_calls_in_flight", &[]) == 0.0);
+    eventually("the pod is told", || scene.world.api.events_for("web").len() == 1);
+    let told = scene.world.api.events_for("web")[0]["message"].to_string();
+    assert!(told.contains("gave no answer in time"), "{told}");
     gate.open();
     scene.publish();
     assert_eq!(scene.pod.read("password"), "old");

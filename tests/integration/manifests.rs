@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use secrets_store_csi_driver::admin::PATIENCE;
 use serde_json::Value;
 
 use super::support::yaml;
@@ -26,6 +27,22 @@ fn every_file_is_yaml_with_kinds() {
             );
         }
     }
+}
+
+#[test]
+fn the_readiness_probe_outlasts_the_wait_that_it_asks_for_and_the_chart_has_the_same() {
+    let manifest = read(&Path::new(DEPLOY).join("secrets-store-csi-driver.yaml"));
+    let set = yaml::parse(&manifest).unwrap().remove(0);
+    let probe = &set["spec"]["template"]["spec"]["containers"][0]["readinessProbe"];
+    assert_eq!(probe["httpGet"]["path"], "/readyz?wait");
+    let timeout = probe["timeoutSeconds"].as_u64().expect("a probe has a timeout");
+    assert!(timeout > PATIENCE.as_secs(), "{probe}");
+    let block = |text: &str| -> Vec<String> {
+        let from = text.lines().map(str::trim).skip_while(|line| *line != "readinessProbe:");
+        from.take(8).map(str::to_owned).collect()
+    };
+    let template = read(&Path::new(CHART).join("templates/daemonset.yaml"));
+    assert_eq!(block(&template), block(&manifest));
 }
 
 #[test]

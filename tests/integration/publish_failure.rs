@@ -276,6 +276,48 @@ fn a_code_that_lets_kubelet_try_again_makes_the_next_call_a_first_publish() {
 }
 
 #[test]
+fn a_provider_that_uses_the_words_of_a_grpc_library_is_quoted() {
+    let scene = Scene::start(&[]);
+    let rows = [
+        (
+            Code::DeadlineExceeded,
+            "store: context deadline exceeded while waiting for connections to become ready",
+        ),
+        (Code::DeadlineExceeded, "Deadline Exceeded"),
+        (Code::ResourceExhausted, "Received message larger than max (4194305 vs. 4194304)"),
+        (Code::ResourceExhausted, "grpc: received message larger than max (4194305 vs. 4194304)"),
+        (Code::Cancelled, "CANCELLED"),
+        (Code::Unavailable, "failed to connect to all addresses"),
+    ];
+    for (code, words) in rows {
+        scene.provider.script(move |_| Err(Status::new(code, words)));
+        let status = scene.world.kubelet.publish(&scene.pod).expect_err(words);
+        assert_eq!(status, Status::new(code, format!("{PREFIX}rpc error: code = {code} desc = {words}")));
+    }
+}
+
+#[test]
+fn an_answer_may_have_as_many_bytes_as_the_limit_says_and_not_one_more() {
+    let bytes = |content: usize| {
+        let answer = answer("v1", &[("password", 0, &vec![b'x'; content])]);
+        protobuf::Message::compute_size(&answer)
+    };
+    let (content, limit) = (1000, bytes(1000));
+    let scene = Scene::start(&[&format!("--max-call-recv-msg-size={limit}")]);
+    assert_eq!(bytes(content + 1), limit + 1);
+    for (content, over) in [(content + 1, limit + 1), (content + 2, limit + 2)] {
+        scene.answer_with(answer("v1", &[("password", 0, &vec![b'x'; content])]));
+        let status = scene.world.kubelet.publish(&scene.pod).unwrap_err();
+        let message =
+            format!("grpc: received message larger than max ({over} vs. {limit}): raise --max-call-recv");
+        assert!(status.message.contains(&message), "{status}");
+    }
+    scene.answer_with(answer("v1", &[("password", 0, &vec![b'x'; content])]));
+    scene.publish();
+    assert_eq!(scene.pod.read("password").len(), content);
+}
+
+#[test]
 fn every_other_code_of_a_provider_reaches_kubelet_with_its_text() {
     let scene = Scene::start(&[]);
     let codes = [

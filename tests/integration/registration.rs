@@ -2,6 +2,7 @@
 //! before the driver is.
 
 mod callers;
+mod probes;
 mod start;
 
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -96,6 +97,53 @@ fn the_socket_is_private_and_nothing_else_is_left_in_kubelets_directory() {
     assert!(found.file_type().is_socket());
     assert_eq!(found.permissions().mode() & 0o777, 0o600);
     assert_eq!(std::fs::read_dir(world.path("registry")).unwrap().count(), 1);
+    // So that it was never anybody else's, not even between its making and its mode.
+    let status = std::fs::read_to_string(format!("/proc/{}/status", world.driver().id())).unwrap();
+    assert!(status.lines().any(|line| line == "Umask:\t0077"), "{status}");
+}
+
+#[test]
+fn kubelet_has_no_error_to_log_when_the_driver_starts_stops_or_crashes() {
+    let mut world = node(&[]);
+    let mut kubelet = kubelet(&world);
+    for life in ["the first start", "after a stop", "after a crash", "after a start of kubelet's"] {
+        world.start_driver();
+        await_registered(&world);
+        eventually("kubelet has said so", || kubelet.sights().last() == Some(&Sight::Accepted));
+        assert_eq!(kubelet.complaints(), [""; 0], "{life}");
+        match life {
+            "the first start" => drop(world.take_driver().terminate()),
+            "after a stop" => drop(world.take_driver().kill()),
+            _ => {
+                // This one also watches every directory that it finds.
+                kubelet = self::kubelet(&world);
+                kubelet.await_registration(NAME);
+                drop(world.take_driver().terminate());
+            }
+        }
+        assert_eq!(kubelet.complaints(), [""; 0], "the end of {life}");
+        assert!(
+            !kubelet.sights().iter().any(|sight| matches!(sight, Sight::Failed(_))),
+            "{:?}",
+            kubelet.sights()
+        );
+    }
+}
+
+#[test]
+fn the_double_of_kubelet_complains_of_what_is_gone_when_it_looks_hidden_or_not() {
+    let world = node(&[]);
+    let kubelet = kubelet(&world);
+    for name in [".hidden", "plain"] {
+        let path = world.path(&format!("registry/{name}"));
+        let complaint = format!("stat file {} failed", path.display());
+        eventually("it was gone by then", || {
+            std::fs::create_dir(&path).unwrap();
+            std::fs::remove_dir(&path).unwrap();
+            kubelet.complaints().iter().any(|told| told.starts_with(&complaint))
+        });
+    }
+    assert_eq!(kubelet.sights(), []);
 }
 
 #[test]
@@ -223,9 +271,6 @@ fn the_socket_of_a_crash_is_replaced_and_kubelet_registers_anew() {
     eventually("kubelet has said that it registered it", || kubelet.count(&Sight::Accepted) == 1);
     world.take_driver().kill();
     assert!(socket(&world).exists(), "a crash leaves it");
-    // A crash a moment earlier leaves this.
-    std::fs::create_dir(world.path(&format!("registry/.{NAME}"))).unwrap();
-    drop(UnixListener::bind(world.path(&format!("registry/.{NAME}/.s"))).unwrap());
     world.start_driver();
     await_registered(&world);
     eventually("and so for the next", || kubelet.count(&Sight::Accepted) == 2);
@@ -316,7 +361,7 @@ fn a_registered_driver_that_kubelet_then_refuses_is_not_ready_any_more() {
 }
 
 #[test]
-fn it_costs_one_thread_and_the_health_listener_three() {
+fn it_costs_one_thread_and_the_health_listener_four() {
     let mut world = node(&["--health-addr=127.0.0.1:0"]);
     let _kubelet = kubelet(&world);
     world.start_driver();
@@ -324,7 +369,7 @@ fn it_costs_one_thread_and_the_health_listener_three() {
     let threads = threads(&world);
     let mut ours: Vec<_> = threads.iter().map(String::as_str).collect();
     ours.retain(|name| name.starts_with("health") || name.starts_with("registration"));
-    assert_eq!(ours, ["health-0", "health-1", "health-accept", "registration"], "{threads:?}");
+    assert_eq!(ours, ["health-0", "health-1", "health-2", "health-accept", "registration"], "{threads:?}");
     let workers = threads.iter().filter(|name| *name == "worker").count();
     assert!(workers <= 4, "no pool of its own: {threads:?}");
 }

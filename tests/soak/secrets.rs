@@ -42,4 +42,5 @@ pub fn forget_events(stage: &Stage) -> Result<(), Ended> {
 }
 
 /// Of publishes and refreshes that failed.
-const REASONS: [&str; 2] = ["SecretsStorePublishFailed", "SecretsStoreRefreshFailed"];
+const REASONS: [&str; 3] =
+    ["SecretsStorePublishFailed", "SecretsStoreProviderAbsent", "SecretsStoreRefreshFailed"];

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -49,7 +50,6 @@ pub enum Sight {
 
 struct Shared {
     environment: Environment,
-    directory: PathBuf,
     /// Where a path on the node is in this test.
     resolve: Box<dyn Fn(&str) -> PathBuf + Send + Sync>,
     state: Mutex<State>,
@@ -58,14 +58,18 @@ struct Shared {
 #[derive(Default)]
 struct State {
     sights: Vec<(Instant, Sight)>,
+    /// What kubelet would log as errors about files.
+    complaints: Vec<String>,
     refusals: Vec<String>,
     registered: BTreeMap<String, String>,
     stops: bool,
 }
 
 /// What the watcher's thread knows of the files.
-#[derive(Default)]
 struct World {
+    inotify: OwnedFd,
+    /// The directories that are watched, by the number of their watch.
+    watched: BTreeMap<i32, PathBuf>,
     /// A number for each appearance of a socket.
     appearances: u64,
     desired: BTreeMap<PathBuf, u64>,
@@ -93,25 +97,23 @@ impl PluginWatcher {
     ) -> PluginWatcher {
         let shared = Arc::new(Shared {
             environment: environment.clone(),
-            directory: directory.to_owned(),
             resolve: Box::new(resolve),
             state: Mutex::new(State { refusals, ..State::default() }),
         });
         let flags = inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC;
-        let watch = inotify::init(flags).expect("the kernel has inotify");
-        let kinds = inotify::WatchFlags::CREATE
-            | inotify::WatchFlags::DELETE
-            | inotify::WatchFlags::MOVED_TO
-            | inotify::WatchFlags::MOVED_FROM;
-        inotify::add_watch(&watch, directory, kinds).expect("the directory can be watched");
-        let mut world = World::default();
-        for entry in std::fs::read_dir(directory).expect("the directory can be listed").flatten() {
-            shared.created(&mut world, &entry.path());
-        }
+        let mut world = World {
+            inotify: inotify::init(flags).expect("the kernel has inotify"),
+            watched: BTreeMap::new(),
+            appearances: 0,
+            desired: BTreeMap::new(),
+            actual: BTreeMap::new(),
+            backoff: BTreeMap::new(),
+        };
+        shared.traverse(&mut world, directory);
         let watcher = Arc::clone(&shared);
         let thread = std::thread::spawn(move || {
             while !watcher.lock().stops {
-                watcher.follow(&mut world, &watch);
+                watcher.follow(&mut world);
                 watcher.reconcile(&mut world);
                 std::thread::sleep(ROUND);
             }
@@ -144,6 +146,11 @@ impl PluginWatcher {
         self.shared.lock().sights.clone()
     }
 
+    /// What kubelet would have logged as errors about the directory so far.
+    pub fn complaints(&self) -> Vec<String> {
+        self.shared.lock().complaints.clone()
+    }
+
     /// How often that was seen so far.
     pub fn count(&self, sight: &Sight) -> usize {
         self.sights().iter().filter(|seen| *seen == sight).count()
@@ -160,6 +167,18 @@ impl Drop for PluginWatcher {
     }
 }
 
+impl World {
+    fn watch(&mut self, directory: &Path) -> Result<(), rustix::io::Errno> {
+        let kinds = inotify::WatchFlags::CREATE
+            | inotify::WatchFlags::DELETE
+            | inotify::WatchFlags::MOVED_TO
+            | inotify::WatchFlags::MOVED_FROM;
+        let watch = inotify::add_watch(&self.inotify, directory, kinds)?;
+        self.watched.insert(watch, directory.to_owned());
+        Ok(())
+    }
+}
+
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
@@ -169,29 +188,66 @@ impl Shared {
         self.lock().sights.push((Instant::now(), sight));
     }
 
-    /// Takes in what happened in the directory.
-    fn follow(&self, world: &mut World, watch: &impl std::os::fd::AsFd) {
+    fn complain(&self, error: String) {
+        self.lock().complaints.push(error);
+    }
+
+    /// Watches a directory and takes in what is there, as kubelet does at its start and for each directory that
+    /// appears. Then hidden directories are watched as well.
+    fn traverse(&self, world: &mut World, directory: &Path) {
+        if let Err(errno) = world.watch(directory) {
+            return self.complain(format!("failed to watch {}, err: {errno}", directory.display()));
+        }
+        let entries = match std::fs::read_dir(directory) {
+            Ok(entries) => entries,
+            Err(error) => {
+                return self.complain(format!("Error accessing path {}: {error}", directory.display()));
+            }
+        };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            match std::fs::symlink_metadata(&path) {
+                Ok(found) if found.is_dir() => self.traverse(world, &path),
+                Ok(_) if is_socket(&path) => self.created(world, &path),
+                Ok(_) => {}
+                Err(error) => self.complain(format!("Error accessing path {}: {error}", path.display())),
+            }
+        }
+    }
+
+    /// Takes in what happened since the last time.
+    fn follow(&self, world: &mut World) {
         let mut buffer = [MaybeUninit::uninit(); 4096];
-        let mut events = inotify::Reader::new(watch, &mut buffer);
+        let mut happened = Vec::new();
+        let mut events = inotify::Reader::new(&world.inotify, &mut buffer);
         while let Ok(event) = events.next() {
             let Some(name) = event.file_name().and_then(|name| name.to_str().ok()) else { continue };
-            let path = self.directory.join(name);
-            if event.events().intersects(inotify::ReadFlags::CREATE | inotify::ReadFlags::MOVED_TO) {
+            happened.push((event.wd(), event.events(), name.to_owned()));
+        }
+        for (watch, events, name) in happened {
+            let Some(path) = world.watched.get(&watch).map(|directory| directory.join(name)) else {
+                continue;
+            };
+            if events.intersects(inotify::ReadFlags::CREATE | inotify::ReadFlags::MOVED_TO) {
                 self.created(world, &path);
-            } else if event.events().contains(inotify::ReadFlags::DELETE)
-                && world.desired.remove(&path).is_some()
-            {
+            } else if events.contains(inotify::ReadFlags::DELETE) && world.desired.remove(&path).is_some() {
                 self.saw(Sight::Removed);
             }
             // A file that moves away is not gone to kubelet.
         }
     }
 
+    /// Looks at what has appeared, before its name: what is gone by now is an error, hidden or not.
     fn created(&self, world: &mut World, path: &Path) {
-        let is_hidden =
-            path.file_name().is_none_or(|name| name.to_str().is_none_or(|name| name.starts_with('.')));
-        let is_socket = std::fs::metadata(path).is_ok_and(|found| found.file_type().is_socket());
-        if !is_hidden && is_socket {
+        let found = match std::fs::metadata(path) {
+            Ok(found) => found,
+            Err(error) => return self.complain(format!("stat file {} failed: {error}", path.display())),
+        };
+        if path.file_name().is_none_or(|name| name.to_str().is_none_or(|name| name.starts_with('.'))) {
+            return;
+        }
+        if found.is_dir() {
+            self.traverse(world, path);
+        } else if found.file_type().is_socket() {
             world.appearances += 1;
             world.desired.insert(path.to_owned(), world.appearances);
             self.saw(Sight::Created);
@@ -327,6 +383,10 @@ impl Shared {
             Err(status) => Sight::Failed(status.to_string()),
         }
     }
+}
+
+fn is_socket(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| found.file_type().is_socket())
 }
 
 pub const GET_INFO: &str = "/pluginregistration.Registration/GetInfo";

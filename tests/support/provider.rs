@@ -1,6 +1,11 @@
 //! Providers: the reference provider as a process, and one in this process that answers as a test scripts it.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -97,6 +102,34 @@ impl ScriptedProvider {
 impl Drop for ScriptedProvider {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// The reference provider as a process that is not root's. Dropping it kills it.
+pub struct ForeignProvider(Child);
+
+impl ForeignProvider {
+    /// Listens on `<directory>/<name>.sock` as `uid`, for which the directory has to be one that it may write to and
+    /// come to. `program` is where a copy of the program may be that it may run.
+    pub fn start(directory: &Path, name: &str, uid: u32, program: &Path) -> ForeignProvider {
+        std::fs::copy(super::driver::program("e2e-provider"), program).expect("the provider was built");
+        std::fs::set_permissions(program, Permissions::from_mode(0o755)).expect("it is this test's");
+        let socket = directory.join(format!("{name}.sock"));
+        let umask = umask_lock();
+        let mut command = Command::new(program);
+        command.arg(format!("--endpoint=unix://{}", socket.display())).arg("--control-addr=0");
+        let child = command.uid(uid).gid(uid).stdin(Stdio::null()).spawn().expect("root may become anybody");
+        drop(umask);
+        super::eventually("the provider listens", || UnixStream::connect(&socket).is_ok());
+        ForeignProvider(child)
+    }
+}
+
+impl Drop for ForeignProvider {
+    fn drop(&mut self) {
+        // Gone already is as well.
+        drop(self.0.kill());
+        drop(self.0.wait());
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use super::super::DRIVER_FLAGS;
-use super::super::SocketCheck;
+use super::super::{SocketCheck, SocketOwner};
 use super::*;
 
 fn resolve(args: &[&str]) -> Result<Invocation, ConfigError> {
@@ -50,10 +50,7 @@ fn without_flags_the_driver_has_upstreams_defaults_and_ours() {
         kubelet_pods_dir: None,
         volume_size_limit: 33_554_432,
         volume_inode_limit: 4096,
-        provider_trust: ProviderTrust {
-            check: SocketCheck::Enforce,
-            owners: [("gcp".to_owned(), 1000)].into_iter().collect(),
-        },
+        provider_trust: ProviderTrust::default(),
         seccomp: Seccomp::Enforce,
         allow_attribute_override: false,
         max_concurrent_calls: 192,
@@ -351,10 +348,19 @@ fn what_the_driver_gives_up_and_whom_it_believes_can_be_relaxed_by_name_alone() 
         config(&["--seccomp=log", "--provider-socket-check=warn", "--provider-socket-owners= a=1,b=2 "]);
     assert_eq!(relaxed.seccomp, Seccomp::Log);
     assert_eq!(relaxed.provider_trust.check, SocketCheck::Warn);
-    assert_eq!(["a", "b", "gcp", "vault"].map(|name| relaxed.provider_trust.owner(name)), [1, 2, 0, 0]);
+    let owners = ["a", "b", "gcp", "aws"].map(|name| relaxed.provider_trust.owner(name));
+    assert_eq!(
+        owners,
+        [
+            SocketOwner::Exactly(1),
+            SocketOwner::Exactly(2),
+            SocketOwner::RootOr(1000),
+            SocketOwner::Exactly(0)
+        ]
+    );
     let off = config(&["--seccomp=off", "--provider-socket-check=off", "--provider-socket-owners="]);
     assert_eq!((off.seccomp, off.provider_trust.check), (Seccomp::Off, SocketCheck::Off));
-    assert!(off.provider_trust.owners.is_empty());
+    assert_eq!(off.provider_trust, ProviderTrust { check: SocketCheck::Off, ..ProviderTrust::default() });
     for (wrong, must) in [
         ("--seccomp=no", "enforce, log or off"),
         ("--provider-socket-check=", "enforce, warn or off"),
@@ -363,6 +369,8 @@ fn what_the_driver_gives_up_and_whom_it_believes_can_be_relaxed_by_name_alone() 
         ("--provider-socket-owners=gcp=-1", "such as gcp=1000"),
         ("--provider-socket-owners==1", "such as gcp=1000"),
         ("--provider-socket-owners=a b=1", "such as gcp=1000"),
+        ("--provider-socket-owners=a=1,gcp=0,a=2", "a has two entries"),
+        ("--provider-socket-owners=a=1, a=1", "a has two entries"),
     ] {
         assert!(error(&[wrong]).contains(must), "{wrong}: {}", error(&[wrong]));
     }

@@ -44,8 +44,12 @@ fn driver(spec: &Spec, operand: &Operand, has_bundle: bool) -> Value {
     });
     if registers_itself && let Some(fields) = container.as_object_mut() {
         // Nobody is routed here: the next node of a roll-out waits until the driver of this one serves.
+        // Kubelet has to register it first, and it waits for that.
         let readiness = json!({
-            "httpGet": {"path": "/readyz", "port": "healthz"}, "timeoutSeconds": 5, "periodSeconds": 5,
+            "httpGet": {"path": "/readyz?wait", "port": "healthz"},
+            "initialDelaySeconds": 2,
+            "timeoutSeconds": 10,
+            "periodSeconds": 2,
         });
         fields.insert("readinessProbe".to_owned(), readiness);
     }
@@ -168,6 +172,7 @@ mod tests {
     use std::ffi::OsString;
 
     use super::*;
+    use crate::admin::PATIENCE;
     use crate::config::{DriverConfig, DriverFlags, Invocation};
     use crate::operator::render::tests::{operand, with_sidecars};
 
@@ -194,6 +199,15 @@ mod tests {
             assert_eq!(config.registration.is_some(), operand.sidecars.is_none());
             assert_eq!(config.health_addr.is_some(), operand.sidecars.is_none());
         }
+    }
+
+    #[test]
+    fn who_registers_itself_is_asked_by_a_probe_that_outlasts_its_wait() {
+        let probe = |operand: &Operand| driver(&Spec::default(), operand, false)["readinessProbe"].clone();
+        let own = probe(&operand());
+        assert_eq!(own["httpGet"]["path"], "/readyz?wait");
+        assert!(own["timeoutSeconds"].as_u64().unwrap() > PATIENCE.as_secs(), "{own}");
+        assert!(probe(&with_sidecars()).is_null());
     }
 
     #[test]

@@ -140,9 +140,9 @@ fn the_csi_drivers_fields_are_held_against_the_flags() {
 fn a_clock_that_disagrees_is_told_by_how_much() {
     let clinic = Clinic::open();
     clinic.world.api.set_clock_ahead(60);
-    clinic.warns("clock", &[], "s behind the API server's", "chrony");
+    clinic.warns("clock", &[], " behind the API server's", "chrony");
     clinic.world.api.set_clock_ahead(-600);
-    clinic.finds("clock", &[], "s ahead of the API server's", "chrony");
+    clinic.finds("clock", &[], " ahead of the API server's", "chrony");
 }
 
 #[test]
