@@ -203,6 +203,15 @@ mod tests {
     }
 
     #[test]
+    fn a_volume_costs_less_than_300_bytes_of_the_nodes_disk() {
+        let pod = "f0e9d8c7-1234-4321-8765-0123456789ab";
+        let target =
+            format!("/var/lib/kubelet/pods/{pod}/volumes/kubernetes.io~csi/{}/mount", "v".repeat(63));
+        let refresh = LastRefresh { mount: Some(u64::MAX), at: at(1_700_000_000_000_000_001) };
+        assert!(encode(&[(target, refresh)]).len() < 300);
+    }
+
+    #[test]
     fn a_damaged_file_is_read_as_far_as_it_can_be() {
         let good = "7 5.000000000 /a\n";
         let damaged =
