@@ -1,7 +1,7 @@
 //! What a provider answers, from the wire to a payload: taken when every path is clean and no path is both a file and
 //! a directory, refused in words that hold nothing of it otherwise.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use protobuf::Message;
 use secrets_store_csi_driver::fuzzing;
@@ -32,9 +32,16 @@ fn is_read_as_it_is_written(message: &pb::MountResponse) {
 
 fn nothing_is_lost(message: &pb::MountResponse, answer: &MountResponse) {
     assert_eq!(answer.encoded_bytes, message.compute_size());
-    assert_eq!(answer.objects.len(), message.object_version.len());
-    for (ours, theirs) in answer.objects.iter().zip(&message.object_version) {
-        assert_eq!((&ours.id, &ours.version), (&theirs.id, &theirs.version));
+    let sent = message.object_version.iter().map(|object| (object.id.as_str(), object.version.as_str()));
+    // Of two with one id the last stays.
+    let last: HashMap<&str, &str> = sent.collect();
+    assert_eq!(answer.objects.len(), last.len());
+    assert!(
+        answer.objects.is_sorted_by(|one, next| one.id < next.id),
+        "each object once, in the order of ids"
+    );
+    for object in &answer.objects {
+        assert_eq!(last.get(object.id.as_str()), Some(&object.version.as_str()));
     }
     assert_eq!(answer.error_code, message.error.as_ref().map(|error| error.code.clone()).unwrap_or_default());
     assert_eq!(answer.files.len(), message.files.len());

@@ -170,7 +170,8 @@ impl History {
                 resume_unwind(Box::new(Crash));
             }
         };
-        let write = || write_observed(self.room.root(), &payload, wanted.group, ENDLESS, self.now, &mut observer);
+        let write =
+            || write_observed(self.room.root(), &payload, wanted.group, ENDLESS, self.now, &mut observer);
         match catch_unwind(AssertUnwindSafe(write)) {
             // It ended before that step, so it ended well.
             Ok(outcome) => self.is_written(&wanted, before, outcome.unwrap()),
@@ -190,7 +191,9 @@ impl History {
         let mut last = Step::Look;
         let outcome = {
             let _few = room::FewDescriptors::left(spare);
-            write_observed(self.room.root(), &payload, wanted.group, ENDLESS, self.now, &mut |step| last = step)
+            write_observed(self.room.root(), &payload, wanted.group, ENDLESS, self.now, &mut |step| {
+                last = step
+            })
         };
         match outcome {
             Ok(written) => self.is_written(&wanted, before, written),
@@ -230,7 +233,8 @@ impl History {
         let before = self.room.tree();
         self.reads_back();
         if let Some(payload) = payload(wanted.files) {
-            let outcome = write_observed(self.room.root(), &payload, wanted.group, ENDLESS, self.now, &mut |_| {});
+            let outcome =
+                write_observed(self.room.root(), &payload, wanted.group, ENDLESS, self.now, &mut |_| {});
             assert_eq!(outcome, Err(WriteError::DataIsNoLink));
             assert!(outcome.unwrap_err().to_string().contains("delete the pod"));
         }
