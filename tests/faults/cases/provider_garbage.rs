@@ -66,7 +66,7 @@ fn file_and_directory() -> Sheet {
 }
 
 fn many_files() -> Sheet {
-    refused(files(20_000), "more than --volume-inode-limit", "FileWriteError")
+    refused(files(20_000), "more than --volume-size-limit", "FileWriteError")
 }
 
 fn too_many_files() -> Sheet {

@@ -1,5 +1,9 @@
 //! Volumes that are full.
 
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+
 use secrets_store_csi_driver::rpc::pb::provider as pb;
 use secrets_store_csi_driver::rpc::status::Code;
 
@@ -26,9 +30,9 @@ fn no_room_beside() -> Sheet {
     node.answer_with(holding("v2", &large(b'a')));
     node.refreshed(&live, &String::from_utf8(large(b'a')).unwrap());
     node.mark();
-    // There is room for both contents, until a provider writes into the volume as well.
-    let filler = live.target.join("filler");
-    std::fs::write(&filler, vec![b'x'; 2 << 20]).unwrap();
+    // There is room for both contents, until a provider holds a file open that has no name.
+    let mut filler = OpenOptions::new().write(true).custom_flags(libc::O_TMPFILE).open(&live.target).unwrap();
+    filler.write_all(&vec![b'x'; 2 << 20]).unwrap();
     node.answer_with(holding("v3", &large(b'b')));
     node.kept(&live, &String::from_utf8(large(b'a')).unwrap(), "has no room");
     node.rose(&[
@@ -37,7 +41,7 @@ fn no_room_beside() -> Sheet {
         "rotation_reconcile_error_total{error_type=FileWriteError,provider=test} +1",
     ]);
     node.published(&fresh, &String::from_utf8(large(b'b')).unwrap());
-    std::fs::remove_file(&filler).unwrap();
+    drop(filler);
     node.recovers(&[&live, &fresh]);
     node.end()
 }
