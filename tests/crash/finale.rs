@@ -48,9 +48,9 @@ pub fn play(stage: &mut Stage, board: &Board, driver: DriverProcess, verdicts: &
     let driver = stage.mirror.world.take_driver();
     drop(driver.terminate());
     verdicts.check("no process is left", named(&process::strays(&driver_program(), &[])));
-    let mut left = others_in(&stage.mirror.world.path("csi"), &["csi.sock"]);
+    let mut left = others_in(&stage.mirror.world.path("csi"), &["csi.sock", "refresh-times"]);
     left.extend(others_in(&stage.mirror.world.path(REGISTRY), &[]));
-    verdicts.check("no socket is left but the one that a start replaces", left);
+    verdicts.check("no file is left but the socket and the times that the next start takes up", left);
 }
 
 /// Twice: the second call finds nothing to do.

@@ -89,12 +89,17 @@ impl Node {
         // The CSI socket, which answers by now, comes first.
         eventually("the metrics are served", || std::net::TcpStream::connect(&node.address).is_ok());
         eventually("the driver is ready", || http_get(&node.address, "/readyz").0 == 200);
-        let first = node.pod("first");
-        node.must(&first, "the first publish of a healthy node");
-        node.must(&first, "the first refresh of a healthy node");
-        node.unpublish(&first);
-        node.is_as_it_should_be();
+        node.warm_up();
         node
+    }
+
+    /// Publishes, refreshes and unpublishes a volume, so that whatever comes with the first use is there.
+    fn warm_up(&mut self) {
+        let first = self.pod("first");
+        self.must(&first, "the first publish of a healthy node");
+        self.must(&first, "the first refresh of a healthy node");
+        self.unpublish(&first);
+        self.is_as_it_should_be();
     }
 
     /// Kills the driver and starts it again: what follows is compared with the new one.
@@ -104,7 +109,7 @@ impl Node {
         eventually("the driver is ready", || {
             std::net::TcpStream::connect(&self.address).is_ok() && http_get(&self.address, "/readyz").0 == 200
         });
-        self.is_as_it_should_be();
+        self.warm_up();
     }
 
     /// Where the metrics are.
