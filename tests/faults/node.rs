@@ -89,16 +89,16 @@ impl Node {
         // The CSI socket, which answers by now, comes first.
         eventually("the metrics are served", || std::net::TcpStream::connect(&node.address).is_ok());
         eventually("the driver is ready", || http_get(&node.address, "/readyz").0 == 200);
-        node.warm_up();
+        node.warm_up("first");
         node
     }
 
     /// Publishes, refreshes and unpublishes a volume, so that whatever comes with the first use is there.
-    fn warm_up(&mut self) {
-        let first = self.pod("first");
-        self.must(&first, "the first publish of a healthy node");
-        self.must(&first, "the first refresh of a healthy node");
-        self.unpublish(&first);
+    fn warm_up(&mut self, name: &str) {
+        let pod = self.pod(name);
+        self.must(&pod, "the first publish of a healthy node");
+        self.must(&pod, "the first refresh of a healthy node");
+        self.unpublish(&pod);
         self.is_as_it_should_be();
     }
 
@@ -109,7 +109,7 @@ impl Node {
         eventually("the driver is ready", || {
             std::net::TcpStream::connect(&self.address).is_ok() && http_get(&self.address, "/readyz").0 == 200
         });
-        self.warm_up();
+        self.warm_up("again");
     }
 
     /// Where the metrics are.
