@@ -1,8 +1,8 @@
 //! The driver's root: puts the parts together, names every thread, starts and stops them in order.
 //!
 //! Start: log, flags, mounter, confinement, signals, metrics and health, API client, providers, volumes that an earlier
-//! process left, CSI socket, kubelet's registration. Stop: kubelet forgets the driver, no new calls, those in hand are drained
-//! within the grace period, events are sent, the process ends.
+//! process left, CSI socket, kubelet's registration. Stop: kubelet forgets the driver, no new calls, those in hand are
+//! drained within the grace period, the times of refreshes are kept, events are sent, the process ends.
 
 mod listeners;
 mod processes;

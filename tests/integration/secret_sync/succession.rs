@@ -42,6 +42,29 @@ fn wait_until_fed(mirror: &Mirror, pod: &Pod, owned_by: &[&str]) {
     eventually("it has its owners", || owners(&mirror.secret("shared")) == owned_by);
 }
 
+/// A node, and another beside it.
+fn two_nodes() -> (Mirror, Mirror) {
+    let one = Mirror::start(&[]);
+    let other = one.beside("node-2", &[]);
+    (one, other)
+}
+
+/// Pods of the ReplicaSets `stable-1` on the one node and `canary-1` on the other, each of a class of its own that names
+/// the Secret: the canary, which came later, feeds it.
+fn canary_over_stable(one: &Mirror, other: &Mirror) -> [Pod; 2] {
+    for mirror in [one, other] {
+        meet(mirror, &["stable", "canary"]);
+    }
+    let sets = ["stable-1", "canary-1"].map(|name| one.replica_set(name));
+    let stable = one.owned_pod("stable", "stable", &[&sets[0]]);
+    let canary = other.owned_pod("canary", "canary", &[&sets[1]]);
+    one.publish(&stable);
+    one.settle();
+    other.publish(&canary);
+    wait_until_fed(one, &canary, &["stable-1", "canary-1"]);
+    [stable, canary]
+}
+
 /// Events that say that classes meet in a Secret: of which pod, and what it says.
 fn meetings(mirror: &Mirror) -> Vec<(String, String)> {
     let events =
@@ -219,18 +242,8 @@ fn of_the_pods_of_a_class_that_loses_its_place_one_is_told() {
 
 #[test]
 fn a_node_that_a_pod_leaves_tells_the_others_though_what_owned_the_pod_stays() {
-    let one = Mirror::start(&[]);
-    let other = one.beside("node-2", &[]);
-    for mirror in [&one, &other] {
-        meet(mirror, &["stable", "canary"]);
-    }
-    let sets = ["stable-1", "canary-1"].map(|name| one.replica_set(name));
-    let stable = one.owned_pod("stable", "stable", &[&sets[0]]);
-    let canary = other.owned_pod("canary", "canary", &[&sets[1]]);
-    one.publish(&stable);
-    one.settle();
-    other.publish(&canary);
-    wait_until_fed(&one, &canary, &["stable-1", "canary-1"]);
+    let (one, other) = two_nodes();
+    let [stable, canary] = canary_over_stable(&one, &other);
     // Scaled down to nothing, while the API server has a bad moment.
     one.world.api.answer_next(1, Matcher::verb("patch").and_path(SECRETS), 400, "denied");
     one.world.api.fail_next(1, Matcher::verb("patch").and_path(SECRETS), 500, None);
@@ -241,18 +254,8 @@ fn a_node_that_a_pod_leaves_tells_the_others_though_what_owned_the_pod_stays() {
 
 #[test]
 fn a_pod_of_another_class_that_is_gone_without_a_word_is_found_missing_at_the_next_look() {
-    let one = Mirror::start(&[]);
-    let mut other = one.beside("node-2", &[]);
-    for mirror in [&one, &other] {
-        meet(mirror, &["stable", "canary"]);
-    }
-    let sets = ["stable-1", "canary-1"].map(|name| one.replica_set(name));
-    let stable = one.owned_pod("stable", "stable", &[&sets[0]]);
-    let canary = other.owned_pod("canary", "canary", &[&sets[1]]);
-    one.publish(&stable);
-    one.settle();
-    other.publish(&canary);
-    wait_until_fed(&one, &canary, &["stable-1", "canary-1"]);
+    let (one, mut other) = two_nodes();
+    let [stable, canary] = canary_over_stable(&one, &other);
     other.world.take_driver().kill();
     collect(&one, &canary);
     one.pass_fence();
