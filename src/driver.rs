@@ -28,12 +28,14 @@ use crate::kube::client::Client;
 use crate::kube::config::ClusterConfig;
 use crate::kube::event::{EventSettings, EventSink};
 use crate::kube::watch::Pause;
-use crate::metrics::{Metrics, MetricsError, VolumeSummary};
+use crate::metrics::{MemoryUse, Metrics, MetricsError, VolumeSummary};
 use crate::mounter::client::MounterClient;
+use crate::provider::answer_memory::AnswerMemory;
 use crate::provider::registry::{CallLimits, Registry};
 use crate::publish::Publisher;
 use crate::publish::attributes::Precedence;
 use crate::publish::classes::Classes;
+use crate::publish::memory::PodMemory;
 use crate::publish::refresh_times::RefreshTimes;
 use crate::publish::volumes::Volumes;
 use crate::registration::{self, Registrar, RegistrationError};
@@ -43,6 +45,7 @@ use crate::rpc::pool::Pool;
 use crate::rpc::server::{Server, ServerError};
 use crate::shutdown::{Shutdown, ShutdownError};
 use crate::sync::{SecretSync, SyncSettings};
+use crate::sys::cgroup::MemoryGroups;
 use crate::sys::{mount, mountinfo, process};
 use crate::volume::limits::ContentLimits;
 use crate::volume::target::TargetPath;
@@ -165,13 +168,15 @@ fn publisher(
         answer_bytes: i32::try_from(config.max_call_recv_msg_size).unwrap_or(i32::MAX),
         concurrent: config.max_provider_calls,
     };
+    let (memory, answers) = memory(u64::try_from(config.max_call_recv_msg_size).unwrap_or(u64::MAX));
     Ok(Publisher {
         node: config.node_id.clone(),
         rotation: config.rotation,
         precedence: if config.allow_attribute_override { Precedence::Pod } else { Precedence::Class },
         limits: content_limits(config),
+        memory,
         mounter,
-        providers: Registry::new(config.provider_dirs.clone(), config.provider_trust.clone(), limits),
+        providers: Registry::new(config.provider_dirs.clone(), config.provider_trust.clone(), limits, answers),
         classes: Classes::new(client.clone(), Arc::clone(&pause)),
         secrets: SecretSync::new(settings, client.clone(), Arc::clone(&events), Arc::clone(metrics), pause),
         client,
@@ -180,6 +185,26 @@ fn publisher(
         volumes: Volumes::default(),
         refresh_times: refresh_times(config),
     })
+}
+
+/// What bounds the memory of volumes and of answers.
+fn memory(largest_answer: u64) -> (PodMemory, AnswerMemory) {
+    let mut groups = MemoryGroups::of_this_process().unwrap_or_else(|error| {
+        log::warn!(error:% = error; "could not read the limit of the driver's memory: volumes are not held to it");
+        MemoryGroups::default()
+    });
+    let limit = groups.read().iter().map(|reading| reading.limit).min();
+    let answers = AnswerMemory::for_answers_of(largest_answer, limit);
+    let buffers = largest_answer.saturating_mul(2 * PROVIDERS_AT_ONCE);
+    match limit {
+        None => log::info!("nothing limits the driver's memory"),
+        Some(limit) if answers.total().saturating_add(buffers) > limit / 2 => log::warn!(
+            bytes = limit;
+            "--max-call-recv-msg-size is more than the limit of the driver's memory has room for: raise that limit"
+        ),
+        Some(limit) => log::info!(bytes = limit; "volumes are held to the limit of the driver's memory"),
+    }
+    (PodMemory::new(groups, answers.clone(), buffers), answers)
 }
 
 fn content_limits(config: &DriverConfig) -> ContentLimits {
@@ -261,9 +286,15 @@ fn watch_volumes(metrics: &Metrics, publisher: &Arc<Publisher>) {
     // Weak: the publisher holds the metrics.
     let publisher: Weak<Publisher> = Arc::downgrade(publisher);
     metrics.watch_volumes(move || {
-        let summary = publisher.upgrade().map(|publisher| publisher.volumes.summary(SystemTime::now()));
-        let summary = summary.unwrap_or_default();
-        VolumeSummary { live: summary.live, failing: summary.failing, stalest_refresh_age: summary.stalest }
+        let Some(publisher) = publisher.upgrade() else { return VolumeSummary::default() };
+        let summary = publisher.volumes.summary(SystemTime::now());
+        let memory = publisher.memory.tightest(publisher.volumes.memory());
+        VolumeSummary {
+            live: summary.live,
+            failing: summary.failing,
+            stalest_refresh_age: summary.stalest,
+            memory: memory.map(|memory| MemoryUse { used: memory.used, limit: memory.limit }),
+        }
     });
 }
 
@@ -433,6 +464,8 @@ impl fmt::Display for RunError {
     }
 }
 
+/// Providers whose buffers may be full at the same time, each with two of the largest answers.
+const PROVIDERS_AT_ONCE: u64 = 2;
 /// An API server that needs longer for one request is as good as away.
 const API_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Calls that wait for a worker: more than a node has pods, so that a burst after a restart is not refused.

@@ -3,8 +3,7 @@
 
 use protobuf::{CodedInputStream, Message};
 
-use crate::provider::client::{MountResponse, from_message};
-use crate::rpc::pb::provider as pb;
+use crate::provider::answer::MountResponse;
 use crate::sys::at::Dir;
 use crate::volume::live::LiveVolume;
 
@@ -17,9 +16,10 @@ pub fn decoded<M: Message>(mut bytes: &[u8]) -> Option<M> {
     Some(message)
 }
 
-/// What a provider's message says.
-pub fn mount_response(message: pb::MountResponse) -> MountResponse {
-    from_message(message)
+/// What a provider's answer says, if it is one.
+pub fn mount_response(mut bytes: &[u8]) -> Option<MountResponse> {
+    let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    MountResponse::decode(&mut bytes, size).ok()
 }
 
 /// A volume in any directory.

@@ -79,6 +79,7 @@ pub mod reference_provider;
 pub mod registration;
 pub mod rpc;
 pub mod secret;
+pub mod semaphore;
 pub mod shutdown;
 pub mod sync;
 pub mod sys;

@@ -27,7 +27,7 @@ use source::Source;
 const LAYERS: &[Layer<'_>] = &[
     ("bin", &["doctor", "driver", "mounter", "operator", "reference_provider"]),
     // For the targets in fuzz/ alone, and compiled for nothing else.
-    ("fuzzing", &["provider::client", "rpc::pb", "volume::live", "kube::watch", "sys::at"]),
+    ("fuzzing", &["provider::answer", "rpc::pb", "volume::live", "kube::watch", "sys::at"]),
     (
         "driver",
         &[

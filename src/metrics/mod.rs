@@ -263,6 +263,17 @@ pub struct VolumeSummary {
     pub failing: u64,
     /// Time since the last good refresh of the volume that has waited longest; `None` without live volumes.
     pub stalest_refresh_age: Option<Duration>,
+    /// The memory of the driver's pod; `None` where nothing limits it.
+    pub memory: Option<MemoryUse>,
+}
+
+/// Memory of a control group, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryUse {
+    /// In use, content of volumes included, caches of files not.
+    pub used: u64,
+    /// The most that the kernel allows.
+    pub limit: u64,
 }
 
 /// Counts a CSI call as under way for as long as it lives.

@@ -31,12 +31,14 @@ pub(super) fn build_info(version: &str, commit: &str) -> MetricFamily {
     family
 }
 
-/// The volume gauges; the age is left out where no volume has one.
+/// The volume gauges; the age is left out where no volume has one, and memory where nothing limits it.
 pub(super) fn volumes(summary: VolumeSummary) -> Vec<MetricFamily> {
     let rows = [
         (series::LIVE_VOLUMES, Some(whole(summary.live))),
         (series::FAILING_VOLUMES, Some(whole(summary.failing))),
         (series::STALEST_REFRESH, summary.stalest_refresh_age.map(|age| age.as_secs_f64())),
+        (series::MEMORY_USED, summary.memory.map(|memory| whole(memory.used))),
+        (series::MEMORY_LIMIT, summary.memory.map(|memory| whole(memory.limit))),
     ];
     rows.into_iter()
         .filter_map(|((name, help), value)| Some(single(name, help, MetricType::GAUGE, value?)))

@@ -135,6 +135,16 @@ pub(super) const STALEST_REFRESH: (&str, &str) = (
     "seconds since the last good refresh of the live volume that has waited longest for one",
 );
 
+pub(super) const MEMORY_USED: (&str, &str) = (
+    "secrets_store_csi_memory_used_bytes",
+    "memory of the driver's control group, content of volumes included and caches of files not; absent without a limit",
+);
+
+pub(super) const MEMORY_LIMIT: (&str, &str) = (
+    "secrets_store_csi_memory_limit_bytes",
+    "memory that the driver may have, content of volumes included; what would not fit is refused; absent without a limit",
+);
+
 pub(super) const BUILD_INFO: (&str, &str) =
     ("secrets_store_csi_build_info", "always 1; the labels tell which build this is");
 

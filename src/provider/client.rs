@@ -1,6 +1,5 @@
 //! Calls to one provider.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
@@ -16,9 +15,12 @@ use crate::rpc::channel::Channel;
 use crate::rpc::deadline::Deadline;
 use crate::rpc::pb::provider as pb;
 use crate::rpc::status::{Code, Status};
-use crate::secret::{SecretBytes, SecretString};
+use crate::secret::SecretString;
+use crate::semaphore::Semaphore;
 use crate::sys::socket::SocketId;
 
+use super::answer::{AnswerError, MountResponse};
+use super::answer_memory::{AnswerMemory, Share};
 use super::name::ProviderName;
 use super::registry::CallLimits;
 use super::socket::ProviderSocket;
@@ -34,7 +36,19 @@ pub struct Provider {
     /// The last call found nobody: look again before the next.
     was_absent: AtomicBool,
     in_hand: Arc<AtomicUsize>,
+    /// Its answers are taken in so many at a time: as many as its buffers have room for.
+    intake: Semaphore,
     limits: CallLimits,
+    /// For the answers of all providers.
+    memory: AnswerMemory,
+}
+
+/// An answer in hand.
+pub struct Answered {
+    /// What it says.
+    pub response: MountResponse,
+    /// Its share of the memory for answers, to be dropped when the content is written.
+    pub share: Share,
 }
 
 /// What a provider is asked for.
@@ -47,28 +61,6 @@ pub struct MountRequest {
     pub target_path: String,
 }
 
-/// An object and its version, both as the provider names them.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ObjectVersion {
-    /// Identifies the object within the volume.
-    pub id: String,
-    /// Opaque.
-    pub version: String,
-}
-
-/// What a provider answered, before its files are checked.
-pub struct MountResponse {
-    /// What the volume holds now: each id once, in the order of ids. Providers answer in an order of chance, and name
-    /// an object twice that is mounted under two paths; the last of these counts.
-    pub objects: Vec<ObjectVersion>,
-    /// The provider's own error code; empty when it has none.
-    pub error_code: String,
-    /// Path, mode and contents of each file; none when the provider wrote them itself.
-    pub files: Vec<(String, i32, SecretBytes)>,
-    /// Size of the answer on the wire, in bytes.
-    pub encoded_bytes: u64,
-}
-
 impl Provider {
     pub(super) fn new(
         environment: Environment,
@@ -76,9 +68,20 @@ impl Provider {
         socket: ProviderSocket,
         in_hand: Arc<AtomicUsize>,
         limits: CallLimits,
+        memory: AnswerMemory,
     ) -> Provider {
         let channel = Channel::to_socket(&environment, &socket.address(), limits.channel_bytes());
-        Provider { name, channel, environment, socket, was_absent: AtomicBool::new(false), in_hand, limits }
+        Provider {
+            name,
+            channel,
+            environment,
+            socket,
+            was_absent: AtomicBool::new(false),
+            in_hand,
+            intake: Semaphore::new(ANSWERS_AT_ONCE),
+            limits,
+            memory,
+        }
     }
 
     /// True when the next call may be made to `socket` without another look.
@@ -115,7 +118,11 @@ impl Provider {
     }
 
     /// Asks for the content of a volume, once. A provider that has its fill of calls is not asked.
-    pub fn mount(&self, request: &MountRequest, deadline: Deadline) -> Result<MountResponse, CallError> {
+    ///
+    /// Nothing of an answer is taken in before there is room for it: a few of a provider's answers at a time, and of all
+    /// providers' no more than fit into the memory that is set aside. So a call waits, until its deadline, where the
+    /// process would die. One that hangs holds none of this: it waits for a turn only once its answer begins.
+    pub fn mount(&self, request: &MountRequest, deadline: Deadline) -> Result<Answered, CallError> {
         let _slot = self.enter()?;
         let mut message = pb::MountRequest {
             attributes: request.attributes.expose().to_owned(),
@@ -127,19 +134,27 @@ impl Provider {
             ..pb::MountRequest::default()
         };
         // Not waiting for anybody to listen here: a provider that restarts does so on another file.
-        let answered = self.channel.call_if_present(MOUNT, &message, deadline);
+        let answer = self.channel.begin_if_present(MOUNT, &message, deadline);
         message.attributes.zeroize();
         message.secrets.zeroize();
-        let answered = answered.map(from_message).map_err(|status| {
-            self.was_absent.store(status.code == Code::Unavailable, Ordering::Relaxed);
-            self.explain(status, deadline)
-        });
-        match answered {
-            Ok(answer) if answer.encoded_bytes > self.limits.answer_bytes.unsigned_abs().into() => {
-                Err(CallError::Failed(self.too_large(answer.encoded_bytes)))
-            }
-            answered => answered.map_err(CallError::Failed),
+        let answer = answer.map_err(|status| self.failed(status, deadline))?;
+        let gave_up = || CallError::Failed(crowded(&self.name));
+        let _turn = self.intake.acquire(1, || deadline.is_past()).ok_or_else(gave_up)?;
+        let mut message = answer.receive().map_err(|status| self.failed(status, deadline))?;
+        self.was_absent.store(false, Ordering::Relaxed);
+        let bytes = u64::try_from(message.size()).unwrap_or(u64::MAX);
+        if bytes > self.limits.answer_bytes.unsigned_abs().into() {
+            return Err(CallError::Failed(self.too_large(bytes)));
         }
+        let mut share = self.memory.share(bytes, || deadline.is_past()).ok_or_else(gave_up)?;
+        let response = MountResponse::decode(message.reader(), bytes).map_err(unreadable)?;
+        self.memory.has_read(&mut share);
+        Ok(Answered { response, share })
+    }
+
+    fn failed(&self, status: Status, deadline: Deadline) -> CallError {
+        self.was_absent.store(status.code == Code::Unavailable, Ordering::Relaxed);
+        CallError::Failed(self.explain(status, deadline))
     }
 
     /// Asks for the provider's version: does it answer at all?
@@ -206,6 +221,22 @@ impl CallLimits {
         let (bytes, most) = sizes.split_once(" vs. ")?;
         (most.parse() == Ok(self.channel_bytes())).then_some(bytes.parse().ok()?)
     }
+}
+
+/// Nothing was wrong with the call but that too many others came with it: kubelet tries again.
+fn crowded(provider: &ProviderName) -> Status {
+    Status::new(
+        Code::Unavailable,
+        format!("the answer of provider \"{provider}\" waited for the answers of others until the deadline"),
+    )
+}
+
+fn unreadable(error: AnswerError) -> CallError {
+    let code = match error {
+        AnswerError::Malformed => Code::Internal,
+        AnswerError::TooManyEntries => Code::ResourceExhausted,
+    };
+    CallError::Failed(Status::new(code, error.to_string()))
 }
 
 /// Why a provider gave no content.
@@ -304,22 +335,8 @@ impl Drop for Slot<'_> {
     }
 }
 
-pub(crate) fn from_message(message: pb::MountResponse) -> MountResponse {
-    let encoded_bytes = protobuf::Message::compute_size(&message);
-    let versions: BTreeMap<String, String> =
-        message.object_version.into_iter().map(|object| (object.id, object.version)).collect();
-    MountResponse {
-        objects: versions.into_iter().map(|(id, version)| ObjectVersion { id, version }).collect(),
-        error_code: message.error.into_option().map(|error| error.code).unwrap_or_default(),
-        files: message
-            .files
-            .into_iter()
-            .map(|file| (file.path, file.mode, SecretBytes::new(file.contents)))
-            .collect(),
-        encoded_bytes,
-    }
-}
-
+/// As many of a provider's answers as the library's buffers for it have room for.
+const ANSWERS_AT_ONCE: u64 = 2;
 /// The library's clock for deadlines counts in milliseconds.
 const ALMOST_PAST: Duration = Duration::from_millis(50);
 const MOUNT: &str = "/v1alpha1.CSIDriverProvider/Mount";

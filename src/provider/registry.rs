@@ -17,6 +17,7 @@ use crate::rpc::status::{Code, Status};
 use crate::sys::at::{SysError, io_error};
 use crate::sys::socket::{self, SocketId};
 
+use super::answer_memory::AnswerMemory;
 use super::client::{Provider, sleep_unless_past};
 use super::name::ProviderName;
 use super::socket::{Distrust, Look, ProviderSocket};
@@ -35,15 +36,21 @@ pub struct Registry {
     directories: Vec<PathBuf>,
     trust: ProviderTrust,
     limits: CallLimits,
+    memory: AnswerMemory,
     known: Mutex<Known>,
 }
 
 type Known = HashMap<ProviderName, Arc<Provider>>;
 
 impl Registry {
-    /// Searches `directories` in their order for `<name>.sock`.
-    pub fn new(directories: Vec<PathBuf>, trust: ProviderTrust, limits: CallLimits) -> Registry {
-        Registry { directories, trust, limits, known: Mutex::default() }
+    /// Searches `directories` in their order for `<name>.sock`. `memory` is for the answers of all.
+    pub fn new(
+        directories: Vec<PathBuf>,
+        trust: ProviderTrust,
+        limits: CallLimits,
+        memory: AnswerMemory,
+    ) -> Registry {
+        Registry { directories, trust, limits, memory, known: Mutex::default() }
     }
 
     /// The provider of that name, like [`Registry::find`]. A socket on which nobody listens is waited for until the
@@ -111,7 +118,8 @@ impl Registry {
                 )
             }
         };
-        let provider = Arc::new(Provider::new(environment, name.clone(), socket, in_hand, self.limits));
+        let provider = Provider::new(environment, name.clone(), socket, in_hand, self.limits, self.memory.clone());
+        let provider = Arc::new(provider);
         let mut known = self.lock();
         if known.get(name).map(Arc::as_ptr) != before.as_ref().map(Arc::as_ptr) {
             drop(known);

@@ -14,6 +14,7 @@ use crate::volume::place::PlaceError;
 use crate::volume::writer::WriteError;
 
 use super::attributes::ReservedParameter;
+use super::memory::OutOfMemory;
 
 /// A failed publish or unpublish.
 ///
@@ -54,6 +55,8 @@ pub enum PublishError {
     },
     /// The volume was taken away while it was being made.
     Displaced,
+    /// The content does not fit into the memory that the driver may have.
+    Memory(OutOfMemory),
     /// The kernel refused the mount or a change of its root.
     Mount(SysError),
     /// The target cannot be opened, seen or cleared.
@@ -98,6 +101,7 @@ impl PublishError {
             | PublishError::ClassWithReservedParameter { .. }
             | PublishError::PodStatus(_) => Code::Unknown,
             PublishError::Deadline { .. } => Code::DeadlineExceeded,
+            PublishError::Memory(_) => Code::ResourceExhausted,
             // Kubelet must not take a shortage on the node for the end of a volume that may well be live.
             PublishError::Place(error) if error.is_shortage() => Code::Unavailable,
             PublishError::Mount(error) if error.is_shortage() => Code::Unavailable,
@@ -131,6 +135,7 @@ impl PublishError {
             | PublishError::Displaced
             | PublishError::Mount(_)
             | PublishError::Place(_) => FAILED_TO_MOUNT,
+            PublishError::Memory(_) => "OutOfMemory",
             PublishError::PodStatus(_) => "",
             PublishError::Provider(error) => match error {
                 ProviderError::Unreachable(Unreachable::NotFound { .. }) | ProviderError::InvalidName(_) => {
@@ -180,6 +185,7 @@ impl fmt::Display for PublishError {
             PublishError::Displaced => {
                 write!(f, "the volume was unmounted or covered while it was being made; try again")
             }
+            PublishError::Memory(error) => error.fmt(f),
             PublishError::Mount(error) => write!(f, "could not mount the volume: {error}"),
             PublishError::Place(error) => error.fmt(f),
             PublishError::PodStatus(error) => write!(f, "could not write the pod status: {error}"),

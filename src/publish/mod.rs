@@ -8,6 +8,8 @@ mod adoption;
 pub mod attributes;
 pub mod classes;
 pub mod error;
+pub mod fingerprint;
+pub mod memory;
 mod outcome;
 pub mod phases;
 pub mod pod_status;
@@ -40,6 +42,7 @@ use crate::volume::target::TargetPath;
 use attributes::Precedence;
 use classes::Classes;
 use error::{FAILED_TO_MOUNT, PublishError};
+use memory::PodMemory;
 use publishing::Publishing;
 use refresh_times::{LastRefresh, RefreshTimes};
 use request::{PublishRequest, UnpublishRequest};
@@ -56,6 +59,8 @@ pub struct Publisher {
     pub precedence: Precedence,
     /// How much a volume may hold.
     pub limits: ContentLimits,
+    /// How much all volumes may.
+    pub memory: PodMemory,
     /// Makes the mounts.
     pub mounter: MounterClient,
     /// The programs that know the secrets.
@@ -137,7 +142,9 @@ impl Publisher {
     pub fn adopt(&self, target: &TargetPath) -> Result<bool, PublishError> {
         let Some(volume) = live_volume(target)? else { return Ok(false) };
         let refreshed = Some(self.last_refresh(target, &volume).map_err(PublishError::Mount)?);
-        self.volumes.remember(target.as_str(), Record { refreshed, ..Record::default() });
+        // Whoever wrote it, until the next refresh shows.
+        let memory = volume.memory().map_err(PublishError::Mount)?;
+        self.volumes.remember(target.as_str(), Record { refreshed, memory, ..Record::default() });
         Ok(true)
     }
 

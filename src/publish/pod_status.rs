@@ -9,22 +9,23 @@ use crate::kube::event::PodRef;
 use crate::kube::types::{
     ObjectVersion as StatusObject, OwnerReference, PodStatus, PodStatusMeta, SecretProviderClassPodStatus,
 };
-use crate::provider::client::ObjectVersion;
+use crate::provider::answer::ObjectVersion;
 
+use super::fingerprint::Fingerprint;
 use super::request::PublishRequest;
 
 /// A pod status that the API server is known to have.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KnownPodStatus {
-    status: PodStatus,
+    status: Fingerprint,
     name: String,
     uid: String,
     seen: Instant,
 }
 
 impl KnownPodStatus {
-    fn new(status: PodStatus, stored: PodStatusMeta, seen: Instant) -> KnownPodStatus {
-        KnownPodStatus { status, name: stored.name, uid: stored.uid, seen }
+    fn new(status: &PodStatus, stored: PodStatusMeta, seen: Instant) -> KnownPodStatus {
+        KnownPodStatus { status: Fingerprint::of(status), name: stored.name, uid: stored.uid, seen }
     }
 
     /// As the owner of what is to go with it.
@@ -48,7 +49,7 @@ impl KnownPodStatus {
         let (namespace, name) = (&wanted.metadata.namespace, &wanted.metadata.name);
         match client.pod_status(namespace, name, budget) {
             Ok(found) if found.metadata.owner_references == wanted.metadata.owner_references => {
-                Ok(Some(KnownPodStatus::new(found.status, found.metadata, now)))
+                Ok(Some(KnownPodStatus::new(&found.status, found.metadata, now)))
             }
             Ok(_of_another_pod) => Ok(None),
             Err(error) if error.is_not_found() => Ok(None),
@@ -107,7 +108,7 @@ pub fn ensure(
     now: Instant,
 ) -> Result<KnownPodStatus, ApiError> {
     let mut exists = match known {
-        Some(known) if known.status == desired.status && now.duration_since(known.seen) < TRUSTED => {
+        Some(known) if known.status == Fingerprint::of(&desired.status) && now.duration_since(known.seen) < TRUSTED => {
             return Ok(known.clone());
         }
         Some(_) => true,
@@ -129,7 +130,7 @@ pub fn ensure(
         };
         attempts_left -= 1;
         match outcome {
-            Ok(stored) => return Ok(KnownPodStatus::new(desired.status.clone(), stored.metadata, now)),
+            Ok(stored) => return Ok(KnownPodStatus::new(&desired.status, stored.metadata, now)),
             Err(error) if attempts_left == 0 => return Err(error),
             // Somebody else was faster, or it belonged to this pod's predecessor on another node: look again.
             Err(error) if error.is_already_exists() || error.is_conflict() => exists = true,

@@ -9,9 +9,8 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::kube::budget::Budget;
 use crate::kube::error::ApiError;
 use crate::kube::types::{ObjectKey, SecretProviderClass};
-use crate::provider::client::{
-    CallError, MountRequest, MountResponse, ObjectVersion, Provider, with_retries,
-};
+use crate::provider::answer::{MountResponse, ObjectVersion};
+use crate::provider::client::{Answered, CallError, MountRequest, Provider, with_retries};
 use crate::provider::name::ProviderName;
 use crate::provider::registry::Unreachable;
 use crate::rpc::deadline::Deadline;
@@ -20,11 +19,12 @@ use crate::sync::{Freshness, MirroredVolume};
 use crate::volume::live::LiveVolume;
 use crate::volume::payload::{File, FileMode, Payload};
 use crate::volume::place::{Found, Place};
-use crate::volume::writer::Written;
+use crate::volume::writer::{WriteError, Written};
 
 use super::Publisher;
 use super::attributes::{Attributes, secrets_json};
 use super::error::{ProviderError, PublishError};
+use super::fingerprint::Fingerprint;
 use super::outcome::Outcome;
 use super::phases::{Phase, Phases};
 use super::pod_status::{self, KnownPodStatus};
@@ -58,6 +58,8 @@ struct Filled {
     written: Written,
     /// The provider wrote the files, so that only it knows what it did to them.
     by_provider: bool,
+    /// Memory of the content that the driver wrote, in bytes.
+    memory: u64,
 }
 
 impl<'a> Publishing<'a> {
@@ -124,7 +126,7 @@ impl<'a> Publishing<'a> {
         // From here on dropping the attempt undoes it.
         let attempt = self.phases.time(Phase::Mount, || place.begin(&self.publisher.mounter));
         let attempt = attempt.map_err(PublishError::Mount)?;
-        let filled = self.fill(&class, attempt.volume(), &[])?;
+        let filled = self.fill(&class, attempt.volume(), None)?;
         self.in_time("opening the volume")?;
         let mount = attempt.volume().mount_id().map_err(PublishError::Mount)?;
         let refreshed = LastRefresh { mount, at: SystemTime::now() };
@@ -135,7 +137,7 @@ impl<'a> Publishing<'a> {
         let pod_status = self.ensure_pod_status(&filled.objects, None)?;
         attempt.keep();
         let mirrored = self.mirrored(&class, &pod_status, Freshness::New);
-        self.remember(class, filled.objects, pod_status, refreshed);
+        self.remember(class, &filled, pod_status, refreshed);
         // Nothing that fails here fails the publish. A pod whose variables come from a Secret waits for it anyway.
         let budget = self.budget().at_most(SYNC_PATIENCE);
         self.phases.time(Phase::Secrets, || self.publisher.secrets.published(mirrored, budget));
@@ -184,7 +186,7 @@ impl<'a> Publishing<'a> {
             }
             (read, _) => read?,
         };
-        let filled = self.fill(&class, volume, &record.objects)?;
+        let filled = self.fill(&class, volume, record.objects)?;
         let pod_status = self.ensure_pod_status(&filled.objects, record.pod_status.as_ref())?;
         let refreshed = LastRefresh { mount, at: SystemTime::now() };
         let freshness = match filled.written {
@@ -194,7 +196,7 @@ impl<'a> Publishing<'a> {
             Written::Unchanged => Freshness::Same,
         };
         let mirrored = self.mirrored(&class, &pod_status, freshness);
-        self.remember(class, filled.objects, pod_status, refreshed);
+        self.remember(class, &filled, pod_status, refreshed);
         self.publisher.secrets.refreshed(mirrored);
         Ok(filled.written)
     }
@@ -231,13 +233,16 @@ impl<'a> Publishing<'a> {
         &mut self,
         class: &SecretProviderClass,
         volume: &LiveVolume,
-        known: &[ObjectVersion],
+        known: Option<Fingerprint>,
     ) -> Result<Filled, PublishError> {
         // The class may be the last known form of one that cannot be read now.
         self.provider.clone_from(&class.provider);
-        let answer = self.phases.time(Phase::Provider, || self.ask(class))?;
+        let Answered { response, share } = self.phases.time(Phase::Provider, || self.ask(class))?;
         self.in_time("writing the files")?;
-        self.phases.time(Phase::Write, || self.write(answer, volume, known))
+        let filled = self.phases.time(Phase::Write, || self.write(response, volume, known));
+        // Until here the content was in memory twice.
+        drop(share);
+        filled
     }
 
     /// Makes a provider's answer the content of the volume.
@@ -245,7 +250,7 @@ impl<'a> Publishing<'a> {
         &self,
         MountResponse { objects, files, .. }: MountResponse,
         volume: &LiveVolume,
-        known: &[ObjectVersion],
+        known: Option<Fingerprint>,
     ) -> Result<Filled, PublishError> {
         let by_provider = files.is_empty();
         let written = if by_provider {
@@ -254,22 +259,28 @@ impl<'a> Publishing<'a> {
                 volume.give_to_group(gid).map_err(PublishError::Mount)?;
             }
             // Its versions are all that tells whether the content is another.
-            if known.is_empty() || objects == known { Written::Unchanged } else { Written::Changed }
+            let is_news = known.is_some_and(|known| known != Fingerprint::of(&objects));
+            if is_news { Written::Changed } else { Written::Unchanged }
         } else {
             let files = files
                 .into_iter()
                 .map(|(path, mode, contents)| (path, File { mode: FileMode::from_provider(mode), contents }));
             let payload = Payload::new(files).map_err(ProviderError::Payload)?;
+            let growth = volume.growth(&payload).map_err(WriteError::Sys).map_err(ProviderError::Write)?;
+            let content = self.publisher.volumes.memory();
+            let _room = self.publisher.memory.promise(growth, content).map_err(PublishError::Memory)?;
             let limits = self.publisher.limits;
             volume
                 .write(&payload, self.request.group, limits, SystemTime::now())
                 .map_err(ProviderError::Write)?
         };
-        Ok(Filled { objects, written, by_provider })
+        // What a provider writes is charged to its own pod.
+        let memory = if by_provider { 0 } else { volume.memory().map_err(PublishError::Mount)? };
+        Ok(Filled { objects, written, by_provider, memory })
     }
 
     /// One question to the provider, with the one retry rule, and the checks that every answer must pass.
-    fn ask(&self, class: &SecretProviderClass) -> Result<MountResponse, PublishError> {
+    fn ask(&self, class: &SecretProviderClass) -> Result<Answered, PublishError> {
         let name = ProviderName::parse(&class.provider).map_err(ProviderError::InvalidName)?;
         let precedence = self.publisher.precedence;
         let merged = Attributes::merge(&class.parameters, self.request, precedence).map_err(|source| {
@@ -282,7 +293,7 @@ impl<'a> Publishing<'a> {
             secrets: secrets_json(&self.request.secrets),
             target_path: self.request.target.as_str().to_owned(),
         };
-        let answer = with_retries(
+        let answered = with_retries(
             self.deadline,
             || {
                 // Found anew for each attempt: a provider that restarts may come back on another socket.
@@ -291,8 +302,9 @@ impl<'a> Publishing<'a> {
             },
             ProviderError::may_pass,
         )?;
+        let answer = &answered.response;
         if !answer.error_code.is_empty() {
-            return Err(ProviderError::Answered { code: answer.error_code }.into());
+            return Err(ProviderError::Answered { code: answer.error_code.clone() }.into());
         }
         if answer.objects.is_empty() {
             return Err(ProviderError::NoObjects.into());
@@ -301,7 +313,7 @@ impl<'a> Publishing<'a> {
             log::info!(provider = name.as_str(), bytes = answer.encoded_bytes;
                 "the provider's answer is too large for one Kubernetes Secret, mirroring it may fail");
         }
-        Ok(answer)
+        Ok(answered)
     }
 
     fn find(&self, name: &ProviderName) -> Result<Arc<Provider>, Unreachable> {
@@ -315,7 +327,7 @@ impl<'a> Publishing<'a> {
         }
     }
 
-    fn call(&self, provider: &Provider, question: &MountRequest) -> Result<MountResponse, CallError> {
+    fn call(&self, provider: &Provider, question: &MountRequest) -> Result<Answered, CallError> {
         let begun = Instant::now();
         let answered = provider.mount(question, self.deadline);
         let code = match &answered {
@@ -376,7 +388,7 @@ impl<'a> Publishing<'a> {
     fn remember(
         &self,
         class: Arc<SecretProviderClass>,
-        objects: Vec<ObjectVersion>,
+        filled: &Filled,
         pod_status: KnownPodStatus,
         refreshed: LastRefresh,
     ) {
@@ -388,10 +400,11 @@ impl<'a> Publishing<'a> {
         let record = Record {
             volume_id: self.request.volume_id.clone(),
             class: Some(class),
-            objects,
+            objects: Some(Fingerprint::of(&filled.objects)),
             pod_status: Some(pod_status),
             refreshed: Some(refreshed),
             failing: None,
+            memory: filled.memory,
         };
         self.publisher.volumes.remember(target, record);
     }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::kube::types::{ObjectKey, SecretProviderClass};
-use crate::provider::client::ObjectVersion;
 
+use super::fingerprint::Fingerprint;
 use super::pod_status::KnownPodStatus;
 use super::refresh_times::LastRefresh;
 
@@ -33,13 +33,15 @@ pub struct Record {
     /// The class as it was last seen.
     pub class: Option<Arc<SecretProviderClass>>,
     /// What the provider last answered that the volume holds.
-    pub objects: Vec<ObjectVersion>,
+    pub objects: Option<Fingerprint>,
     /// The pod status as the API server has it.
     pub pod_status: Option<KnownPodStatus>,
     /// The last refresh that succeeded.
     pub refreshed: Option<LastRefresh>,
     /// Set while refreshes fail.
     pub failing: Option<Failing>,
+    /// Memory of the content that the driver wrote, in bytes.
+    pub memory: u64,
 }
 
 /// A volume that cannot be refreshed: the pod keeps what it has.
@@ -106,6 +108,11 @@ impl Volumes {
         let since = before.map_or(now, |failing| failing.since);
         record.failing = Some(Failing { since, why: why.to_owned() });
         is_news
+    }
+
+    /// The memory of all content that the driver wrote, in bytes.
+    pub fn memory(&self) -> u64 {
+        self.lock().records.values().map(|record| record.memory).fold(0, u64::saturating_add)
     }
 
     /// The last refresh of each volume, in the order of targets.

@@ -4,6 +4,7 @@
 //! (close-on-exec, no-follow) itself, and each error reads like a line of strace.
 
 pub mod at;
+pub mod cgroup;
 pub mod message;
 pub mod mount;
 pub mod mountinfo;

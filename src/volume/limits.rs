@@ -57,6 +57,20 @@ impl Demand {
     }
 }
 
+/// The memory that a volume takes, in bytes: that of its content, and the kernel's for each file and directory.
+pub(super) fn memory(volume: Usage) -> u64 {
+    let used = |(total, free): (u64, u64)| total.saturating_sub(free);
+    used(volume.bytes).saturating_add(used(volume.inodes).saturating_mul(INODE_BYTES))
+}
+
+/// How much more memory the volume whose root is `root` will take when `payload` is its content, in bytes.
+pub(super) fn growth(root: &Dir, payload: &Payload) -> Result<u64, SysError> {
+    let volume = mount::usage(root)?;
+    let demand = Demand::of(payload, volume.block_bytes);
+    let inodes = demand.inodes.saturating_add(demand.links).saturating_mul(INODE_BYTES);
+    Ok(demand.bytes.saturating_add(inodes).saturating_sub(memory(volume)))
+}
+
 /// Judges whether `payload` may become the content of the volume whose root is `root`, beside what it holds.
 ///
 /// A volume that was made under other limits, by an earlier release, by the upstream driver or with other flags, is
@@ -114,6 +128,8 @@ fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
 
+/// About what the kernel keeps for a file of a tmpfs and its name, and charges to the control group.
+const INODE_BYTES: u64 = 1024;
 /// For rounding to pages of any size, and for links of long names that are being replaced.
 const SPARE_BYTES: u64 = 1 << 20;
 /// The root, two generations, `..data`, its successor, the link that replaces a name, and some to spare.

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use crate::sys::at::{self, Dir, EntryKind, SysError};
 use crate::sys::mount::{self, Usage};
 
-use super::limits::ContentLimits;
+use super::limits::{self, ContentLimits};
 use super::payload::{FileMode, Payload};
 use super::tree;
 use super::writer::{self, WriteError, Written};
@@ -116,6 +116,16 @@ impl LiveVolume {
     /// Space and inodes, total and free.
     pub fn usage(&self) -> Result<Usage, SysError> {
         mount::usage(&self.root)
+    }
+
+    /// The memory that it takes, in bytes.
+    pub fn memory(&self) -> Result<u64, SysError> {
+        self.usage().map(limits::memory)
+    }
+
+    /// How much more memory it will take with that content, in bytes.
+    pub fn growth(&self, payload: &Payload) -> Result<u64, SysError> {
+        limits::growth(&self.root, payload)
     }
 
     /// True when both are the root of one and the same mount.

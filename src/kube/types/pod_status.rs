@@ -25,7 +25,7 @@ pub struct SecretProviderClassPodStatus {
 }
 
 /// What is mounted.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PodStatus {
     /// The pod.
@@ -49,7 +49,7 @@ pub struct PodStatus {
 }
 
 /// One object and the version of it that was written.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ObjectVersion {
     /// The provider's name for the object.
