@@ -46,7 +46,7 @@ export SOAK_SEED := $(value SEED)
 export FUZZ_TIME := $(value TIME)
 export FUZZ_TARGET := $(value TARGET)
 
-.PHONY: help build test demo sanity e2e e2e-operator bundle-check crash faults soak soak-static lint bench \
+.PHONY: help build test demo sanity e2e e2e-operator bundle-check crash faults limits soak soak-static lint bench \
 	bench-static bench-compare static test-static image test-image fuzz fuzz-smoke fuzz-coverage sbom sbom-check \
 	advisories parity proto proto-check fmt clean
 
@@ -123,6 +123,12 @@ faults: ## inject faults into the running driver and show what comes of each; wi
 	@scripts/ensure-tools.sh build mount faults
 	@cargo build $(cargo_flags) --bins --example faults
 	@cargo run --quiet $(cargo_flags) $(sandbox) --example faults -- "$$FAULT_CASE"
+
+limits: export LIMITS_CASE := $(value CASE)
+limits: ## attack the running driver in a control group of the shipped memory; with CASE=text, those that contain it
+	@scripts/ensure-tools.sh build mount
+	@cargo build $(cargo_flags) --bins --example limits
+	@cargo run --quiet $(cargo_flags) $(sandbox) --example limits -- "$$LIMITS_CASE"
 
 soaking = cargo run --quiet $(cargo_flags) $(sandbox) --example soak -- --time "$$SOAK_TIME" --seed "$$SOAK_SEED"
 

@@ -38,6 +38,8 @@ pub struct Provider {
     in_hand: Arc<AtomicUsize>,
     /// Its answers are taken in so many at a time: as many as its buffers have room for.
     intake: Semaphore,
+    /// One call at a time has a connection of its own.
+    alone: Semaphore,
     limits: CallLimits,
     /// For the answers of all providers.
     memory: AnswerMemory,
@@ -79,6 +81,7 @@ impl Provider {
             was_absent: AtomicBool::new(false),
             in_hand,
             intake: Semaphore::new(ANSWERS_AT_ONCE),
+            alone: Semaphore::new(1),
             limits,
             memory,
         }
@@ -133,13 +136,29 @@ impl Provider {
             // from what it finds in the volume, and objects that left the class would stay.
             ..pb::MountRequest::default()
         };
-        // Not waiting for anybody to listen here: a provider that restarts does so on another file.
-        let answer = self.channel.begin_if_present(MOUNT, &message, deadline);
+        let mut answered = self.call(&self.channel, &self.intake, &message, deadline);
+        if let Err(CallError::Failed(status)) = &answered
+            && is_out_of_buffers(status)
+        {
+            answered = self.call_alone(&message, deadline);
+        }
         message.attributes.zeroize();
         message.secrets.zeroize();
+        answered
+    }
+
+    fn call(
+        &self,
+        channel: &Channel,
+        intake: &Semaphore,
+        message: &pb::MountRequest,
+        deadline: Deadline,
+    ) -> Result<Answered, CallError> {
+        // Not waiting for anybody to listen here: a provider that restarts does so on another file.
+        let answer = channel.begin_if_present(MOUNT, message, deadline);
         let answer = answer.map_err(|status| self.failed(status, deadline))?;
         let gave_up = || CallError::Failed(crowded(&self.name));
-        let _turn = self.intake.acquire(1, || deadline.is_past()).ok_or_else(gave_up)?;
+        let _turn = intake.acquire(1, || deadline.is_past()).ok_or_else(gave_up)?;
         let mut message = answer.receive().map_err(|status| self.failed(status, deadline))?;
         self.was_absent.store(false, Ordering::Relaxed);
         let bytes = u64::try_from(message.size()).unwrap_or(u64::MAX);
@@ -150,6 +169,26 @@ impl Provider {
         let response = MountResponse::decode(message.reader(), bytes).map_err(unreadable)?;
         self.memory.has_read(&mut share);
         Ok(Answered { response, share })
+    }
+
+    /// Makes a call again on a connection of its own.
+    ///
+    /// Where the buffers of a connection are full, the library ends one of its calls by chance, and that may be another
+    /// one than the one whose answer is too large. Alone, each is judged by its own answer.
+    fn call_alone(&self, message: &pb::MountRequest, deadline: Deadline) -> Result<Answered, CallError> {
+        let gave_up = || CallError::Failed(crowded(&self.name));
+        let turn = self.alone.acquire(1, || deadline.is_past()).ok_or_else(gave_up)?;
+        let channel =
+            Channel::to_socket(&self.environment, &self.socket.address(), self.limits.channel_bytes());
+        let answered = self.call(&channel, &Semaphore::new(1), message, deadline);
+        drop((channel, turn));
+        match answered {
+            Err(CallError::Failed(status)) if is_out_of_buffers(&status) => {
+                let bytes = u64::from(self.limits.answer_bytes.unsigned_abs()) * 2;
+                Err(CallError::Failed(self.too_large(format_args!("more than {bytes}"))))
+            }
+            answered => answered,
+        }
     }
 
     fn failed(&self, status: Status, deadline: Deadline) -> CallError {
@@ -195,7 +234,7 @@ impl Provider {
         }
     }
 
-    fn too_large(&self, bytes: u64) -> Status {
+    fn too_large(&self, bytes: impl fmt::Display) -> Status {
         let most = self.limits.answer_bytes;
         Status::new(
             Code::ResourceExhausted,
@@ -221,6 +260,11 @@ impl CallLimits {
         let (bytes, most) = sizes.split_once(" vs. ")?;
         (most.parse() == Ok(self.channel_bytes())).then_some(bytes.parse().ok()?)
     }
+}
+
+/// True for the library's word on a call that it ended for want of buffers.
+fn is_out_of_buffers(status: &Status) -> bool {
+    status.code == Code::ResourceExhausted && status.message == OUT_OF_BUFFERS
 }
 
 /// Nothing was wrong with the call but that too many others came with it: kubelet tries again.
@@ -335,6 +379,7 @@ impl Drop for Slot<'_> {
     }
 }
 
+const OUT_OF_BUFFERS: &str = "Buffers full";
 /// As many of a provider's answers as the library's buffers for it have room for.
 const ANSWERS_AT_ONCE: u64 = 2;
 /// The library's clock for deadlines counts in milliseconds.

@@ -1,0 +1,11 @@
+//! The attacks, each a function that ends with what the table says of it.
+
+mod answers;
+mod content;
+
+use crate::table::Report;
+
+/// All of them, by their names.
+pub fn all() -> Vec<(&'static str, fn() -> Report)> {
+    [&answers::ALL[..], &content::ALL].concat()
+}

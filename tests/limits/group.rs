@@ -1,0 +1,112 @@
+//! Control groups as kubelet makes them: one of a pod, and in it one of each container that it starts.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::support::eventually;
+
+/// The group of a pod, whose memory is limited. Dropping it removes it, when nothing runs in it any longer.
+pub struct Group {
+    directory: PathBuf,
+    version: Version,
+    containers: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Version {
+    One,
+    Two,
+}
+
+impl Group {
+    /// Makes one, of the memory that the manifests give the driver.
+    pub fn make(name: &str) -> io::Result<Group> {
+        let (version, above) = above()?;
+        let directory = above.join(format!("driver-{name}-{}", std::process::id()));
+        if version == Version::Two {
+            fs::write(above.join("cgroup.subtree_control"), "+memory")?;
+        }
+        fs::create_dir(&directory)?;
+        let group = Group { directory, version, containers: 0 };
+        if version == Version::Two {
+            fs::write(group.directory.join("cgroup.subtree_control"), "+memory")?;
+        }
+        group.limit(&group.directory)?;
+        Ok(group)
+    }
+
+    /// Makes the group of one more container, and answers the command in front of a program that runs in it.
+    pub fn container(&mut self) -> Vec<String> {
+        self.containers += 1;
+        let directory = self.directory.join(format!("container-{}", self.containers));
+        fs::create_dir(&directory).expect("a group takes another");
+        self.limit(&directory).expect("a group can be limited");
+        let enter = "echo $$ > \"$0/cgroup.procs\" && exec \"$@\"";
+        ["/bin/sh", "-c", enter, directory.to_str().expect("paths are UTF-8")].map(str::to_owned).to_vec()
+    }
+
+    fn limit(&self, directory: &Path) -> io::Result<()> {
+        let file = match self.version {
+            Version::One => "memory.limit_in_bytes",
+            Version::Two => "memory.max",
+        };
+        fs::write(directory.join(file), LIMIT_BYTES.to_string())
+    }
+
+    /// The most memory that the pod had so far, in MiB.
+    pub fn peak_mib(&self) -> u64 {
+        self.number(match self.version {
+            Version::One => "memory.max_usage_in_bytes",
+            Version::Two => "memory.peak",
+        }) >> 20
+    }
+
+    /// The memory that the pod has now, in MiB.
+    pub fn usage_mib(&self) -> u64 {
+        self.number(match self.version {
+            Version::One => "memory.usage_in_bytes",
+            Version::Two => "memory.current",
+        }) >> 20
+    }
+
+    fn number(&self, file: &str) -> u64 {
+        let text = fs::read_to_string(self.directory.join(file)).expect("the kernel tells");
+        text.trim().parse().expect("the kernel tells a number")
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // Innermost first. The kernel needs a moment after the end of the last process.
+        let mut directories: Vec<PathBuf> =
+            (1..=self.containers).map(|number| self.directory.join(format!("container-{number}"))).collect();
+        directories.push(self.directory.clone());
+        if !std::thread::panicking() {
+            eventually("the control group is empty", || {
+                directories.retain(|directory| fs::remove_dir(directory).is_err());
+                directories.is_empty()
+            });
+        }
+    }
+}
+
+/// The group of this process, below which it makes others.
+fn above() -> io::Result<(Version, PathBuf)> {
+    let groups = fs::read_to_string("/proc/self/cgroup")?;
+    let path_of = |controller: &str| {
+        let fields = |line: &'_ str| {
+            let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+            controllers.split(',').any(|one| one == controller).then(|| path.to_owned())
+        };
+        groups.lines().find_map(fields)
+    };
+    if let Some(path) = path_of("memory") {
+        return Ok((Version::One, Path::new("/sys/fs/cgroup/memory").join(path.trim_start_matches('/'))));
+    }
+    let path = path_of("").ok_or_else(|| io::Error::other("this process is in no group"))?;
+    Ok((Version::Two, Path::new("/sys/fs/cgroup").join(path.trim_start_matches('/'))))
+}
+
+/// The limit of the driver's container in `deploy/` and in the chart.
+pub const LIMIT_BYTES: u64 = 200 << 20;
