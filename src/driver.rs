@@ -4,7 +4,9 @@
 //! process left, CSI socket, kubelet's registration. Stop: kubelet forgets the driver, no new calls, those in hand are
 //! drained within the grace period, the times of refreshes are kept, events are sent, the process ends.
 
+mod adoption;
 mod listeners;
+mod memory;
 mod processes;
 
 use std::fmt;
@@ -30,12 +32,10 @@ use crate::kube::event::{EventSettings, EventSink};
 use crate::kube::watch::Pause;
 use crate::metrics::{MemoryUse, Metrics, MetricsError, VolumeSummary};
 use crate::mounter::client::MounterClient;
-use crate::provider::answer_memory::AnswerMemory;
 use crate::provider::registry::{CallLimits, Registry};
 use crate::publish::Publisher;
 use crate::publish::attributes::Precedence;
 use crate::publish::classes::Classes;
-use crate::publish::memory::PodMemory;
 use crate::publish::refresh_times::RefreshTimes;
 use crate::publish::volumes::Volumes;
 use crate::registration::{self, Registrar, RegistrationError};
@@ -45,8 +45,7 @@ use crate::rpc::pool::Pool;
 use crate::rpc::server::{Server, ServerError};
 use crate::shutdown::{Shutdown, ShutdownError};
 use crate::sync::{SecretSync, SyncSettings};
-use crate::sys::cgroup::MemoryGroups;
-use crate::sys::{mount, mountinfo, process};
+use crate::sys::process;
 use crate::volume::limits::ContentLimits;
 use crate::volume::target::TargetPath;
 use crate::{kube, logging};
@@ -106,7 +105,7 @@ fn run(config: DriverConfig) -> Result<(), RunError> {
     // Early, so that a probe meets somebody who lets it wait.
     let _http = serve_http(&config, &environment, &metrics, &readiness)?;
     let publisher = Arc::new(publisher(&config, mounter, &metrics, &shutdown)?);
-    let adopted = adopt_volumes(&publisher, config.kubelet_pods_dir.as_deref());
+    let adopted = adoption::adopt_volumes(&publisher, config.kubelet_pods_dir.as_deref());
     watch_volumes(&metrics, &publisher);
 
     let server = serve_csi(&config, &environment, &publisher, &metrics)?;
@@ -168,7 +167,7 @@ fn publisher(
         answer_bytes: i32::try_from(config.max_call_recv_msg_size).unwrap_or(i32::MAX),
         concurrent: config.max_provider_calls,
     };
-    let (memory, answers) = memory(u64::try_from(config.max_call_recv_msg_size).unwrap_or(u64::MAX));
+    let (memory, answers) = memory::bounds(u64::try_from(config.max_call_recv_msg_size).unwrap_or(u64::MAX));
     Ok(Publisher {
         node: config.node_id.clone(),
         rotation: config.rotation,
@@ -176,7 +175,12 @@ fn publisher(
         limits: content_limits(config),
         memory,
         mounter,
-        providers: Registry::new(config.provider_dirs.clone(), config.provider_trust.clone(), limits, answers),
+        providers: Registry::new(
+            config.provider_dirs.clone(),
+            config.provider_trust.clone(),
+            limits,
+            answers,
+        ),
         classes: Classes::new(client.clone(), Arc::clone(&pause)),
         secrets: SecretSync::new(settings, client.clone(), Arc::clone(&events), Arc::clone(metrics), pause),
         client,
@@ -185,26 +189,6 @@ fn publisher(
         volumes: Volumes::default(),
         refresh_times: refresh_times(config),
     })
-}
-
-/// What bounds the memory of volumes and of answers.
-fn memory(largest_answer: u64) -> (PodMemory, AnswerMemory) {
-    let mut groups = MemoryGroups::of_this_process().unwrap_or_else(|error| {
-        log::warn!(error:% = error; "could not read the limit of the driver's memory: volumes are not held to it");
-        MemoryGroups::default()
-    });
-    let limit = groups.read().iter().map(|reading| reading.limit).min();
-    let answers = AnswerMemory::for_answers_of(largest_answer, limit);
-    let buffers = largest_answer.saturating_mul(2 * PROVIDERS_AT_ONCE);
-    match limit {
-        None => log::info!("nothing limits the driver's memory"),
-        Some(limit) if answers.total().saturating_add(buffers) > limit / 2 => log::warn!(
-            bytes = limit;
-            "--max-call-recv-msg-size is more than the limit of the driver's memory has room for: raise that limit"
-        ),
-        Some(limit) => log::info!(bytes = limit; "volumes are held to the limit of the driver's memory"),
-    }
-    (PodMemory::new(groups, answers.clone(), buffers), answers)
 }
 
 fn content_limits(config: &DriverConfig) -> ContentLimits {
@@ -238,38 +222,6 @@ fn keep_refresh_times(publisher: Arc<Publisher>, shutdown: Shutdown) -> Result<(
     spawn("refresh-times", keep)
 }
 
-/// Finds the volumes that an earlier process mounted. Those of the upstream driver are not told apart from other
-/// drivers' tmpfs here; they are recognised when kubelet first asks for them.
-fn adopt_volumes(publisher: &Publisher, pods_dir: Option<&Path>) -> Vec<TargetPath> {
-    let mut adopted = Vec::new();
-    #[expect(clippy::disallowed_methods, reason = "the kernel's own file, where nobody else places anything")]
-    let text = match std::fs::read("/proc/self/mountinfo") {
-        Ok(text) => text,
-        Err(error) => {
-            log::warn!(error:% = error; "could not read the list of mounts, volumes are found one by one");
-            return adopted;
-        }
-    };
-    for entry in mountinfo::parse(&text) {
-        if entry.fs_type != "tmpfs" || entry.source != mount::SOURCE {
-            continue;
-        }
-        let Some(Ok(target)) = entry.mount_point.to_str().map(|path| TargetPath::parse(path, pods_dir))
-        else {
-            continue;
-        };
-        match publisher.adopt(&target) {
-            Ok(true) => adopted.push(target),
-            Ok(false) => {}
-            Err(error) => log::warn!(target_path:% = target, error:% = error; "could not look at a volume"),
-        }
-    }
-    if !adopted.is_empty() {
-        log::info!(volumes = adopted.len(); "found live volumes of an earlier process");
-    }
-    adopted
-}
-
 /// Goes on keeping the Secrets of the volumes that an earlier process mounted.
 fn take_up_secrets(
     publisher: Arc<Publisher>,
@@ -293,7 +245,11 @@ fn watch_volumes(metrics: &Metrics, publisher: &Arc<Publisher>) {
             live: summary.live,
             failing: summary.failing,
             stalest_refresh_age: summary.stalest,
-            memory: memory.map(|memory| MemoryUse { used: memory.used, limit: memory.limit }),
+            memory: memory.map(|(memory, kept_free)| MemoryUse {
+                used: memory.used,
+                kept_free,
+                limit: memory.limit,
+            }),
         }
     });
 }
@@ -464,8 +420,6 @@ impl fmt::Display for RunError {
     }
 }
 
-/// Providers whose buffers may be full at the same time, each with two of the largest answers.
-const PROVIDERS_AT_ONCE: u64 = 2;
 /// An API server that needs longer for one request is as good as away.
 const API_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Calls that wait for a worker: more than a node has pods, so that a burst after a restart is not refused.

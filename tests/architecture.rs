@@ -27,7 +27,7 @@ use source::Source;
 const LAYERS: &[Layer<'_>] = &[
     ("bin", &["doctor", "driver", "mounter", "operator", "reference_provider"]),
     // For the targets in fuzz/ alone, and compiled for nothing else.
-    ("fuzzing", &["provider::answer", "rpc::pb", "volume::live", "kube::watch", "sys::at"]),
+    ("fuzzing", &["provider::answer", "volume::live", "kube::watch", "sys::at"]),
     (
         "driver",
         &[
@@ -105,6 +105,7 @@ const LAYERS: &[Layer<'_>] = &[
             "config::SocketCheck",
             "config::SocketOwner",
             "secret",
+            "semaphore",
         ],
     ),
     ("rpc", &["escape", "metrics", "sys::at", "sys::socket"]),
@@ -123,6 +124,7 @@ const LAYERS: &[Layer<'_>] = &[
     ("escape", &[]),
     ("go_duration", &[]),
     ("secret", &[]),
+    ("semaphore", &[]),
     ("shutdown", &[]),
     ("timestamp", &[]),
 ];
@@ -131,7 +133,7 @@ const LAYERS: &[Layer<'_>] = &[
 const OWNERS: &[Owner<'_>] = &[
     ("grpcio", &["rpc/"]),
     ("futures_core", &["rpc/channel.rs"]),
-    ("protobuf", &["fuzzing.rs", "rpc/", "csi/", "provider/client.rs"]),
+    ("protobuf", &["fuzzing.rs", "rpc/", "csi/", "provider/answer.rs"]),
     ("ureq", &["kube/transport.rs"]),
     ("rustls", &["kube/config.rs", "kube/transport.rs", "operator/digest.rs"]),
     ("serde", &["kube/", "reference_provider/mount.rs"]),
@@ -226,7 +228,6 @@ const OWNERS: &[Owner<'_>] = &[
             "bin/",
             "confinement/",
             "doctor/",
-            "driver.rs",
             "logging.rs",
             "mounter/program.rs",
             "operator/mod.rs",

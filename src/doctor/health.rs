@@ -71,6 +71,9 @@ fn judge_metrics(metrics: &str, address: &BindAddress, rotation: Rotation) -> Ve
     let mut found = vec![Finding::good(METRICS, format!("{live} live volumes"))];
     found.push(judge_failing(value("secrets_store_csi_failing_volumes").unwrap_or_default()));
     found.push(judge_staleness(value("secrets_store_csi_stalest_refresh_age_seconds"), live, rotation));
+    let memory =
+        ["used", "kept_free", "limit"].map(|what| value(&format!("secrets_store_csi_memory_{what}_bytes")));
+    found.push(judge_memory(memory));
     found.extend(value("secrets_store_csi_sync_permitted").map(judge_sync));
     found.extend(value("secrets_store_csi_kubelet_registered").map(judge_registered));
     found
@@ -110,6 +113,30 @@ fn judge_staleness(age: Option<f64>, live: f64, rotation: Rotation) -> Finding {
     Finding::good(REFRESH, what)
 }
 
+/// Used, kept free and the limit, in bytes.
+fn judge_memory(memory: [Option<f64>; 3]) -> Finding {
+    const MEMORY: &str = "memory";
+    let [Some(used), Some(kept_free), Some(limit)] = memory else {
+        return Finding::good(MEMORY, "nothing limits the memory of volumes but the node's");
+    };
+    let mib = |bytes: f64| bytes / 1_048_576.0;
+    let what = format!(
+        "{:.0} MiB of {:.0} MiB are in use, and {:.0} MiB are kept free for refreshes",
+        mib(used),
+        mib(limit),
+        mib(kept_free)
+    );
+    if used > (limit - kept_free) * SHORT_OF_MEMORY {
+        return Finding::warning(
+            MEMORY,
+            what,
+            "further volumes will be refused: raise the memory limit of the driver's container, or mount less on this \
+             node; what an earlier container has left goes when the driver's pod is deleted",
+        );
+    }
+    Finding::good(MEMORY, what)
+}
+
 fn judge_sync(permitted: f64) -> Finding {
     if permitted > 0.0 {
         return Finding::good("sync-permitted", "no class asks for a Secret in vain");
@@ -147,6 +174,8 @@ const LISTENER: &str =
     "look whether the driver runs with this address, and whether another process took the port";
 /// Of a peer's words.
 const LONGEST_WORDS: usize = 300;
+/// From this part of what volumes may have on, it is time to act.
+const SHORT_OF_MEMORY: f64 = 0.8;
 /// Refreshes are spread by up to a tenth of the interval.
 const SPREAD: f64 = 1.1;
 /// Kubelet comes by about every 75 seconds, later under load; three of its turns are plenty.
@@ -183,16 +212,29 @@ mod tests {
             ("metrics", Verdict::Good),
             ("failing-volumes", Verdict::Wrong),
             ("refresh-age", Verdict::Warning),
+            ("memory", Verdict::Good),
         ];
         assert_eq!(lines(PAGE, every), expected);
         let more =
             format!("{PAGE}secrets_store_csi_sync_permitted 0\nsecrets_store_csi_kubelet_registered 0\n");
         let both = [("sync-permitted", Verdict::Wrong), ("kubelet-registered", Verdict::Wrong)];
-        assert_eq!(lines(&more, every)[3..], both);
+        assert_eq!(lines(&more, every)[4..], both);
         let more = more.replace(" 0\n", " 1\n");
         let both = [("sync-permitted", Verdict::Good), ("kubelet-registered", Verdict::Good)];
-        assert_eq!(lines(&more, every)[3..], both);
+        assert_eq!(lines(&more, every)[4..], both);
         assert_eq!(lines("up 1\n", every), [("metrics", Verdict::Unknown)]);
+    }
+
+    #[test]
+    fn memory_is_short_from_four_fifths_of_what_volumes_may_have() {
+        let rows = [
+            ([Some(121.0), Some(48.0), Some(200.0)], Verdict::Good),
+            ([Some(122.0), Some(48.0), Some(200.0)], Verdict::Warning),
+            ([None, None, None], Verdict::Good),
+        ];
+        for (memory, verdict) in rows {
+            assert_eq!(judge_memory(memory).verdict, verdict, "{memory:?}");
+        }
     }
 
     #[test]

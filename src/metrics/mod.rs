@@ -272,6 +272,8 @@ pub struct VolumeSummary {
 pub struct MemoryUse {
     /// In use, content of volumes included, caches of files not.
     pub used: u64,
+    /// What is kept free for answers in hand: volumes are refused that would need it.
+    pub kept_free: u64,
     /// The most that the kernel allows.
     pub limit: u64,
 }

@@ -38,6 +38,7 @@ pub(super) fn volumes(summary: VolumeSummary) -> Vec<MetricFamily> {
         (series::FAILING_VOLUMES, Some(whole(summary.failing))),
         (series::STALEST_REFRESH, summary.stalest_refresh_age.map(|age| age.as_secs_f64())),
         (series::MEMORY_USED, summary.memory.map(|memory| whole(memory.used))),
+        (series::MEMORY_KEPT_FREE, summary.memory.map(|memory| whole(memory.kept_free))),
         (series::MEMORY_LIMIT, summary.memory.map(|memory| whole(memory.limit))),
     ];
     rows.into_iter()

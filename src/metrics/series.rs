@@ -140,9 +140,14 @@ pub(super) const MEMORY_USED: (&str, &str) = (
     "memory of the driver's control group, content of volumes included and caches of files not; absent without a limit",
 );
 
+pub(super) const MEMORY_KEPT_FREE: (&str, &str) = (
+    "secrets_store_csi_memory_kept_free_bytes",
+    "the part of the limit that is kept for refreshes: volumes that would need it are refused; absent without a limit",
+);
+
 pub(super) const MEMORY_LIMIT: (&str, &str) = (
     "secrets_store_csi_memory_limit_bytes",
-    "memory that the driver may have, content of volumes included; what would not fit is refused; absent without a limit",
+    "memory that the driver's control group may have; absent without a limit",
 );
 
 pub(super) const BUILD_INFO: (&str, &str) =

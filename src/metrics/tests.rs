@@ -52,6 +52,7 @@ fn the_text_equals_the_golden_file() {
         live: 3,
         failing: 1,
         stalest_refresh_age: Some(milliseconds(90_500)),
+        memory: Some(MemoryUse { used: 100 << 20, kept_free: 48 << 20, limit: 200 << 20 }),
     });
 
     let text = steady(&metrics);

@@ -151,7 +151,10 @@ impl fmt::Display for AnswerError {
         match self {
             AnswerError::Malformed => f.write_str("the answer is not a valid protocol buffer message"),
             AnswerError::TooManyEntries => {
-                write!(f, "the answer has more than {MOST_ENTRIES} objects and files: mount fewer in one volume")
+                write!(
+                    f,
+                    "the answer has more than {MOST_ENTRIES} objects and files: mount fewer in one volume"
+                )
             }
         }
     }

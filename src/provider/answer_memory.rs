@@ -19,7 +19,7 @@ pub struct AnswerMemory {
 /// A share of it, held until the answer is written and dropped.
 #[must_use = "the share is given back when this is dropped"]
 pub struct Share {
-    _permit: Permit,
+    _permit: Option<Permit>,
     bytes: u64,
     read: Option<Arc<AtomicU64>>,
 }
@@ -34,9 +34,14 @@ impl AnswerMemory {
         AnswerMemory { budget: Semaphore::new(several.min(affordable).max(one)), read: Arc::default() }
     }
 
-    /// Waits for room for an answer of `bytes` bytes; `None` when `give_up` said so first.
+    /// Waits for room for an answer of `bytes` bytes; `None` when `give_up` said so first. A small one does not wait:
+    /// as many as there can be calls at a time take no more than one large answer.
     pub fn share(&self, bytes: u64, give_up: impl Fn() -> bool) -> Option<Share> {
-        let permit = self.budget.acquire(bytes.saturating_mul(COPIES), give_up)?;
+        let permit = if bytes <= SMALL_ANSWER_BYTES {
+            None
+        } else {
+            Some(self.budget.acquire(bytes.saturating_mul(COPIES), give_up)?)
+        };
         Some(Share { _permit: permit, bytes, read: None })
     }
 
@@ -67,6 +72,8 @@ impl Drop for Share {
     }
 }
 
+/// Answers of most classes are smaller by far.
+pub const SMALL_ANSWER_BYTES: u64 = 64 * 1024;
 /// As it was read, and in the volume.
 const COPIES: u64 = 2;
 /// More at a time would be no faster: a node has few processors to spare for this.
@@ -110,6 +117,14 @@ mod tests {
         let unread = memory.share(3 * MIB, || false);
         drop(unread);
         assert_eq!(memory.read_bytes(), 0);
+    }
+
+    #[test]
+    fn a_small_answer_does_not_wait_for_large_ones() {
+        let memory = AnswerMemory::for_answers_of(4 * MIB, Some(16 * MIB));
+        let _all = memory.share(4 * MIB, || false);
+        assert!(memory.share(SMALL_ANSWER_BYTES + 1, || true).is_none());
+        assert!(memory.share(SMALL_ANSWER_BYTES, || true).is_some());
     }
 
     #[test]

@@ -16,11 +16,11 @@ use crate::rpc::deadline::Deadline;
 use crate::rpc::pb::provider as pb;
 use crate::rpc::status::{Code, Status};
 use crate::secret::SecretString;
-use crate::semaphore::Semaphore;
 use crate::sys::socket::SocketId;
 
 use super::answer::{AnswerError, MountResponse};
 use super::answer_memory::{AnswerMemory, Share};
+use super::intake::{Intake, Size};
 use super::name::ProviderName;
 use super::registry::CallLimits;
 use super::socket::ProviderSocket;
@@ -36,10 +36,7 @@ pub struct Provider {
     /// The last call found nobody: look again before the next.
     was_absent: AtomicBool,
     in_hand: Arc<AtomicUsize>,
-    /// Its answers are taken in so many at a time: as many as its buffers have room for.
-    intake: Semaphore,
-    /// One call at a time has a connection of its own.
-    alone: Semaphore,
+    intake: Intake,
     limits: CallLimits,
     /// For the answers of all providers.
     memory: AnswerMemory,
@@ -55,6 +52,8 @@ pub struct Answered {
 
 /// What a provider is asked for.
 pub struct MountRequest {
+    /// The class that asks, as `namespace/name`. It is not sent.
+    pub class: String,
     /// JSON object of strings: the class's parameters, the pod's attributes, service account tokens.
     pub attributes: SecretString,
     /// JSON object of strings, or `null`: the Secret that the pod's volume refers to.
@@ -80,8 +79,7 @@ impl Provider {
             socket,
             was_absent: AtomicBool::new(false),
             in_hand,
-            intake: Semaphore::new(ANSWERS_AT_ONCE),
-            alone: Semaphore::new(1),
+            intake: Intake::new(),
             limits,
             memory,
         }
@@ -136,11 +134,16 @@ impl Provider {
             // from what it finds in the volume, and objects that left the class would stay.
             ..pb::MountRequest::default()
         };
-        let mut answered = self.call(&self.channel, &self.intake, &message, deadline);
+        let class = request.class.as_str();
+        let expected = self.intake.expected(class);
+        let mut answered = match expected {
+            Size::Small | Size::Large => self.call(&self.channel, expected, class, &message, deadline),
+            Size::Excessive => self.call_alone(class, &message, deadline),
+        };
         if let Err(CallError::Failed(status)) = &answered
             && is_out_of_buffers(status)
         {
-            answered = self.call_alone(&message, deadline);
+            answered = self.call_alone(class, &message, deadline);
         }
         message.attributes.zeroize();
         message.secrets.zeroize();
@@ -150,7 +153,8 @@ impl Provider {
     fn call(
         &self,
         channel: &Channel,
-        intake: &Semaphore,
+        expected: Size,
+        class: &str,
         message: &pb::MountRequest,
         deadline: Deadline,
     ) -> Result<Answered, CallError> {
@@ -158,10 +162,11 @@ impl Provider {
         let answer = channel.begin_if_present(MOUNT, message, deadline);
         let answer = answer.map_err(|status| self.failed(status, deadline))?;
         let gave_up = || CallError::Failed(crowded(&self.name));
-        let _turn = intake.acquire(1, || deadline.is_past()).ok_or_else(gave_up)?;
+        let _turn = self.intake.turn(expected, || deadline.is_past()).ok_or_else(gave_up)?;
         let mut message = answer.receive().map_err(|status| self.failed(status, deadline))?;
         self.was_absent.store(false, Ordering::Relaxed);
         let bytes = u64::try_from(message.size()).unwrap_or(u64::MAX);
+        self.intake.learn(class, Size::of(bytes));
         if bytes > self.limits.answer_bytes.unsigned_abs().into() {
             return Err(CallError::Failed(self.too_large(bytes)));
         }
@@ -171,19 +176,21 @@ impl Provider {
         Ok(Answered { response, share })
     }
 
-    /// Makes a call again on a connection of its own.
+    /// Makes a call on a connection of its own.
     ///
     /// Where the buffers of a connection are full, the library ends one of its calls by chance, and that may be another
     /// one than the one whose answer is too large. Alone, each is judged by its own answer.
-    fn call_alone(&self, message: &pb::MountRequest, deadline: Deadline) -> Result<Answered, CallError> {
-        let gave_up = || CallError::Failed(crowded(&self.name));
-        let turn = self.alone.acquire(1, || deadline.is_past()).ok_or_else(gave_up)?;
+    fn call_alone(
+        &self,
+        class: &str,
+        message: &pb::MountRequest,
+        deadline: Deadline,
+    ) -> Result<Answered, CallError> {
         let channel =
             Channel::to_socket(&self.environment, &self.socket.address(), self.limits.channel_bytes());
-        let answered = self.call(&channel, &Semaphore::new(1), message, deadline);
-        drop((channel, turn));
-        match answered {
+        match self.call(&channel, Size::Excessive, class, message, deadline) {
             Err(CallError::Failed(status)) if is_out_of_buffers(&status) => {
+                self.intake.learn(class, Size::Excessive);
                 let bytes = u64::from(self.limits.answer_bytes.unsigned_abs()) * 2;
                 Err(CallError::Failed(self.too_large(format_args!("more than {bytes}"))))
             }
@@ -380,8 +387,6 @@ impl Drop for Slot<'_> {
 }
 
 const OUT_OF_BUFFERS: &str = "Buffers full";
-/// As many of a provider's answers as the library's buffers for it have room for.
-const ANSWERS_AT_ONCE: u64 = 2;
 /// The library's clock for deadlines counts in milliseconds.
 const ALMOST_PAST: Duration = Duration::from_millis(50);
 const MOUNT: &str = "/v1alpha1.CSIDriverProvider/Mount";

@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod answer_memory;
 pub mod client;
+mod intake;
 pub mod name;
 pub mod registry;
 pub mod socket;

@@ -118,7 +118,8 @@ impl Registry {
                 )
             }
         };
-        let provider = Provider::new(environment, name.clone(), socket, in_hand, self.limits, self.memory.clone());
+        let provider =
+            Provider::new(environment, name.clone(), socket, in_hand, self.limits, self.memory.clone());
         let provider = Arc::new(provider);
         let mut known = self.lock();
         if known.get(name).map(Arc::as_ptr) != before.as_ref().map(Arc::as_ptr) {

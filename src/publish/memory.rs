@@ -46,7 +46,7 @@ impl PodMemory {
         let passing = self.answers.read_bytes();
         for reading in state.read(content).into_iter().filter(|_| growth > 0) {
             let stays = reading.used.saturating_sub(passing).saturating_add(state.promised);
-            let kept_free = self.kept_free(reading.limit);
+            let kept_free = self.kept_free(growth, reading.limit);
             if stays.saturating_add(growth).saturating_add(kept_free) > reading.limit {
                 return Err(OutOfMemory { growth, used: stays, kept_free, limit: reading.limit });
             }
@@ -55,15 +55,20 @@ impl PodMemory {
         Ok(Promise { memory: self, bytes: growth })
     }
 
-    /// The group that is closest to its limit; none where nothing limits the driver's memory.
-    pub fn tightest(&self, content: u64) -> Option<Reading> {
+    /// The group that is closest to its limit, and what is kept free of that; none where nothing limits the driver's
+    /// memory.
+    pub fn tightest(&self, content: u64) -> Option<(Reading, u64)> {
         let readings = self.lock().read(content);
-        readings.into_iter().min_by_key(|reading| reading.limit.saturating_sub(reading.used))
+        let tightest =
+            readings.into_iter().min_by_key(|reading| reading.limit.saturating_sub(reading.used))?;
+        Some((tightest, self.kept_free(u64::MAX, tightest.limit)))
     }
 
     /// For the answers in hand and for gRPC. Where the limit is too small for that, small volumes are better than none.
-    fn kept_free(&self, limit: u64) -> u64 {
-        self.answers.total().saturating_add(self.buffers).min(limit / 2)
+    /// And what is left in the end is for small ones: who mounts large secrets keeps nobody from mounting a password.
+    fn kept_free(&self, growth: u64, limit: u64) -> u64 {
+        let for_small = if growth > SMALL_GROWTH_BYTES { limit / PART_FOR_SMALL } else { 0 };
+        self.answers.total().saturating_add(self.buffers).min(limit / 2).saturating_add(for_small)
     }
 
     /// Held while the kernel tells a few numbers, so that no two take the same room.
@@ -105,10 +110,10 @@ impl fmt::Display for OutOfMemory {
         let mib = |bytes: u64| bytes.div_ceil(1 << 20);
         write!(
             f,
-            "the volume needs {} MiB of memory, and the driver's pod has no room for it: {} of {} MiB are in use, and {} \
+            "the volume needs {} KiB of memory, and the driver's pod has no room for it: {} of {} MiB are in use, and {} \
              MiB are kept free for refreshes; raise the memory limit of the driver's container, or mount less on this \
              node",
-            mib(self.growth),
+            self.growth.div_ceil(1 << 10),
             mib(self.used),
             mib(self.limit),
             mib(self.kept_free)
@@ -117,6 +122,11 @@ impl fmt::Display for OutOfMemory {
 }
 
 impl std::error::Error for OutOfMemory {}
+
+/// A volume of that size is a small one.
+const SMALL_GROWTH_BYTES: u64 = 64 * 1024;
+/// So much of the limit is for small ones: as shipped, hundreds of them.
+const PART_FOR_SMALL: u64 = 32;
 
 #[cfg(test)]
 mod tests {
@@ -133,9 +143,10 @@ mod tests {
     #[test]
     fn who_is_refused_is_told_what_there_is_and_what_to_raise() {
         let mib = 1 << 20;
-        let error = OutOfMemory { growth: 3 * mib + 1, used: 150 * mib, kept_free: 48 * mib, limit: 200 * mib };
+        let error =
+            OutOfMemory { growth: 3 * mib + 1, used: 150 * mib, kept_free: 48 * mib, limit: 200 * mib };
         let text = error.to_string();
-        for part in ["needs 4 MiB", "150 of 200 MiB", "48 MiB are kept free", "raise the memory limit"] {
+        for part in ["needs 3073 KiB", "150 of 200 MiB", "48 MiB are kept free", "raise the memory limit"] {
             assert!(text.contains(part), "{text}");
         }
     }

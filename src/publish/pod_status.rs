@@ -108,7 +108,10 @@ pub fn ensure(
     now: Instant,
 ) -> Result<KnownPodStatus, ApiError> {
     let mut exists = match known {
-        Some(known) if known.status == Fingerprint::of(&desired.status) && now.duration_since(known.seen) < TRUSTED => {
+        Some(known)
+            if known.status == Fingerprint::of(&desired.status)
+                && now.duration_since(known.seen) < TRUSTED =>
+        {
             return Ok(known.clone());
         }
         Some(_) => true,

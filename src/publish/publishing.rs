@@ -289,6 +289,7 @@ impl<'a> Publishing<'a> {
         })?;
         self.publisher.report_collisions(self.request, &merged.collisions);
         let question = MountRequest {
+            class: class.key.to_string(),
             attributes: merged.json,
             secrets: secrets_json(&self.request.secrets),
             target_path: self.request.target.as_str().to_owned(),

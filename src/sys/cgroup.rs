@@ -94,8 +94,7 @@ impl Place {
         };
         let first = mounts.iter().find(is_memory).zip(path_of("memory")).map(|found| (Version::One, found));
         let second = || mounts.iter().find(|mount| mount.fs_type == "cgroup2").zip(path_of(""));
-        let (version, (mount, path)) =
-            first.or_else(|| second().map(|found| (Version::Two, found)))?;
+        let (version, (mount, path)) = first.or_else(|| second().map(|found| (Version::Two, found)))?;
         // A container may be shown its own group alone, by a mount that begins there.
         let below = Path::new(path).strip_prefix(&mount.root).unwrap_or(Path::new(""));
         Some(Place { version, mount_point: mount.mount_point.clone(), below: below.to_owned() })
@@ -204,7 +203,8 @@ mod tests {
             ("version 2, in a namespace", "0::/\n", mount("/", "/sys/fs/cgroup", "cgroup2"), vec![""]),
         ];
         for (name, groups, mount, expected) in rows {
-            let place = Place::find(groups, &[self::mount("/", "/sys/fs/cgroup/cpu", "cgroup"), mount]).unwrap();
+            let place =
+                Place::find(groups, &[self::mount("/", "/sys/fs/cgroup/cpu", "cgroup"), mount]).unwrap();
             let found: Vec<PathBuf> = place.directories().collect();
             let expected: Vec<PathBuf> =
                 expected.iter().map(|below| Path::new("/sys/fs/cgroup").join(below)).collect();
@@ -221,10 +221,24 @@ mod tests {
         let second = "anon 4096\nfile 1\nshmem 150994944\ninactive_file 12288\nactive_file 4096\nslab_reclaimable 100\n";
         let none = "9223372036854771712\n";
         let rows = [
-            ("a limit of a group above", Version::One, none, "20000000\n", first, Some((209_715_200, 19_987_712))),
+            (
+                "a limit of a group above",
+                Version::One,
+                none,
+                "20000000\n",
+                first,
+                Some((209_715_200, 19_987_712)),
+            ),
             ("its own", Version::One, "104857600\n", "20000000\n", first, Some((104_857_600, 19_987_712))),
             ("none", Version::One, none, "20000000\n", "total_inactive_file 1\n", None),
-            ("version 2", Version::Two, "209715200\nmax\n", "20000000\n", second, Some((209_715_200, 19_983_516))),
+            (
+                "version 2",
+                Version::Two,
+                "209715200\nmax\n",
+                "20000000\n",
+                second,
+                Some((209_715_200, 19_983_516)),
+            ),
             ("a high mark", Version::Two, "max\n104857600\n", "16384\n", second, Some((104_857_600, 0))),
             ("no limit", Version::Two, "max\nmax\n", "20000000\n", second, None),
             ("nonsense", Version::Two, "x\ny\n", "z\n", "", None),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use secrets_store_csi_driver::metrics::{Metrics, PublishKind, VolumeSummary};
+use secrets_store_csi_driver::metrics::{MemoryUse, Metrics, PublishKind, VolumeSummary};
 
 use super::markdown::{Document, root};
 
@@ -74,6 +74,7 @@ pub fn exposed() -> BTreeMap<String, Shape> {
         live: 1,
         failing: 1,
         stalest_refresh_age: Some(Duration::ZERO),
+        memory: Some(MemoryUse { used: 100 << 20, kept_free: 48 << 20, limit: 200 << 20 }),
     });
     let page = metrics.render();
     let mut series: BTreeMap<String, Shape> = BTreeMap::new();

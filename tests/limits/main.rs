@@ -46,7 +46,11 @@ fn main() -> ExitCode {
             let text = panic.downcast_ref::<String>().cloned();
             text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
         });
-        eprintln!("[{:5.1} s] {:6} {name}", begun.elapsed().as_secs_f64(), if outcome.is_ok() { "ok" } else { "FAILED" });
+        eprintln!(
+            "[{:5.1} s] {:6} {name}",
+            begun.elapsed().as_secs_f64(),
+            if outcome.is_ok() { "ok" } else { "FAILED" }
+        );
         rows.push(Row { name, outcome });
     }
     let failed = rows.iter().filter(|row| row.outcome.is_err()).count();

@@ -29,7 +29,8 @@ impl Neighbours {
     /// Pods of `class`, one after the other.
     pub fn start(world: &World, class: &str) -> Neighbours {
         let stop = Arc::new(AtomicBool::new(false));
-        let pods: Vec<Pod> = (0..POD_NAMES).map(|number| world.pod(&format!("neighbour-{number}"), class)).collect();
+        let pods: Vec<Pod> =
+            (0..POD_NAMES).map(|number| world.pod(&format!("neighbour-{number}"), class)).collect();
         let (stopping, socket) = (Arc::clone(&stop), world.path("csi/csi.sock"));
         let thread = thread::spawn(move || {
             // With a connection of its own, as a kubelet that does nothing else has it.
@@ -65,7 +66,9 @@ impl Seen {
     pub fn percentile(&self, of_hundred: usize) -> Duration {
         let mut took = self.took.clone();
         took.sort_unstable();
-        took.get((took.len() * of_hundred / 100).min(took.len().saturating_sub(1))).copied().unwrap_or_default()
+        took.get((took.len() * of_hundred / 100).min(took.len().saturating_sub(1)))
+            .copied()
+            .unwrap_or_default()
     }
 }
 

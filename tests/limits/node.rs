@@ -57,7 +57,8 @@ impl Node {
     /// Publishes all of these at once, and answers what became of each.
     pub fn publish_all(&self, pods: &[Pod]) -> Vec<Result<(), Status>> {
         thread::scope(|scope| {
-            let calls: Vec<_> = pods.iter().map(|pod| scope.spawn(|| self.world.kubelet.publish(pod))).collect();
+            let calls: Vec<_> =
+                pods.iter().map(|pod| scope.spawn(|| self.world.kubelet.publish(pod))).collect();
             calls.into_iter().map(|call| call.join().expect("a call does not panic")).collect()
         })
     }
@@ -84,8 +85,10 @@ fn spawn(world: &mut World, group: &mut Group) {
 
 /// An answer of the size that the class names, whose content is of this round.
 pub fn sized(request: &pb::MountRequest, round: u8) -> pb::MountResponse {
-    let attributes: serde_json::Value = serde_json::from_str(&request.attributes).expect("attributes are JSON");
-    let bytes = attributes["bytes"].as_str().and_then(|text| text.parse().ok()).expect("a class names its size");
+    let attributes: serde_json::Value =
+        serde_json::from_str(&request.attributes).expect("attributes are JSON");
+    let bytes =
+        attributes["bytes"].as_str().and_then(|text| text.parse().ok()).expect("a class names its size");
     let content = vec![b'a' + round; bytes];
     answer(&round.to_string(), &[("secret", 0o644, &content)])
 }

@@ -41,7 +41,10 @@ pub fn render(rows: &[Row]) -> String {
                     milli(meanwhile, 100)
                 );
                 let peak = format!("{} MiB", report.peak_mib);
-                out.push_str(&format!("{name:<44} {peak:>8} {before:>24} {during:>24}   {}\n", report.came_of_it));
+                out.push_str(&format!(
+                    "{name:<44} {peak:>8} {before:>24} {during:>24}   {}\n",
+                    report.came_of_it
+                ));
             }
             Err(why) => out.push_str(&format!("{name}\n    FAILED: {why}\n")),
         }

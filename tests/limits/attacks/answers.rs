@@ -29,7 +29,8 @@ fn huge(name: &str, bytes: usize) -> Report {
     let node = Node::start(name, &[]);
     let _hostile = Hostile::start(&node.world.providers(), move || vec![0; bytes - 1]);
     node.world.class("huge", "hostile", json!({"a": "b"}));
-    let refused = node.world.kubelet.publish(&node.world.pod("attacker", "huge")).expect_err("it is too large");
+    let refused =
+        node.world.kubelet.publish(&node.world.pod("attacker", "huge")).expect_err("it is too large");
     assert_eq!(refused.code, Code::ResourceExhausted, "{refused}");
     assert!(refused.message.contains("raise --max-call-recv-msg-size"), "{refused}");
     node.report("refused: RESOURCE_EXHAUSTED, what to raise".to_owned())
@@ -53,7 +54,8 @@ fn crowd(name: &str, part: &'static [u8]) -> Report {
     let node = Node::start(name, &[]);
     let _hostile = Hostile::start(&node.world.providers(), move || part.repeat((4 << 20) / part.len() - 1));
     node.world.class("crowd", "hostile", json!({"a": "b"}));
-    let refused = node.world.kubelet.publish(&node.world.pod("attacker", "crowd")).expect_err("it is no answer");
+    let refused =
+        node.world.kubelet.publish(&node.world.pod("attacker", "crowd")).expect_err("it is no answer");
     let came_of_it = format!("refused: {}", refused.code);
     node.report(came_of_it)
 }
