@@ -214,6 +214,8 @@ fn when_a_driver_is_killed_and_its_pod_collected_the_other_node_feeds_the_secret
         assert_eq!(writes(&one), 1, "{name}: {:?}", one.asked());
         assert_eq!(one.value("shared", "pass").as_deref(), Some("of-stable"), "{name}");
         let told = if class == "canary" { vec!["stable".to_owned()] } else { Vec::new() };
+        // An event is on its way when the Secret is written.
+        eventually("as many are told as should be", || meetings(&one).len() >= told.len());
         let pods: Vec<String> = meetings(&one).into_iter().map(|(pod, _)| pod).collect();
         assert_eq!(pods, told, "{name}: who has lost his place is told");
     }
