@@ -125,10 +125,11 @@ faults: ## inject faults into the running driver and show what comes of each; wi
 	@cargo run --quiet $(cargo_flags) $(sandbox) --example faults -- "$$FAULT_CASE"
 
 limits: export LIMITS_CASE := $(value CASE)
-limits: ## attack the running driver in a control group of the shipped memory; with CASE=text, those that contain it
+limits: static ## attack the static driver in a control group of the shipped memory; with CASE=text, those that contain it
 	@scripts/ensure-tools.sh build mount
-	@cargo build $(cargo_flags) --bins --example limits
-	@cargo run --quiet $(cargo_flags) $(sandbox) --example limits -- "$$LIMITS_CASE"
+	@cargo build $(cargo_flags) --example limits
+	@TEST_PROGRAMS='$(static)/$(machine)' \
+		cargo run --quiet $(cargo_flags) $(sandbox) --example limits -- "$$LIMITS_CASE"
 
 soaking = cargo run --quiet $(cargo_flags) $(sandbox) --example soak -- --time "$$SOAK_TIME" --seed "$$SOAK_SEED"
 

@@ -76,6 +76,12 @@ impl Semaphore {
         self.0.total - self.lock().free
     }
 
+    /// True while somebody waits for permits.
+    #[cfg(test)]
+    pub(crate) fn is_awaited(&self) -> bool {
+        !self.lock().queue.is_empty()
+    }
+
     /// No foreign code runs under this lock but `give_up`, before which nothing is half changed.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -16,12 +16,18 @@ pub struct AnswerMemory {
     read: Arc<AtomicU64>,
 }
 
-/// A share of it, held until the answer is written and dropped.
+/// An answer that is in memory, first in the library's buffers, then as it was read.
+#[must_use = "the answer counts as gone when this is dropped"]
+pub struct InMemory {
+    bytes: u64,
+    read: Arc<AtomicU64>,
+}
+
+/// A share of what is set aside, held until the answer is written and dropped.
 #[must_use = "the share is given back when this is dropped"]
 pub struct Share {
     _permit: Option<Permit>,
-    bytes: u64,
-    read: Option<Arc<AtomicU64>>,
+    _answer: InMemory,
 }
 
 impl AnswerMemory {
@@ -34,23 +40,21 @@ impl AnswerMemory {
         AnswerMemory { budget: Semaphore::new(several.min(affordable).max(one)), read: Arc::default() }
     }
 
-    /// Waits for room for an answer of `bytes` bytes; `None` when `give_up` said so first. A small one does not wait:
-    /// as many as there can be calls at a time take no more than one large answer.
-    pub fn share(&self, bytes: u64, give_up: impl Fn() -> bool) -> Option<Share> {
-        let permit = if bytes <= SMALL_ANSWER_BYTES {
-            None
-        } else {
-            Some(self.budget.acquire(bytes.saturating_mul(COPIES), give_up)?)
-        };
-        Some(Share { _permit: permit, bytes, read: None })
+    /// An answer of `bytes` bytes has come.
+    pub fn has_read(&self, bytes: u64) -> InMemory {
+        self.read.fetch_add(bytes, Ordering::Relaxed);
+        InMemory { bytes, read: Arc::clone(&self.read) }
     }
 
-    /// Marks that the answer of that share has been read, and is in memory.
-    pub fn has_read(&self, share: &mut Share) {
-        if share.read.is_none() {
-            self.read.fetch_add(share.bytes, Ordering::Relaxed);
-            share.read = Some(Arc::clone(&self.read));
-        }
+    /// Waits for room for an answer to be read and written; `None` when `give_up` said so first. A small one does not
+    /// wait: as many as there can be calls at a time take little more than one large answer.
+    pub fn share(&self, answer: InMemory, give_up: impl Fn() -> bool) -> Option<Share> {
+        let permit = if answer.bytes <= SMALL_ANSWER_BYTES {
+            None
+        } else {
+            Some(self.budget.acquire(answer.bytes.saturating_mul(COPIES), give_up)?)
+        };
+        Some(Share { _permit: permit, _answer: answer })
     }
 
     /// Bytes of the answers that are in memory beside the volumes.
@@ -64,11 +68,9 @@ impl AnswerMemory {
     }
 }
 
-impl Drop for Share {
+impl Drop for InMemory {
     fn drop(&mut self) {
-        if let Some(read) = &self.read {
-            read.fetch_sub(self.bytes, Ordering::Relaxed);
-        }
+        self.read.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -104,35 +106,29 @@ mod tests {
     }
 
     #[test]
-    fn a_share_counts_as_read_from_then_on_until_it_is_dropped() {
+    fn an_answer_counts_until_its_share_is_dropped_or_it_gets_none() {
         let memory = AnswerMemory::for_answers_of(4 * MIB, None);
-        let mut share = memory.share(3 * MIB, || false).unwrap();
-        assert_eq!(memory.read_bytes(), 0);
-        for _ in 0..2 {
-            memory.has_read(&mut share);
-            assert_eq!(memory.read_bytes(), 3 * MIB);
-        }
+        let share = memory.share(memory.has_read(3 * MIB), || false);
+        assert_eq!(memory.read_bytes(), 3 * MIB);
         drop(share);
-        assert_eq!(memory.read_bytes(), 0);
-        let unread = memory.share(3 * MIB, || false);
-        drop(unread);
         assert_eq!(memory.read_bytes(), 0);
     }
 
     #[test]
     fn a_small_answer_does_not_wait_for_large_ones() {
         let memory = AnswerMemory::for_answers_of(4 * MIB, Some(16 * MIB));
-        let _all = memory.share(4 * MIB, || false);
-        assert!(memory.share(SMALL_ANSWER_BYTES + 1, || true).is_none());
-        assert!(memory.share(SMALL_ANSWER_BYTES, || true).is_some());
+        let _all = memory.share(memory.has_read(4 * MIB), || false);
+        assert!(memory.share(memory.has_read(SMALL_ANSWER_BYTES + 1), || true).is_none());
+        assert!(memory.share(memory.has_read(SMALL_ANSWER_BYTES), || true).is_some());
     }
 
     #[test]
     fn answers_that_do_not_fit_beside_each_other_wait() {
         let memory = AnswerMemory::for_answers_of(4 * MIB, Some(16 * MIB));
-        let share = memory.share(3 * MIB, || false);
-        assert!(memory.share(3 * MIB, || true).is_none());
+        let answer = || memory.has_read(3 * MIB);
+        let share = memory.share(answer(), || false);
+        assert!(memory.share(answer(), || true).is_none());
         drop(share);
-        assert!(memory.share(3 * MIB, || true).is_some());
+        assert!(memory.share(answer(), || true).is_some());
     }
 }

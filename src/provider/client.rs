@@ -16,6 +16,7 @@ use crate::rpc::deadline::Deadline;
 use crate::rpc::pb::provider as pb;
 use crate::rpc::status::{Code, Status};
 use crate::secret::SecretString;
+use crate::semaphore::Permit;
 use crate::sys::socket::SocketId;
 
 use super::answer::{AnswerError, MountResponse};
@@ -135,10 +136,12 @@ impl Provider {
             ..pb::MountRequest::default()
         };
         let class = request.class.as_str();
-        let expected = self.intake.expected(class);
-        let mut answered = match expected {
-            Size::Small | Size::Large => self.call(&self.channel, expected, class, &message, deadline),
+        let mut answered = match self.intake.expected(class) {
             Size::Excessive => self.call_alone(class, &message, deadline),
+            Size::Unknown | Size::Small | Size::Large => {
+                let turn = || self.intake.turn(class, || deadline.is_past());
+                self.call(&self.channel, turn, class, &message, deadline)
+            }
         };
         if let Err(CallError::Failed(status)) = &answered
             && is_out_of_buffers(status)
@@ -153,7 +156,7 @@ impl Provider {
     fn call(
         &self,
         channel: &Channel,
-        expected: Size,
+        turn: impl FnOnce() -> Option<Permit>,
         class: &str,
         message: &pb::MountRequest,
         deadline: Deadline,
@@ -162,17 +165,17 @@ impl Provider {
         let answer = channel.begin_if_present(MOUNT, message, deadline);
         let answer = answer.map_err(|status| self.failed(status, deadline))?;
         let gave_up = || CallError::Failed(crowded(&self.name));
-        let _turn = self.intake.turn(expected, || deadline.is_past()).ok_or_else(gave_up)?;
+        let _turn = turn().ok_or_else(gave_up)?;
         let mut message = answer.receive().map_err(|status| self.failed(status, deadline))?;
         self.was_absent.store(false, Ordering::Relaxed);
         let bytes = u64::try_from(message.size()).unwrap_or(u64::MAX);
+        let in_memory = self.memory.has_read(bytes);
         self.intake.learn(class, Size::of(bytes));
         if bytes > self.limits.answer_bytes.unsigned_abs().into() {
             return Err(CallError::Failed(self.too_large(bytes)));
         }
-        let mut share = self.memory.share(bytes, || deadline.is_past()).ok_or_else(gave_up)?;
+        let share = self.memory.share(in_memory, || deadline.is_past()).ok_or_else(gave_up)?;
         let response = MountResponse::decode(message.reader(), bytes).map_err(unreadable)?;
-        self.memory.has_read(&mut share);
         Ok(Answered { response, share })
     }
 
@@ -188,7 +191,8 @@ impl Provider {
     ) -> Result<Answered, CallError> {
         let channel =
             Channel::to_socket(&self.environment, &self.socket.address(), self.limits.channel_bytes());
-        match self.call(&channel, Size::Excessive, class, message, deadline) {
+        let turn = || self.intake.turn_alone(|| deadline.is_past());
+        match self.call(&channel, turn, class, message, deadline) {
             Err(CallError::Failed(status)) if is_out_of_buffers(&status) => {
                 self.intake.learn(class, Size::Excessive);
                 let bytes = u64::from(self.limits.answer_bytes.unsigned_abs()) * 2;

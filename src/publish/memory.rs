@@ -6,93 +6,106 @@
 //! is enough to refresh whatever lives.
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use crate::provider::answer_memory::AnswerMemory;
+use crate::semaphore::{Permit, Semaphore};
 use crate::sys::cgroup::{MemoryGroups, Reading};
 use crate::sys::proc;
 
 /// The memory of the driver's pod.
 pub struct PodMemory {
-    state: Mutex<State>,
+    groups: Mutex<MemoryGroups>,
+    /// Large content is written one at a time: what the kernel counts is then what stays, and nobody's half of it.
+    writing: Semaphore,
     answers: AnswerMemory,
     /// What the buffers of gRPC may take, in bytes.
     buffers: u64,
 }
 
-struct State {
-    groups: MemoryGroups,
-    /// What is being written into volumes, in bytes, and may not be charged yet.
-    promised: u64,
-}
-
-/// Room for content that is about to be written; counted until this is dropped, when the kernel counts it.
-#[must_use = "the room is promised until this is dropped"]
-pub struct Promise<'a> {
-    memory: &'a PodMemory,
-    bytes: u64,
+/// Room for content, until it is written and the kernel counts it.
+#[must_use = "the room is another's when this is dropped"]
+pub struct Room {
+    _turn: Option<Permit>,
 }
 
 impl PodMemory {
     /// `buffers` are the bytes that the buffers of gRPC may take.
     pub fn new(groups: MemoryGroups, answers: AnswerMemory, buffers: u64) -> PodMemory {
-        PodMemory { state: Mutex::new(State { groups, promised: 0 }), answers, buffers }
+        PodMemory { groups: Mutex::new(groups), writing: Semaphore::new(1), answers, buffers }
     }
 
-    /// Room for `growth` more bytes of content; `content` is what the volumes hold now that the driver wrote, in bytes.
-    pub fn promise(&self, growth: u64, content: u64) -> Result<Promise<'_>, OutOfMemory> {
-        let mut state = self.lock();
-        // What was read is not part of what stays; what is being written may be charged already, or not.
+    /// Waits for a turn to write content of `bytes` bytes, `growth` of which the volume does not take yet, and looks
+    /// whether there is room. `content` tells what the volumes hold that the driver wrote, in bytes; `give_up` ends the
+    /// wait, and then there is none.
+    pub fn room(
+        &self,
+        bytes: u64,
+        growth: u64,
+        content: impl FnOnce() -> u64,
+        give_up: impl Fn() -> bool,
+    ) -> Result<Option<Room>, OutOfMemory> {
+        let turn = match bytes > SMALL_BYTES {
+            false => None,
+            true => match self.writing.acquire(1, give_up) {
+                Some(turn) => Some(turn),
+                None => return Ok(None),
+            },
+        };
+        if growth > 0 {
+            self.look(growth, content())?;
+        }
+        Ok(Some(Room { _turn: turn }))
+    }
+
+    fn look(&self, growth: u64, content: u64) -> Result<(), OutOfMemory> {
+        // What was read is no part of what stays.
         let passing = self.answers.read_bytes();
-        for reading in state.read(content).into_iter().filter(|_| growth > 0) {
-            let stays = reading.used.saturating_sub(passing).saturating_add(state.promised);
+        for reading in self.read(content) {
+            let used = reading.used.saturating_sub(passing);
             let kept_free = self.kept_free(growth, reading.limit);
-            if stays.saturating_add(growth).saturating_add(kept_free) > reading.limit {
-                return Err(OutOfMemory { growth, used: stays, kept_free, limit: reading.limit });
+            if used.saturating_add(growth).saturating_add(kept_free) > reading.limit {
+                return Err(OutOfMemory { growth, used, kept_free, limit: reading.limit });
             }
         }
-        state.promised = state.promised.saturating_add(growth);
-        Ok(Promise { memory: self, bytes: growth })
+        Ok(())
     }
 
     /// The group that is closest to its limit, and what is kept free of that; none where nothing limits the driver's
     /// memory.
     pub fn tightest(&self, content: u64) -> Option<(Reading, u64)> {
-        let readings = self.lock().read(content);
-        let tightest =
-            readings.into_iter().min_by_key(|reading| reading.limit.saturating_sub(reading.used))?;
+        let tightest = self
+            .read(content)
+            .into_iter()
+            .min_by_key(|reading| reading.limit.saturating_sub(reading.used))?;
         Some((tightest, self.kept_free(u64::MAX, tightest.limit)))
     }
 
-    /// For the answers in hand and for gRPC. Where the limit is too small for that, small volumes are better than none.
-    /// And what is left in the end is for small ones: who mounts large secrets keeps nobody from mounting a password.
+    /// For the answers in hand and for gRPC; where the limit is too small for that, small volumes are better than none.
+    /// What is left in the end is for small ones: who mounts large secrets keeps nobody from mounting a password.
     fn kept_free(&self, growth: u64, limit: u64) -> u64 {
-        let for_small = if growth > SMALL_GROWTH_BYTES { limit / PART_FOR_SMALL } else { 0 };
-        self.answers.total().saturating_add(self.buffers).min(limit / 2).saturating_add(for_small)
+        if growth > SMALL_BYTES {
+            self.answers
+                .total()
+                .saturating_add(self.buffers)
+                .min(limit / 2)
+                .saturating_add(limit / PART_FOR_SMALL)
+        } else {
+            self.answers.total().saturating_add(self.buffers / 2).min(limit / 2)
+        }
     }
 
-    /// Held while the kernel tells a few numbers, so that no two take the same room.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn read(&mut self, content: u64) -> Vec<Reading> {
-        let sees_parent = self.groups.sees_parent();
-        let mut readings = self.groups.read();
+    fn read(&self, content: u64) -> Vec<Reading> {
+        // Held while the kernel tells a few numbers.
+        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut readings = groups.read();
         // What an earlier container left is charged to the pod's group, which cannot be seen: so it is counted.
-        if !sees_parent && let [own] = readings.as_mut_slice() {
+        if !groups.sees_parent()
+            && let [own] = readings.as_mut_slice()
+        {
             own.used = own.used.max(proc::anonymous_bytes().saturating_add(content));
         }
         readings
-    }
-}
-
-impl Drop for Promise<'_> {
-    fn drop(&mut self) {
-        let mut state = self.memory.lock();
-        state.promised = state.promised.saturating_sub(self.bytes);
     }
 }
 
@@ -124,7 +137,7 @@ impl fmt::Display for OutOfMemory {
 impl std::error::Error for OutOfMemory {}
 
 /// A volume of that size is a small one.
-const SMALL_GROWTH_BYTES: u64 = 64 * 1024;
+const SMALL_BYTES: u64 = 64 * 1024;
 /// So much of the limit is for small ones: as shipped, hundreds of them.
 const PART_FOR_SMALL: u64 = 32;
 
@@ -136,8 +149,18 @@ mod tests {
     fn without_a_limit_nothing_is_refused() {
         let answers = AnswerMemory::for_answers_of(4 << 20, None);
         let memory = PodMemory::new(MemoryGroups::default(), answers, 16 << 20);
-        assert!(memory.promise(u64::MAX, u64::MAX).is_ok());
+        assert!(memory.room(u64::MAX, u64::MAX, || u64::MAX, || false).is_ok_and(|room| room.is_some()));
         assert_eq!(memory.tightest(0), None);
+    }
+
+    #[test]
+    fn large_content_is_written_one_at_a_time_and_small_content_does_not_wait() {
+        let memory = PodMemory::new(MemoryGroups::default(), AnswerMemory::for_answers_of(4 << 20, None), 0);
+        let room = |bytes| memory.room(bytes, 0, || 0, || true).unwrap();
+        let first = room(SMALL_BYTES + 1);
+        assert!(first.is_some() && room(SMALL_BYTES + 1).is_none() && room(SMALL_BYTES).is_some());
+        drop(first);
+        assert!(room(SMALL_BYTES + 1).is_some());
     }
 
     #[test]

@@ -248,7 +248,7 @@ impl<'a> Publishing<'a> {
     /// Makes a provider's answer the content of the volume.
     fn write(
         &self,
-        MountResponse { objects, files, .. }: MountResponse,
+        MountResponse { objects, files, encoded_bytes, .. }: MountResponse,
         volume: &LiveVolume,
         known: Option<Fingerprint>,
     ) -> Result<Filled, PublishError> {
@@ -267,8 +267,11 @@ impl<'a> Publishing<'a> {
                 .map(|(path, mode, contents)| (path, File { mode: FileMode::from_provider(mode), contents }));
             let payload = Payload::new(files).map_err(ProviderError::Payload)?;
             let growth = volume.growth(&payload).map_err(WriteError::Sys).map_err(ProviderError::Write)?;
-            let content = self.publisher.volumes.memory();
-            let _room = self.publisher.memory.promise(growth, content).map_err(PublishError::Memory)?;
+            let content = || self.publisher.volumes.memory();
+            let room = self.publisher.memory.room(encoded_bytes, growth, content, || self.deadline.is_past());
+            let Some(_room) = room.map_err(PublishError::Memory)? else {
+                return Err(PublishError::Deadline { before: "writing the files" });
+            };
             let limits = self.publisher.limits;
             volume
                 .write(&payload, self.request.group, limits, SystemTime::now())

@@ -35,6 +35,10 @@ impl Channel {
             .max_send_message_len(-1)
             // Of this peer alone: one that fills its buffers leaves those of others as they are.
             .set_resource_quota(buffers)
+            // So much of an answer may come before somebody takes it in, and no more however fast the peer has been:
+            // else many answers that wait for their turn would fill the buffers.
+            .stream_initial_window_size(LOOKAHEAD_BYTES)
+            .http2_bdp_probe(false)
             .initial_reconnect_backoff(RECONNECT_FIRST)
             .max_reconnect_backoff(RECONNECT_LATER)
             .enable_http_proxy(false)
@@ -181,3 +185,5 @@ const RECONNECT_FIRST: Duration = Duration::from_millis(100);
 const RECONNECT_LATER: Duration = Duration::from_secs(1);
 /// A channel for small answers needs room for the protocol all the same.
 const LEAST_BUFFER_BYTES: usize = 1 << 20;
+/// The window of a stream that HTTP/2 begins with.
+const LOOKAHEAD_BYTES: i32 = 65_535;

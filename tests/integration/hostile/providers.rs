@@ -52,7 +52,11 @@ fn unusable_answers() -> Vec<Row> {
         ("directory and file", with_file("tls"), "is both a file and a directory"),
         ("a forest", with_files(&mut (0..40).map(|n| deep(n, 900))), "more than --volume-inode-limit"),
         ("a larger forest", with_files(&mut (0..80).map(|n| deep(n, 900))), "more than 65536 components"),
-        ("100,000 files", with_files(&mut (0..100_000).map(|n| n.to_string())), "more than 65536 objects and"),
+        (
+            "100,000 files",
+            with_files(&mut (0..100_000).map(|n| n.to_string())),
+            "more than 65536 objects and",
+        ),
         (
             "10,000 files",
             with_files(&mut (0..10_000).map(|n| n.to_string())),
