@@ -8,6 +8,7 @@ use crate::support::eventually;
 
 /// The group of a pod, whose memory is limited. Dropping it removes it, when nothing runs in it any longer.
 pub struct Group {
+    limit_bytes: u64,
     directory: PathBuf,
     version: Version,
     containers: usize,
@@ -20,15 +21,15 @@ enum Version {
 }
 
 impl Group {
-    /// Makes one, of the memory that the manifests give the driver.
-    pub fn make(name: &str) -> io::Result<Group> {
+    /// Makes one of so much memory.
+    pub fn make(name: &str, limit_bytes: u64) -> io::Result<Group> {
         let (version, above) = above()?;
         let directory = above.join(format!("driver-{name}-{}", std::process::id()));
         if version == Version::Two {
             fs::write(above.join("cgroup.subtree_control"), "+memory")?;
         }
         fs::create_dir(&directory)?;
-        let group = Group { directory, version, containers: 0 };
+        let group = Group { limit_bytes, directory, version, containers: 0 };
         if version == Version::Two {
             fs::write(group.directory.join("cgroup.subtree_control"), "+memory")?;
         }
@@ -51,7 +52,7 @@ impl Group {
             Version::One => "memory.limit_in_bytes",
             Version::Two => "memory.max",
         };
-        fs::write(directory.join(file), LIMIT_BYTES.to_string())
+        fs::write(directory.join(file), self.limit_bytes.to_string())
     }
 
     /// The most memory that the pod had so far, in MiB.
@@ -109,4 +110,4 @@ fn above() -> io::Result<(Version, PathBuf)> {
 }
 
 /// The limit of the driver's container in `deploy/` and in the chart.
-pub const LIMIT_BYTES: u64 = 200 << 20;
+pub const SHIPPED_BYTES: u64 = 200 << 20;

@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         eprintln!("no attack contains {text:?}; there are:\n  {}", names.join("\n  "));
         return ExitCode::from(2);
     }
-    if let Err(why) = group::Group::make("trial") {
+    if let Err(why) = group::Group::make("trial", group::SHIPPED_BYTES) {
         println!("no attack was made: control groups with a limit of memory cannot be made here ({why})");
         return ExitCode::SUCCESS;
     }

@@ -9,7 +9,7 @@ use secrets_store_csi_driver::rpc::pb::provider as pb;
 use secrets_store_csi_driver::rpc::status::Status;
 use serde_json::json;
 
-use crate::group::Group;
+use crate::group::{Group, SHIPPED_BYTES};
 use crate::neighbour::{Neighbours, Seen};
 use crate::support::driver::{DriverProcess, program};
 use crate::support::provider::{ScriptedProvider, answer};
@@ -29,9 +29,14 @@ pub struct Node {
 
 impl Node {
     /// A node at peace whose neighbours have been watched for a while, and are from now on.
-    pub fn start(name: &str, flags: &[&str]) -> Node {
+    pub fn start(name: &str) -> Node {
+        Node::start_with(name, SHIPPED_BYTES, &[])
+    }
+
+    /// The same with another limit of memory, in bytes, and further flags.
+    pub fn start_with(name: &str, limit_bytes: u64, flags: &[&str]) -> Node {
         let mut world = World::without_driver(&[ALWAYS, flags].concat());
-        let mut group = Group::make(name).expect("groups can be made here");
+        let mut group = Group::make(name, limit_bytes).expect("groups can be made here");
         spawn(&mut world, &mut group);
         let provider = world.provider("honest", |request| Ok(sized(&request, 0)));
         world.class("small", "honest", json!({"bytes": "100"}));

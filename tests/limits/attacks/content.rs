@@ -1,26 +1,30 @@
 //! Honest pods with large secrets, whose content is charged to the driver's pod and stays so when its container
 //! restarts.
 
+use std::path::Path;
+
 use secrets_store_csi_driver::rpc::status::{Code, Status};
 use serde_json::json;
 
 use crate::node::{Node, sized};
 use crate::support::eventually;
+use crate::support::provider::versions_only;
 use crate::support::world::Pod;
 use crate::table::Report;
 
 type Attack = (&'static str, fn() -> Report);
 
-pub const ALL: [Attack; 3] = [
+pub const ALL: [Attack; 4] = [
     ("41 volumes of 3.5 MiB in one pod", one_pod),
     ("volumes of 3.5 MiB until none fits, all due", until_full),
+    ("60 volumes of 3.5 MiB that the provider writes", by_provider),
     ("110 volumes of 1 MiB, all due", || due("megabytes", 110, 1 << 20)),
 ];
 
 const LARGE_BYTES: usize = 3_670_016;
 
 fn one_pod() -> Report {
-    let node = Node::start("one-pod", &[]);
+    let node = Node::start("one-pod");
     let pods = pods(&node, 41, LARGE_BYTES);
     let mut mounted = 0;
     // Kubelet tries again, and what fits is mounted after a while.
@@ -34,7 +38,7 @@ fn one_pod() -> Report {
 
 /// As many as fit, then all of them with new content at once, then a new container, and once more.
 fn until_full() -> Report {
-    let mut node = Node::start("until-full", &[]);
+    let mut node = Node::start("until-full");
     let pods = pods(&node, 60, LARGE_BYTES);
     let mut live = Vec::new();
     for pod in &pods {
@@ -57,8 +61,24 @@ fn until_full() -> Report {
     node.report(format!("{} mounted and twice refreshed, over a restart; the next refused", live.len()))
 }
 
+/// Their content is charged to the provider's pod, so the driver's has room for all of them.
+fn by_provider() -> Report {
+    let node = Node::start("by-provider");
+    let content = vec![b'a'; LARGE_BYTES];
+    let _writer = node.world.provider("writer", move |request| {
+        std::fs::write(Path::new(&request.target_path).join("secret"), &content)
+            .expect("the volume is mounted");
+        Ok(versions_only("1", &["secret"]))
+    });
+    node.world.class("written", "writer", json!({"a": "b"}));
+    let pods: Vec<Pod> =
+        (0..60).map(|number| node.world.pod(&format!("written-{number}"), "written")).collect();
+    assert_eq!(settle(&node.publish_all(&pods)), pods.len());
+    node.report("60 mounted".to_owned())
+}
+
 fn due(name: &str, count: usize, bytes: usize) -> Report {
-    let node = Node::start(name, &[]);
+    let node = Node::start(name);
     let pods = pods(&node, count, bytes);
     let mounted = settle(&node.publish_all(&pods));
     assert_eq!(mounted, count, "they fit");
