@@ -61,10 +61,8 @@ impl MountResponse {
                     let (id, version) = object_version(input)?;
                     versions.insert(id, version);
                 }
-                ERROR => message(input, &mut |tag, input| match tag {
-                    ERROR_CODE => set(&mut error_code, input.read_string()),
-                    other => skip(other, input),
-                })?,
+                // Of several, the last one.
+                ERROR => error_code = error(input)?,
                 FILE => {
                     entries += 1;
                     files.push(file(input)?);
@@ -76,6 +74,15 @@ impl MountResponse {
         let objects = versions.into_iter().map(|(id, version)| ObjectVersion { id, version }).collect();
         Ok(MountResponse { objects, error_code, files, encoded_bytes })
     }
+}
+
+fn error(input: &mut CodedInputStream<'_>) -> Result<String, AnswerError> {
+    let mut code = String::new();
+    message(input, &mut |tag, input| match tag {
+        ERROR_CODE => set(&mut code, input.read_string()),
+        other => skip(other, input),
+    })?;
+    Ok(code)
 }
 
 fn object_version(input: &mut CodedInputStream<'_>) -> Result<(String, String), AnswerError> {
@@ -125,20 +132,21 @@ fn set<T>(field: &mut T, read: protobuf::Result<T>) -> Result<(), AnswerError> {
 
 /// Passes over a field that is not known.
 fn skip(tag: u32, input: &mut CodedInputStream<'_>) -> Result<(), AnswerError> {
-    if wire_type(tag) != WireType::StartGroup as u32 {
+    if wire_type(tag)? != WireType::StartGroup as u32 {
         return skip_field_for_tag(tag, input).map_err(malformed);
     }
     loop {
         let inner = input.read_raw_tag_or_eof().map_err(malformed)?.ok_or(AnswerError::Malformed)?;
-        if wire_type(inner) == WireType::EndGroup as u32 {
+        if wire_type(inner)? == WireType::EndGroup as u32 {
             return Ok(());
         }
         skip_field_for_tag(inner, input).map_err(malformed)?;
     }
 }
 
-fn wire_type(tag: u32) -> u32 {
-    tag & 7
+/// There is no field of the number 0.
+fn wire_type(tag: u32) -> Result<u32, AnswerError> {
+    if tag >> 3 == 0 { Err(AnswerError::Malformed) } else { Ok(tag & 7) }
 }
 
 /// The decoder's own text may quote the bytes over which it stumbled.
@@ -232,7 +240,7 @@ mod tests {
             let read = decode(&[fields, &known].concat()).unwrap();
             assert_eq!((read.objects.len(), read.files.len()), (1, 0), "{fields:?}");
         }
-        for broken in [&[0x4b, 0x08, 1][..], &[0x4c], &[0x0a, 5, 1], &[0x1a, 2, 0x0a, 9]] {
+        for broken in [&[0x4b, 0x08, 1][..], &[0x4b, 4], &[3, 0x4c], &[0x4c], &[0x0a, 5, 1], &[0x1a, 2, 0x0a, 9]] {
             assert_eq!(decode(broken).err(), Some(AnswerError::Malformed), "{broken:?}");
         }
     }
