@@ -113,7 +113,7 @@ const LAYERS: &[Layer<'_>] = &[
     ("confinement", &["sys", "config::Seccomp"]),
     ("kube", &["secret", "timestamp"]),
     ("health", &[]),
-    ("http", &[]),
+    ("http", &["sys::epoll", "sys::tcp"]),
     ("metrics", &[]),
     ("sys", &[]),
     ("config", &["cli", "go_duration"]),

@@ -4,6 +4,7 @@
 //! (close-on-exec, no-follow) itself, and each error reads like a line of strace.
 
 pub mod at;
+pub mod epoll;
 pub mod message;
 pub mod mount;
 pub mod mountinfo;
@@ -11,3 +12,4 @@ pub mod privileges;
 pub mod proc;
 pub mod process;
 pub mod socket;
+pub mod tcp;
