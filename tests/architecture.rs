@@ -108,7 +108,7 @@ const LAYERS: &[Layer<'_>] = &[
         ],
     ),
     ("rpc", &["escape", "metrics", "sys::at", "sys::socket"]),
-    ("volume", &["mounter::client", "sys", "secret", "timestamp"]),
+    ("volume", &["mounter::client", "mounter::whose", "sys", "secret", "timestamp"]),
     ("mounter", &["confinement", "sys", "config::Seccomp", "shutdown"]),
     ("confinement", &["sys", "config::Seccomp"]),
     ("kube", &["secret", "timestamp"]),
