@@ -7,46 +7,37 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::health::{Liveness, Readiness};
-use crate::http::{Request, Response, Status};
+use crate::http::{Response, Routes, Status};
 use crate::metrics::Metrics;
 
 /// `/metrics` in Prometheus' text format; `/healthz`: 200 `ok`, or 503 and what is stuck; `/readyz`: 200
 /// `ok`, or 503 and what is waited for; `/readyz?wait`: the same, but not ready only after some seconds of waiting.
-pub fn routes(
-    metrics: Arc<Metrics>,
-    readiness: Readiness,
-    liveness: Liveness,
-) -> impl Fn(&Request) -> Response + Send + Sync + 'static {
-    let health = health_routes(readiness, liveness);
-    move |request| match request.path() {
-        "/metrics" => Response::new(Status::Ok, METRICS_TYPE, metrics.render()),
-        _ => health(request),
-    }
+pub fn routes(metrics: Arc<Metrics>, readiness: Readiness, liveness: Liveness) -> Routes {
+    health_routes(readiness, liveness)
+        .page("/metrics", move || Response::new(Status::Ok, METRICS_TYPE, metrics.render()))
 }
 
 /// `/healthz` and `/readyz` alone, for a port that is open to whoever probes.
-pub fn health_routes(
-    readiness: Readiness,
-    liveness: Liveness,
-) -> impl Fn(&Request) -> Response + Send + Sync + 'static {
-    move |request| match request.path() {
-        "/healthz" => match liveness.check() {
-            Ok(()) => Response::text(Status::Ok, "ok"),
-            Err(stuck) => Response::text(Status::ServiceUnavailable, format!("{stuck}\n")),
-        },
-        "/readyz" => match pending(&readiness, request).join(", ") {
-            pending if pending.is_empty() => Response::text(Status::Ok, "ok"),
-            pending => Response::text(Status::ServiceUnavailable, format!("waiting for {pending}\n")),
-        },
+pub fn health_routes(readiness: Readiness, liveness: Liveness) -> Routes {
+    let awaited = readiness.clone();
+    Routes::at_once(move |request| match request.path() {
+        "/readyz" => readiness_answer(&readiness.pending()),
         _ => Response::not_found(),
-    }
+    })
+    // A start takes some seconds, most of them kubelet's. A probe that waits for its end finds a driver that is ready,
+    // and kubelet has nothing to report as unhealthy.
+    .page_if_asked("/readyz", "wait", move || readiness_answer(&awaited.await_ready(PATIENCE)))
+    .page("/healthz", move || match liveness.check() {
+        Ok(()) => Response::text(Status::Ok, "ok"),
+        Err(stuck) => Response::text(Status::ServiceUnavailable, format!("{stuck}\n")),
+    })
 }
 
-/// A start takes some seconds, most of them kubelet's. A probe that waits for its end finds a driver that is ready, and
-/// kubelet has nothing to report as unhealthy.
-fn pending(readiness: &Readiness, request: &Request) -> Vec<&'static str> {
-    let may_wait = request.query("wait").is_some();
-    if may_wait { readiness.await_ready(PATIENCE) } else { readiness.pending() }
+fn readiness_answer(pending: &[&str]) -> Response {
+    match pending.join(", ") {
+        pending if pending.is_empty() => Response::text(Status::Ok, "ok"),
+        pending => Response::text(Status::ServiceUnavailable, format!("waiting for {pending}\n")),
+    }
 }
 
 /// How long `/readyz?wait` waits: less than the ten seconds that the manifests give this probe.
@@ -60,9 +51,9 @@ mod tests {
     use super::*;
     use crate::http::parse_head;
 
-    fn get(routes: &impl Fn(&Request) -> Response, path: &str) -> (Status, String) {
+    fn get(routes: &Routes, path: &str) -> (Status, String) {
         let head = format!("GET {path} HTTP/1.0\r\n\r\n");
-        let response = routes(&parse_head(head.as_bytes()).unwrap().unwrap());
+        let response = routes.answer(&parse_head(head.as_bytes()).unwrap().unwrap());
         (response.status(), String::from_utf8(response.body().to_vec()).unwrap())
     }
 
@@ -120,7 +111,7 @@ mod tests {
         assert_eq!(status, Status::Ok);
         assert!(text.contains("\nsecrets_store_csi_events_dropped_total 1\n"), "{text}");
         let request = parse_head(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap().unwrap();
-        assert_eq!(routes(&request).content_type(), "text/plain; version=0.0.4; charset=utf-8");
+        assert_eq!(routes.answer(&request).content_type(), "text/plain; version=0.0.4; charset=utf-8");
     }
 
     #[test]

@@ -45,7 +45,7 @@ use crate::rpc::pool::Pool;
 use crate::rpc::server::{Server, ServerError};
 use crate::shutdown::{Shutdown, ShutdownError};
 use crate::sync::{SecretSync, SyncSettings};
-use crate::sys::process;
+use crate::sys::{process, socket};
 use crate::volume::limits::ContentLimits;
 use crate::volume::target::TargetPath;
 use crate::{kube, logging};
@@ -273,7 +273,10 @@ fn serve_csi(
         node.methods(pool.clone(), Arc::clone(metrics)),
     ];
     let server = match &config.endpoint {
-        Endpoint::Unix(path) => Server::start_unix(environment, path, pool, services),
+        Endpoint::Unix(path) => {
+            shut_directory(path);
+            Server::start_unix(environment, path, pool, services)
+        }
         Endpoint::Tcp(address) => {
             only_loopback(address)?;
             Server::start(environment, address, pool, services)
@@ -282,6 +285,15 @@ fn serve_csi(
     let server = server.map_err(RunError::Server)?;
     log::info!(endpoint:% = config.endpoint; "serving CSI");
     Ok(server)
+}
+
+/// The socket is for its owner alone in any case.
+fn shut_directory(socket: &Path) {
+    match socket::shut_own_directory(socket, &RefreshTimes::FILES) {
+        Ok(true) => log::info!("the directory of the CSI socket had mode 0755 and has 0700 now"),
+        Ok(false) => {}
+        Err(error) => log::warn!(error:% = error; "could not give the directory of the CSI socket mode 0700"),
+    }
 }
 
 /// The HTTP listeners that are asked for.

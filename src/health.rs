@@ -22,7 +22,6 @@ struct Shared {
 #[derive(Default)]
 struct Latches {
     held: Vec<&'static str>,
-    is_awaited: bool,
     is_ending: bool,
 }
 
@@ -43,18 +42,11 @@ impl Readiness {
         self.lock().held.clone()
     }
 
-    /// The same, as soon as it is empty or `patience` is over. One caller is kept waiting at a time, so that those who
-    /// ask cost one thread; the others are answered at once.
+    /// The same, as soon as it is empty or `patience` is over.
     pub fn await_ready(&self, patience: Duration) -> Vec<&'static str> {
-        let mut latches = self.lock();
-        if latches.is_awaited {
-            return latches.held.clone();
-        }
-        latches.is_awaited = true;
         let is_unsettled = |latches: &mut Latches| !latches.held.is_empty() && !latches.is_ending;
-        let waited = self.shared.changed.wait_timeout_while(latches, patience, is_unsettled);
-        let (mut latches, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        latches.is_awaited = false;
+        let waited = self.shared.changed.wait_timeout_while(self.lock(), patience, is_unsettled);
+        let (latches, _) = waited.unwrap_or_else(PoisonError::into_inner);
         latches.held.clone()
     }
 
@@ -152,15 +144,15 @@ mod tests {
     fn whoever_waits_is_answered_once_the_last_latch_is_released() {
         let readiness = Readiness::new();
         let (one, two) = (readiness.latch("one"), readiness.latch("two"));
-        let waiting = readiness.clone();
-        let waiter = std::thread::spawn(move || waiting.await_ready(Duration::from_secs(60)));
-        while !readiness.lock().is_awaited {
-            std::thread::yield_now();
-        }
+        let waiters = [readiness.clone(), readiness.clone()]
+            .map(|waiting| std::thread::spawn(move || waiting.await_ready(Duration::from_secs(60))));
         one.release();
-        assert_eq!(readiness.await_ready(Duration::from_secs(60)), ["two"], "one waits at a time");
+        assert_eq!(readiness.await_ready(Duration::from_millis(1)), ["two"]);
+        assert!(waiters.iter().all(|waiter| !waiter.is_finished()));
         two.release();
-        assert!(waiter.join().unwrap().is_empty());
+        for waiter in waiters {
+            assert!(waiter.join().unwrap().is_empty());
+        }
         assert!(readiness.await_ready(Duration::from_secs(60)).is_empty(), "there is nothing to wait for");
     }
 

@@ -161,11 +161,18 @@ const DRIVER: &[Call] = &[
     // The end of the mounter.
     any(libc::SYS_wait4),
     any(libc::SYS_waitid),
-    // Sockets of this machine and of the internet; netlink is how glibc learns its addresses.
+    // Sockets of this machine and of the internet.
     only(libc::SYS_socket, &[Condition::Equal { argument: 0, value: family(libc::AF_UNIX) }]),
     only(libc::SYS_socket, &[Condition::Equal { argument: 0, value: family(libc::AF_INET) }]),
     only(libc::SYS_socket, &[Condition::Equal { argument: 0, value: family(libc::AF_INET6) }]),
-    only(libc::SYS_socket, &[Condition::Equal { argument: 0, value: family(libc::AF_NETLINK) }]),
+    // How glibc learns the machine's addresses. What else speaks netlink, as audit and firewall do, is not for it.
+    only(
+        libc::SYS_socket,
+        &[
+            Condition::Equal { argument: 0, value: family(libc::AF_NETLINK) },
+            Condition::Equal { argument: 2, value: family(libc::NETLINK_ROUTE) },
+        ],
+    ),
     only(libc::SYS_socketpair, &[Condition::Equal { argument: 0, value: family(libc::AF_UNIX) }]),
     any(libc::SYS_bind),
     any(libc::SYS_listen),

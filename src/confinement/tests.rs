@@ -1,9 +1,11 @@
 //! What is given up is gone: tried in processes of their own, since nothing of it comes back; and what the kernel is
 //! told about each call, read back from its programs.
 
+use std::net::ToSocketAddrs;
 use std::process::{Command, Stdio};
 
 use rustix::mount::mount_bind;
+use rustix::net::{AddressFamily, SocketType};
 
 use super::*;
 use crate::sys::proc;
@@ -44,6 +46,27 @@ fn a_program_that_the_driver_tries_to_run_ends_it() {
 fn a_mount_that_the_driver_tries_to_make_ends_it() {
     let deed = || assert_eq!(mount_bind("/proc", "/tmp"), Ok(()));
     assert_ended_by_filter("a_mount_that_the_driver_tries_to_make_ends_it", Role::Driver, deed);
+}
+
+#[test]
+fn a_socket_for_the_kernels_audit_that_the_driver_tries_to_make_ends_it() {
+    let audit = rustix::net::netlink::AUDIT;
+    let deed = || drop(rustix::net::socket(AddressFamily::NETLINK, SocketType::RAW, Some(audit)));
+    let name = "a_socket_for_the_kernels_audit_that_the_driver_tries_to_make_ends_it";
+    assert_ended_by_filter(name, Role::Driver, deed);
+}
+
+#[test]
+fn names_and_addresses_are_found_with_what_is_permitted() {
+    let name = "names_and_addresses_are_found_with_what_is_permitted";
+    let deed = || {
+        // glibc asks the kernel for the machine's addresses to sort what it finds.
+        let found = ("localhost", 80).to_socket_addrs().unwrap();
+        assert!(found.into_iter().all(|address| address.ip().is_loopback()));
+        // The first protocol of netlink, which is that of routes.
+        rustix::net::socket(AddressFamily::NETLINK, SocketType::RAW, None).unwrap();
+    };
+    assert!(outcome(name, Role::Driver, Seccomp::Enforce, deed).success());
 }
 
 #[test]
@@ -143,8 +166,9 @@ const ERRNO: u32 = 0x0005_0000;
 #[test]
 fn calls_are_permitted_for_the_arguments_that_the_driver_has_a_use_for() {
     let (own, family) = (u64::from(std::process::id()), |family: libc::c_int| family.unsigned_abs().into());
+    let netlink = |protocol| [family(libc::AF_NETLINK), 3, family(protocol)];
     let threads = 0x003d_0f00;
-    let rows: [(i64, [u64; 3], u32); 25] = [
+    let rows: [(i64, [u64; 3], u32); 29] = [
         (libc::SYS_openat, [0, 0, 0], ALLOW),
         (libc::SYS_execve, [0, 0, 0], KILL),
         (libc::SYS_execveat, [0, 0, 0], KILL),
@@ -172,6 +196,10 @@ fn calls_are_permitted_for_the_arguments_that_the_driver_has_a_use_for() {
         (libc::SYS_kill, [u64::from(u32::MAX), 9, 0], KILL),
         (libc::SYS_socket, [family(libc::AF_UNIX), 1, 0], ALLOW),
         (libc::SYS_socket, [family(libc::AF_PACKET), 3, 0], KILL),
+        (libc::SYS_socket, netlink(libc::NETLINK_ROUTE), ALLOW),
+        (libc::SYS_socket, netlink(libc::NETLINK_AUDIT), KILL),
+        (libc::SYS_socket, netlink(libc::NETLINK_NETFILTER), KILL),
+        (libc::SYS_socket, netlink(libc::NETLINK_KOBJECT_UEVENT), KILL),
         (libc::SYS_prctl, [family(libc::PR_SET_NAME), 0, 0], ALLOW),
         (libc::SYS_prctl, [family(libc::PR_SET_DUMPABLE), 1, 0], KILL),
     ];

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::admin;
 use crate::config::{BindAddress, Endpoint};
 use crate::health::{Liveness, Readiness};
-use crate::http::{Limits, Server};
+use crate::http::Server;
 use crate::metrics::Metrics;
 use crate::rpc::Environment;
 use crate::rpc::channel::Channel;
@@ -29,7 +29,7 @@ impl Listeners {
 
 impl Drop for Listeners {
     fn drop(&mut self) {
-        // Their threads are joined: a probe that waits must not be waited for.
+        // Their threads are joined: one that waits for readiness must not be waited for.
         self.readiness.end();
     }
 }
@@ -53,7 +53,7 @@ pub(super) fn serve_health(
     liveness: Liveness,
 ) -> io::Result<Server> {
     let routes = admin::health_routes(readiness, liveness);
-    let server = Server::start_with(HEALTH_LIMITS, &address.listen_addr(), "health", routes)?;
+    let server = Server::start(&address.listen_addr(), "health", routes)?;
     log::info!(address:% = server.local_addr(); "serving health");
     Ok(server)
 }
@@ -72,15 +72,5 @@ pub(super) fn liveness(endpoint: &Endpoint, environment: Environment) -> Livenes
     })
 }
 
-/// Kubelet's two probes and a person, and a readiness probe that waits. Full of clients that say nothing, the other two
-/// threads still get to a probe within the ten seconds that the manifests give one.
-const HEALTH_LIMITS: Limits = Limits {
-    workers: 3,
-    waiting: 12,
-    head: Duration::from_secs(5),
-    crowded_head: Duration::from_millis(250),
-    write: Duration::from_secs(5),
-    crowded_write: Duration::from_secs(1),
-};
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 const PROBE_ANSWER_BYTES: i32 = 4096;

@@ -1,23 +1,35 @@
 //! The server against real sockets, behaved and otherwise.
 
-use std::sync::mpsc;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::Instant;
 
 use super::*;
 
 /// Far more than anything here takes; reaching it is a failure.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-fn echo(request: &Request) -> Response {
-    match request.path() {
-        "/hello" => Response::text(Status::Ok, "hello"),
-        "/large" => Response::new(Status::Ok, "application/octet-stream", vec![b'x'; 32 * 1024 * 1024]),
+fn routes() -> Routes {
+    let hello = || Response::text(Status::Ok, "hello");
+    let at_once = move |request: &Request| match request.path() {
+        "/hello" => hello(),
         "/panic" => panic!("a bug"),
         _ => Response::not_found(),
-    }
+    };
+    Routes::at_once(at_once)
+        .page("/page", hello)
+        .page("/panicking-page", || panic!("a bug"))
+        .page("/large", || Response::new(Status::Ok, "application/octet-stream", vec![b'x'; LARGE]))
 }
 
+/// More than any socket's buffer.
+const LARGE: usize = 32 * 1024 * 1024;
+
 fn serve(limits: Limits) -> Server {
-    Server::start_with(limits, "127.0.0.1:0", "test", echo).unwrap()
+    Server::start_with(limits, "127.0.0.1:0", "test", routes()).unwrap()
 }
 
 fn connect(server: &Server) -> TcpStream {
@@ -51,10 +63,31 @@ fn ask(server: &Server, bytes: &[u8]) -> String {
 
 const HELLO: &[u8] = b"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n";
 
+const PAGE: &[u8] = b"GET /page HTTP/1.1\r\nHost: a\r\n\r\n";
+
+#[track_caller]
 fn assert_greeted(server: &Server) {
-    let answer = ask(server, HELLO);
-    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nhello"), "{answer}");
+    for request in [HELLO, PAGE] {
+        let answer = ask(server, request);
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nhello"), "{answer}");
+    }
 }
+
+/// Routes with `/held`, which is made while the test holds it, and what the test needs for that: it is told of each
+/// beginning, and lets each end.
+fn held() -> (Routes, Receiver<()>, Sender<()>) {
+    let (entered, has_entered) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    let routes = routes().page("/held", move || {
+        entered.send(()).unwrap();
+        released.lock().unwrap().recv_timeout(DEADLINE).unwrap();
+        Response::text(Status::Ok, "done")
+    });
+    (routes, has_entered, release)
+}
+
+const HELD: &[u8] = b"GET /held HTTP/1.1\r\nHost: a\r\n\r\n";
 
 #[test]
 fn answers_fit_their_requests() {
@@ -98,12 +131,13 @@ fn head_gets_the_length_and_no_body() {
 
 #[test]
 fn a_route_that_panics_costs_its_request_and_no_thread() {
-    let limits = Limits { workers: 1, ..Limits::default() };
-    let server = serve(limits);
-    for _ in 0..3 {
-        let answer = ask(&server, b"GET /panic HTTP/1.1\r\nHost: a\r\n\r\n");
-        assert!(answer.starts_with("HTTP/1.1 500 Internal Server Error\r\n"), "{answer}");
-        assert!(answer.ends_with("\r\n\r\ninternal error, see the log\n"), "{answer}");
+    let server = serve(Limits::default());
+    for path in ["/panic", "/panicking-page"] {
+        for _ in 0..3 {
+            let answer = ask(&server, format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
+            assert!(answer.starts_with("HTTP/1.1 500 Internal Server Error\r\n"), "{answer}");
+            assert!(answer.ends_with("\r\n\r\ninternal error, see the log\n"), "{answer}");
+        }
     }
     assert_greeted(&server);
 }
@@ -123,7 +157,7 @@ fn a_client_that_trickles_is_told_408_when_the_whole_head_is_late() {
         assert!(started.elapsed() < DEADLINE, "the deadline never came");
         match stream.read(&mut first) {
             Ok(length) => break assert_eq!(&first[..length], b"HTTP/1.1 408"),
-            Err(error) => assert!(is_for_now(&error), "{error}"),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}"),
         }
         stream.write_all(b"a").unwrap();
     }
@@ -196,21 +230,15 @@ fn a_head_that_comes_byte_by_byte_is_put_together() {
 #[test]
 fn slow_clients_do_not_starve_a_scraper() {
     let minutes = Duration::from_secs(600);
-    let limits = Limits {
-        workers: 2,
-        head: minutes,
-        write: minutes,
-        crowded_head: Duration::from_millis(100),
-        crowded_write: Duration::from_millis(100),
-        ..Limits::default()
-    };
+    let limits = Limits { incomplete: 4, answering: 4, head: minutes, answer: minutes, ..Limits::default() };
     let server = serve(limits);
-    // Ten that never finish their head, and two that never read an answer larger than any socket buffer.
+    // Those that never finish their head, and those that never read an answer larger than any socket buffer.
     let mut slow: Vec<TcpStream> = (0..10).map(|_| connect(&server)).collect();
     for stream in &mut slow {
-        stream.write_all(b"GET /").unwrap();
+        // Those that had to go are gone already.
+        drop(stream.write_all(b"GET /"));
     }
-    for _ in 0..2 {
+    for _ in 0..10 {
         let mut deaf = connect(&server);
         deaf.write_all(b"GET /large HTTP/1.0\r\n\r\n").unwrap();
         slow.push(deaf);
@@ -221,9 +249,8 @@ fn slow_clients_do_not_starve_a_scraper() {
 }
 
 #[test]
-fn a_slow_client_has_its_time_while_nobody_waits() {
-    // More threads than connections, so that it is never crowded, however late a thread comes back.
-    let server = serve(Limits { workers: 24, crowded_head: Duration::ZERO, ..Limits::default() });
+fn a_slow_client_has_its_time_while_others_are_served() {
+    let server = serve(Limits { incomplete: 2, ..Limits::default() });
     let mut slow = connect(&server);
     slow.write_all(b"GET /hello HTTP/1.1\r\n").unwrap();
     for _ in 0..20 {
@@ -234,34 +261,87 @@ fn a_slow_client_has_its_time_while_nobody_waits() {
 }
 
 #[test]
-fn connections_past_the_queue_are_told_503_at_once() {
-    let (entered, has_entered) = mpsc::channel();
-    let (release, released) = mpsc::channel::<()>();
-    let released = Mutex::new(released);
-    let limits = Limits { workers: 1, waiting: 1, ..Limits::default() };
-    let server = Server::start_with(limits, "127.0.0.1:0", "test", move |_| {
-        entered.send(()).unwrap();
-        released.lock().unwrap().recv_timeout(DEADLINE).unwrap();
-        Response::text(Status::Ok, "done")
-    })
-    .unwrap();
-    let mut serving = connect(&server);
-    serving.write_all(HELLO).unwrap();
-    has_entered.recv_timeout(DEADLINE).unwrap();
-    // Connections are accepted in the order in which they were made, so the next one fills the queue.
-    let mut queued = connect(&server);
-    queued.write_all(HELLO).unwrap();
-    for _ in 0..50 {
-        assert!(ask(&server, HELLO).starts_with("HTTP/1.1 503 "));
+fn of_incomplete_connections_the_oldest_goes_and_is_told_to_come_back() {
+    let server = serve(Limits { incomplete: 2, ..Limits::default() });
+    let mut clients: Vec<TcpStream> = (0..3).map(|_| connect(&server)).collect();
+    assert!(read_all(&mut clients[0]).starts_with("HTTP/1.1 503 "));
+    for client in &mut clients[1..] {
+        client.write_all(HELLO).unwrap();
+        assert!(read_all(client).ends_with("hello"));
     }
-    release.send(()).unwrap();
-    release.send(()).unwrap();
-    assert!(read_all(&mut serving).ends_with("done"));
-    assert!(read_all(&mut queued).ends_with("done"));
 }
 
 #[test]
-fn a_flood_of_connections_leaves_the_server_working() {
+fn of_those_who_wait_for_a_page_the_oldest_is_told_to_come_back() {
+    let (routes, has_entered, release) = held();
+    let limits = Limits { waiting: 2, ..Limits::default() };
+    let server = Server::start_with(limits, "127.0.0.1:0", "test", routes).unwrap();
+    let mut clients: Vec<TcpStream> = (0..5).map(|_| connect(&server)).collect();
+    // Connections are let in in the order in which they were made, but heard in any.
+    for client in &mut clients {
+        client.write_all(HELD).unwrap();
+        assert_greeted(&server);
+    }
+    for client in &mut clients[..3] {
+        assert!(read_all(client).starts_with("HTTP/1.1 503 "));
+    }
+    has_entered.recv_timeout(DEADLINE).unwrap();
+    release.send(()).unwrap();
+    for client in &mut clients[3..] {
+        assert!(read_all(client).ends_with("done"));
+    }
+}
+
+#[test]
+fn a_page_that_takes_its_time_is_made_once_for_all_who_ask_and_delays_nobody_else() {
+    let (routes, has_entered, release) = held();
+    let server = Server::start("127.0.0.1:0", "test", routes).unwrap();
+    let mut clients: Vec<TcpStream> = (0..20).map(|_| connect(&server)).collect();
+    for client in &mut clients {
+        client.write_all(HELD).unwrap();
+    }
+    has_entered.recv_timeout(DEADLINE).unwrap();
+    assert_greeted(&server);
+    release.send(()).unwrap();
+    for client in &mut clients {
+        assert!(read_all(client).ends_with("done"));
+    }
+    assert!(has_entered.try_recv().is_err(), "made again, for nobody");
+}
+
+#[test]
+fn a_page_is_made_no_more_often_than_it_may_be_and_anew_for_everybody() {
+    let made = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&made);
+    let routes = Routes::at_once(|_| Response::not_found()).page("/count", move || {
+        Response::text(Status::Ok, format!("{}", count.fetch_add(1, Ordering::SeqCst)))
+    });
+    let server = Server::start("127.0.0.1:0", "test", routes).unwrap();
+    let started = Instant::now();
+    for number in 0..20 {
+        let answer = ask(&server, b"GET /count HTTP/1.0\r\n\r\n");
+        assert!(answer.ends_with(&format!("\r\n\r\n{number}")), "{answer}");
+    }
+    assert!(started.elapsed() >= REST * 19, "{:?}", started.elapsed());
+}
+
+#[test]
+fn who_leaves_while_a_page_is_made_takes_nobody_with_him() {
+    let (routes, has_entered, release) = held();
+    let server = Server::start("127.0.0.1:0", "test", routes).unwrap();
+    let mut clients: Vec<TcpStream> = (0..2).map(|_| connect(&server)).collect();
+    for client in &mut clients {
+        client.write_all(HELD).unwrap();
+    }
+    has_entered.recv_timeout(DEADLINE).unwrap();
+    drop(clients.remove(0));
+    assert_greeted(&server);
+    release.send(()).unwrap();
+    assert!(read_all(&mut clients[0]).ends_with("done"));
+}
+
+#[test]
+fn everybody_in_a_flood_of_whole_requests_is_served() {
     let server = serve(Limits::default());
     let mut flood: Vec<TcpStream> = Vec::new();
     for _ in 0..400 {
@@ -271,15 +351,58 @@ fn a_flood_of_connections_leaves_the_server_working() {
     }
     for stream in &mut flood {
         let answer = read_all(stream);
-        let is_served = answer.starts_with("HTTP/1.1 200 ") || answer.starts_with("HTTP/1.1 503 ");
-        assert!(is_served, "{answer}");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     }
     assert_greeted(&server);
 }
 
 #[test]
+fn a_client_that_takes_its_answer_keeps_its_place_among_those_that_do_not() {
+    let minutes = Duration::from_secs(600);
+    let server = serve(Limits { answering: 4, answer: minutes, ..Limits::default() });
+    let mut reader = connect(&server);
+    reader.write_all(b"GET /large HTTP/1.0\r\n\r\n").unwrap();
+    let mut piece = vec![0; 1024 * 1024];
+    let mut deaf = Vec::new();
+    for _ in 0..12 {
+        // More than all the buffers on the way hold, so that the server has sent anew.
+        reader.read_exact(&mut piece).unwrap();
+        let mut client = connect(&server);
+        client.write_all(b"GET /large HTTP/1.0\r\n\r\n").unwrap();
+        deaf.push(client);
+        assert!(ask(&server, b"HEAD /large HTTP/1.0\r\n\r\n").starts_with("HTTP/1.1 200 "));
+    }
+    let rest = read_all(&mut reader).len();
+    assert!(12 * piece.len() + rest > LARGE, "{rest}");
+    assert!(read_all(&mut deaf[0]).len() < LARGE, "the first of those that do not read has gone");
+}
+
+#[test]
+fn a_client_that_has_sent_all_and_reads_late_gets_all() {
+    // Fits into the buffers of the server's kernel, and not into those of the client's.
+    let body = vec![b'x'; 24 * 1024];
+    let routes = Routes::at_once(move |request| match request.path() {
+        "/hello" => Response::text(Status::Ok, "hello"),
+        _ => Response::new(Status::Ok, "application/octet-stream", body.clone()),
+    });
+    let server = Server::start("127.0.0.1:0", "test", routes).unwrap();
+    let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None);
+    let socket = socket.unwrap();
+    rustix::net::sockopt::set_socket_recv_buffer_size(&socket, 1024).unwrap();
+    rustix::net::connect(&socket, &server.local_addr()).unwrap();
+    let mut stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    // Whoever comes later is answered later.
+    assert!(ask(&server, HELLO).ends_with("hello"));
+    let answer = read_all(&mut stream);
+    assert_eq!(answer.split_once("\r\n\r\n").unwrap().1.len(), 24 * 1024);
+}
+
+#[test]
 fn a_client_that_leaves_in_the_middle_of_its_answer_harms_nobody() {
-    let server = serve(Limits { workers: 1, ..Limits::default() });
+    let server = serve(Limits { answering: 1, ..Limits::default() });
     for _ in 0..5 {
         let mut stream = connect(&server);
         stream.write_all(b"GET /large HTTP/1.0\r\n\r\n").unwrap();
@@ -293,7 +416,7 @@ fn a_client_that_leaves_in_the_middle_of_its_answer_harms_nobody() {
 fn a_large_answer_arrives_whole() {
     let answer = ask(&serve(Limits::default()), b"GET /large HTTP/1.0\r\n\r\n");
     let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert_eq!(body.len(), 32 * 1024 * 1024);
+    assert_eq!(body.len(), LARGE);
 }
 
 #[test]
@@ -312,7 +435,7 @@ fn stopping_ends_idle_and_slow_connections_and_frees_the_port() {
 
 #[test]
 fn a_port_alone_means_every_interface() {
-    let server = Server::start(":0", "test", echo).unwrap();
+    let server = Server::start(":0", "test", routes()).unwrap();
     let mut stream = TcpStream::connect(("127.0.0.1", server.local_addr().port())).unwrap();
     stream.write_all(HELLO).unwrap();
     assert!(read_all(&mut stream).ends_with("hello"));
@@ -324,7 +447,7 @@ fn an_address_that_cannot_be_listened_on_is_named() {
     let rows =
         [taken.local_addr().to_string(), "nonsense".to_string(), ":port".to_string(), ":99999".to_string()];
     for address in rows {
-        let refused = Server::start(&address, "test", echo).err().unwrap().to_string();
+        let refused = Server::start(&address, "test", routes()).err().unwrap().to_string();
         assert!(refused.starts_with(&format!("could not listen on {address}: ")), "{refused}");
     }
 }

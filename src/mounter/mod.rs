@@ -11,16 +11,17 @@
 //!               <──(answer, descriptor of the root)──
 //! ```
 //!
-//! Whoever takes the driver over can ask the mounter for a limited, closed tmpfs in the place of a pod's CSI volume,
-//! and to take down what this driver mounted there. That is what the driver could do to these volumes anyway.
+//! Whoever takes the driver over can ask the mounter for a limited, closed tmpfs in the place of a pod's CSI volume
+//! where nothing is mounted yet, and to take down what this driver mounted there. That is what the driver could do to these volumes anyway.
 //!
-//! To audit it, read in this order: `service.rs` (every check), `protocol.rs` (what can be asked), `program.rs` (how it
-//! starts and what it gives up). `client.rs` is the driver's side.
+//! To audit it, read in this order: `service.rs` (every check), `whose.rs` (what counts as a volume), `protocol.rs` (what
+//! can be asked), `program.rs` (how it starts and what it gives up). `client.rs` is the driver's side.
 
 pub mod client;
 pub mod program;
 mod protocol;
 mod service;
+pub mod whose;
 
 #[cfg(test)]
 pub(crate) use service::tests::in_thread;

@@ -6,11 +6,10 @@ use std::os::fd::AsFd;
 use std::path::{Component, Path};
 
 use super::protocol::{Answer, LONGEST_MESSAGE, REFUSAL, Request};
+use super::whose::{self, depth_of_pod};
 use crate::sys::at::{Dir, Errno, SysError};
 use crate::sys::message::Messages;
 use crate::sys::mount::{self, Limits, Mounter};
-use crate::sys::mountinfo::{self, MountEntry};
-use crate::sys::proc;
 
 /// Where volumes may be.
 #[derive(Debug)]
@@ -117,6 +116,10 @@ impl Service {
             return Err(refusal(target));
         }
         let (parent, name) = self.base.parent(target)?;
+        // Whosever it is: an honest driver has a volume of its own taken down first, so nothing is ever stacked.
+        if mount::is_mount(&parent, &parent.open_dir(name)?)? {
+            return Err(SysError { call: "mount", on: target.as_os_str().to_owned(), errno: Errno::BUSY });
+        }
         let root = self.mounter.mount(&parent, name, self.limits)?;
         if let Ok(Some(id)) = root.unique_mount_id() {
             self.made.insert(id);
@@ -150,48 +153,14 @@ impl Service {
 
     /// True for a tmpfs that this driver mounted, or the one that it replaced, in this process's life or before.
     fn is_ours(&self, root: &Dir, target: &Path) -> Result<bool, SysError> {
-        if !mount::is_tmpfs(root)? {
-            return Ok(false);
-        }
-        if root.unique_mount_id()?.is_some_and(|id| self.made.contains(&id)) {
-            return Ok(true);
-        }
-        let (id, path) = (root.mount_id()?, root.path_now()?);
-        let mounts = mountinfo::parse(&proc::read("/proc/self/mountinfo")?);
-        let found = mounts.iter().rfind(|entry| match id {
-            Some(id) => entry.id == id,
-            None => entry.mount_point == path,
-        });
-        let is_source = |source: &str| match source {
-            // Wherever somebody has moved its directory.
-            mount::SOURCE => true,
-            UPSTREAM_SOURCE => depth_of_pod(target).is_some(),
-            _ => false,
-        };
-        // What kubelet binds of a volume, for a subPath, shows another root.
-        let is_whole = |entry: &MountEntry| entry.fs_type == "tmpfs" && entry.root == Path::new("/");
-        Ok(found.is_some_and(|entry| is_whole(entry) && is_source(&entry.source)))
-    }
-}
-
-/// How many names are above the pod's uid in a path that ends in what kubelet calls the inline volume of a pod,
-/// `<uid>/volumes/kubernetes.io~csi/<name>/mount`; `None` for any other path.
-///
-/// Below kubelet's directory of pods there is none.
-fn depth_of_pod(target: &Path) -> Option<usize> {
-    let names: Vec<_> = target.iter().map(OsStr::as_encoded_bytes).collect();
-    match names.as_slice() {
-        [above @ .., _uid, b"volumes", b"kubernetes.io~csi", _name, b"mount"] => Some(above.len()),
-        _ => None,
+        let is_made_here = root.unique_mount_id()?.is_some_and(|id| self.made.contains(&id));
+        Ok(is_made_here && mount::is_tmpfs(root)? || whose::is_volume(root, target)?)
     }
 }
 
 fn refusal(target: &Path) -> SysError {
     SysError { call: REFUSAL, on: target.as_os_str().to_owned(), errno: Errno::PERM }
 }
-
-/// What the upstream driver gives as the source of its mounts.
-const UPSTREAM_SOURCE: &str = "tmpfs";
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::BindAddress;
 use crate::health::Readiness;
-use crate::http::{Limits, Request, Response, Server, Status};
+use crate::http::{Response, Routes, Server, Status};
 use crate::metrics::OperatorMetrics;
 
 /// Listens, where it is to.
@@ -21,16 +21,19 @@ pub(super) fn start(
     readiness: Readiness,
 ) -> io::Result<Option<Server>> {
     let Some(address) = address else { return Ok(None) };
-    let metrics = Arc::clone(metrics);
-    let routes = move |request: &Request| answer(request.path(), &metrics, &readiness, Instant::now());
-    let server = Server::start_with(LIMITS, &address.listen_addr(), "admin", routes)?;
+    let server = Server::start(&address.listen_addr(), "admin", routes(metrics, readiness))?;
     log::info!(address:% = server.local_addr(); "serving metrics and health");
     Ok(Some(server))
 }
 
-fn answer(path: &str, metrics: &OperatorMetrics, readiness: &Readiness, now: Instant) -> Response {
+fn routes(metrics: &Arc<OperatorMetrics>, readiness: Readiness) -> Routes {
+    let (page, turns) = (Arc::clone(metrics), Arc::clone(metrics));
+    Routes::at_once(move |request| health(request.path(), &turns, &readiness, Instant::now()))
+        .page("/metrics", move || Response::new(Status::Ok, METRICS_TYPE, page.render()))
+}
+
+fn health(path: &str, metrics: &OperatorMetrics, readiness: &Readiness, now: Instant) -> Response {
     match path {
-        "/metrics" => Response::new(Status::Ok, METRICS_TYPE, metrics.render()),
         "/healthz" | "/livez" => match metrics.last_turn() {
             // Who does not lead has no turns.
             Some(at) if now.saturating_duration_since(at) > LONGEST_TURN => {
@@ -46,15 +49,6 @@ fn answer(path: &str, metrics: &OperatorMetrics, readiness: &Readiness, now: Ins
     }
 }
 
-/// Kubelet's probes and a scraper: each thread costs memory all the time.
-const LIMITS: Limits = Limits {
-    workers: 2,
-    waiting: 12,
-    head: Duration::from_secs(5),
-    crowded_head: Duration::from_millis(250),
-    write: Duration::from_secs(5),
-    crowded_write: Duration::from_secs(1),
-};
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// A turn waits for the API server ten seconds at a time, and for some dozen answers at most.
 const LONGEST_TURN: Duration = Duration::from_secs(600);
@@ -62,13 +56,14 @@ const LONGEST_TURN: Duration = Duration::from_secs(600);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::parse_head;
 
     #[test]
     fn alive_is_whose_loop_turns_and_ready_is_who_has_reached_the_api_server() {
         let (metrics, readiness) = (OperatorMetrics::new("v1", "abc").unwrap(), Readiness::new());
         let latch = readiness.latch("the API server");
         let now = Instant::now();
-        let get = |path: &str, now: Instant| answer(path, &metrics, &readiness, now).status();
+        let get = |path: &str, now: Instant| health(path, &metrics, &readiness, now).status();
         assert_eq!(get("/readyz", now), Status::ServiceUnavailable);
         latch.release();
         assert_eq!(get("/readyz", now), Status::Ok);
@@ -76,6 +71,8 @@ mod tests {
         metrics.turned(true, Duration::ZERO, now);
         assert_eq!(get("/healthz", now + LONGEST_TURN), Status::Ok);
         assert_eq!(get("/healthz", now + LONGEST_TURN * 2), Status::ServiceUnavailable);
-        assert_eq!((get("/metrics", now), get("/", now)), (Status::Ok, Status::NotFound));
+        assert_eq!(get("/", now), Status::NotFound);
+        let request = parse_head(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap().unwrap();
+        assert_eq!(routes(&Arc::new(metrics), readiness).answer(&request).status(), Status::Ok);
     }
 }

@@ -196,7 +196,7 @@ fn live_volume(target: &TargetPath) -> Result<Option<LiveVolume>, PlaceError> {
         None => Ok(None),
         Some(place) => match place.look()? {
             Found::Live(volume) => Ok(Some(volume)),
-            Found::NoVolume | Found::Unfinished => Ok(None),
+            Found::NoVolume | Found::Unfinished(_) => Ok(None),
         },
     }
 }

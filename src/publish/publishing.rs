@@ -102,7 +102,7 @@ impl<'a> Publishing<'a> {
         match found {
             Found::Live(volume) => return Ok(self.keep_fresh(&volume)),
             Found::NoVolume => self.first_publish(place)?,
-            Found::Unfinished => {
+            Found::Unfinished(_) => {
                 log::warn!(target_path:% = target; "taking down a volume that a crash left unfinished");
                 place.take_down(&self.publisher.mounter)?;
                 self.first_publish(Place::open_or_create(target)?)?;

@@ -44,6 +44,9 @@ pub struct RefreshTimes {
 }
 
 impl RefreshTimes {
+    /// The names that may be in its directory.
+    pub const FILES: [&str; 2] = [FILE, FRESH_FILE];
+
     /// Keeps nothing: where volumes are not refreshed, or the driver has no directory of its own.
     pub fn forgotten() -> RefreshTimes {
         RefreshTimes {

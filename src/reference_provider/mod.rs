@@ -53,7 +53,7 @@ fn run(config: ProviderConfig) -> Result<(), String> {
     let _http = config
         .control_addr
         .map(|address| {
-            http::Server::start(&address.listen_addr(), "control", move |request| {
+            let switches = http::Routes::at_once(move |request| {
                 let (status, body) = routes.route(request.path(), request.pairs());
                 let status = match status {
                     200 => http::Status::Ok,
@@ -61,7 +61,8 @@ fn run(config: ProviderConfig) -> Result<(), String> {
                     _ => http::Status::BadRequest,
                 };
                 http::Response::text(status, body)
-            })
+            });
+            http::Server::start(&address.listen_addr(), "control", switches)
         })
         .transpose()
         .map_err(|error| error.to_string())?;

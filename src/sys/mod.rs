@@ -5,6 +5,7 @@
 
 pub mod at;
 pub mod cgroup;
+pub mod epoll;
 pub mod message;
 pub mod mount;
 pub mod mountinfo;
@@ -12,3 +13,4 @@ pub mod privileges;
 pub mod proc;
 pub mod process;
 pub mod socket;
+pub mod tcp;

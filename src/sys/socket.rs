@@ -18,8 +18,9 @@ use nix::sys::socket::sockopt::PeerCredentials;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{DupFlags, Errno};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::process::geteuid;
 
-use super::at::{SysError, io_error};
+use super::at::{Dir, SysError, io_error};
 
 /// Why a socket cannot be where it was asked for.
 #[derive(Debug)]
@@ -64,6 +65,24 @@ pub fn make_room(path: &Path) -> Result<(), SocketError> {
             .map_err(|error| failed("mkdir", path, &error))?;
     }
     clear(path)
+}
+
+/// Shuts others out of the directory of the socket at `path`, where kubelet has made it for a pod's `hostPath`, so with
+/// mode 0755. True when it did. A directory with anything else in it than that socket and `files` is not this program's
+/// alone, and stays as it is; so does one of another mode, which somebody has chosen.
+pub fn shut_own_directory(path: &Path, files: &[&str]) -> Result<bool, SysError> {
+    let (Some(directory), Some(socket)) = (path.parent(), path.file_name()) else { return Ok(false) };
+    let directory = match Dir::open_trusting_path(directory) {
+        Err(error) if error.is_not_found() => return Ok(false),
+        opened => opened?,
+    };
+    let found = directory.metadata()?;
+    let is_kubelets_making = found.mode == MODE_OF_KUBELET && found.uid == geteuid().as_raw();
+    let is_own = |name: &OsString| name == socket || files.iter().any(|file| name == file);
+    if !is_kubelets_making || !directory.names()?.iter().all(is_own) {
+        return Ok(false);
+    }
+    directory.set_mode(0o700).map(|()| true)
 }
 
 /// Removes a stale socket at `path`. Nothing there is as well; any other kind of file is an error.
@@ -302,6 +321,9 @@ pub fn with_private_umask<T>(bind: impl FnOnce() -> T) -> T {
 /// The kernel's room for a socket's path, without the zero at its end.
 pub const MAX_PATH_BYTES: usize = 107;
 
+/// How kubelet makes what a `hostPath` of type DirectoryOrCreate names.
+const MODE_OF_KUBELET: u32 = 0o755;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -318,6 +340,30 @@ mod tests {
         assert!(path.exists());
         make_room(&path).unwrap();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_directory_that_kubelet_made_is_shut_and_any_other_stays_as_it_is() {
+        let rows: [(u32, &[&str], bool); 6] = [
+            (0o755, &[], true),
+            (0o755, &["csi.sock", "refresh-times"], true),
+            (0o755, &["csi.sock", "somebody-elses"], false),
+            (0o750, &["csi.sock"], false),
+            (0o1777, &[], false),
+            (0o700, &["csi.sock"], false),
+        ];
+        for (mode, names, is_shut) in rows {
+            let directory = tempfile::tempdir().unwrap();
+            for name in names {
+                std::fs::write(directory.path().join(name), "").unwrap();
+            }
+            std::fs::set_permissions(directory.path(), Permissions::from_mode(mode)).unwrap();
+            let path = directory.path().join("csi.sock");
+            assert_eq!(shut_own_directory(&path, &["refresh-times"]), Ok(is_shut), "{mode:o} {names:?}");
+            let after = std::fs::metadata(directory.path()).unwrap().permissions().mode() & 0o7777;
+            assert_eq!(after, if is_shut { 0o700 } else { mode }, "{mode:o} {names:?}");
+        }
+        assert_eq!(shut_own_directory(Path::new("/nowhere/csi.sock"), &[]), Ok(false));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::Path;
 
 use crate::mounter::client::{self, MounterClient};
+use crate::mounter::whose;
 use crate::sys::at::{Dir, Errno, SysError};
 use crate::sys::mount;
 
@@ -31,7 +32,7 @@ pub enum Found {
     /// Nothing, or a plain directory: no volume.
     NoVolume,
     /// An attempt that a crash cut short: of ours, or of the driver that this one replaced.
-    Unfinished,
+    Unfinished(LiveVolume),
     /// A finished volume, of ours or of the driver that this one replaced.
     Live(LiveVolume),
 }
@@ -64,6 +65,18 @@ impl Place {
 
     /// Says what is at this place.
     pub fn look(&self) -> Result<Found, PlaceError> {
+        let found = self.find()?;
+        if let Found::Unfinished(volume) | Found::Live(volume) = &found {
+            let check = |source| PlaceError::Check { target: self.target.clone(), source };
+            if !whose::is_volume(&volume.root, self.target.below()).map_err(check)? {
+                return Err(PlaceError::ForeignMount { target: self.target.clone() });
+            }
+        }
+        Ok(found)
+    }
+
+    /// The same, except that a whole tmpfs of somebody else's may pass for a volume.
+    fn find(&self) -> Result<Found, PlaceError> {
         let check = |source| PlaceError::Check { target: self.target.clone(), source };
         let root = match self.parent.open_dir(&self.name) {
             Ok(root) => root,
@@ -80,7 +93,7 @@ impl Place {
         }
         let volume = LiveVolume::new(root);
         let is_whole = volume.is_whole().map_err(check)?;
-        Ok(if is_whole { Found::Live(volume) } else { Found::Unfinished })
+        Ok(if is_whole { Found::Live(volume) } else { Found::Unfinished(volume) })
     }
 
     /// Mounts a new, closed tmpfs here. Dropping the attempt takes it and its directories down again.
@@ -133,13 +146,12 @@ impl Place {
             source => PlaceError::Remove { target: self.target.clone(), source },
         };
         for _ in 0..MAX_STACKED {
-            let volume = match self.look() {
+            let volume = match self.find() {
                 Ok(Found::NoVolume) => return Ok(()),
                 // Not a directory at all: the caller removes the entry.
                 Err(PlaceError::Check { source, .. }) if source.is_not_a_directory() => return Ok(()),
                 Err(error) => return Err(error),
-                Ok(Found::Unfinished) => LiveVolume::new(self.parent.open_dir(&self.name).map_err(failed)?),
-                Ok(Found::Live(volume)) => volume,
+                Ok(Found::Unfinished(volume) | Found::Live(volume)) => volume,
             };
             // First, since only the mounter knows whether it is a volume: nothing of anybody else's is ever emptied.
             let was_volume = mounter.unmount(self.target.below()).map_err(failed)?;
@@ -147,9 +159,9 @@ impl Place {
                 log::warn!(target_path:% = self.target, error:% = error; "could not empty a volume that was taken down");
             }
         }
-        match self.look()? {
+        match self.find()? {
             Found::NoVolume => Ok(()),
-            Found::Unfinished | Found::Live(_) => {
+            Found::Unfinished(_) | Found::Live(_) => {
                 Err(PlaceError::StillMounted { target: self.target.clone() })
             }
         }
@@ -219,11 +231,12 @@ impl Attempt {
 
     /// True when the path leads to this very mount, and it is open.
     pub fn is_in_place(&self) -> Result<bool, PlaceError> {
-        match self.place.look()? {
+        // By the very mount that the mounter made, which needs no other sign.
+        match self.place.find()? {
             Found::Live(found) => found
                 .is_same_as(&self.volume)
                 .map_err(|source| PlaceError::Check { target: self.place.target.clone(), source }),
-            Found::NoVolume | Found::Unfinished => Ok(false),
+            Found::NoVolume | Found::Unfinished(_) => Ok(false),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The command line, the log and the endpoint's file: what manifests, charts and people at a shell rely on.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::process::{Command, Output, Stdio};
@@ -161,6 +161,19 @@ fn the_socket_is_for_its_owner_alone_and_so_is_a_directory_made_for_it() {
     assert_eq!(socket.permissions().mode() & 0o7777, 0o600);
     let directory = fs::metadata(world.path("csi")).unwrap();
     assert_eq!(directory.permissions().mode() & 0o7777, 0o700);
+}
+
+#[test]
+fn a_directory_that_kubelet_made_for_the_socket_alone_is_shut() {
+    for (also, mode) in [(None, 0o700), (Some("somebody-elses"), 0o755)] {
+        let mut world = World::without_driver(&[]);
+        fs::create_dir(world.path("csi")).unwrap();
+        also.into_iter().for_each(|name| fs::write(world.path("csi").join(name), "").unwrap());
+        fs::set_permissions(world.path("csi"), Permissions::from_mode(0o755)).unwrap();
+        world.start_driver();
+        let found = fs::metadata(world.path("csi")).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(found, mode, "{also:?}");
+    }
 }
 
 /// One publish that fails, so that the log has an error with values.

@@ -4,6 +4,7 @@
 mod api_server;
 mod callers;
 mod classes;
+mod floods;
 mod messages;
 mod metrics_port;
 mod pod_statuses;

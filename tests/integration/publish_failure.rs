@@ -359,7 +359,7 @@ fn only_directories_that_the_call_made_are_removed() {
 
 #[test]
 fn something_else_in_the_targets_place_is_refused_and_left_alone() {
-    let table: [(&str, Stage); 4] = [
+    let table: [(&str, Stage); 5] = [
         ("a file", |scene| fs::write(&scene.pod.target, "precious").unwrap()),
         ("a symlink", |scene| {
             fs::create_dir(scene.world.path("elsewhere")).unwrap();
@@ -368,6 +368,11 @@ fn something_else_in_the_targets_place_is_refused_and_left_alone() {
         ("a mount that is no tmpfs", |scene| {
             fs::create_dir(&scene.pod.target).unwrap();
             shell::mount_ramfs(&scene.pod.target);
+        }),
+        ("a tmpfs of another driver, open and with content", |scene| {
+            fs::create_dir(&scene.pod.target).unwrap();
+            shell::mount_tmpfs_of("another-driver", &scene.pod.target, "mode=0755");
+            fs::write(scene.pod.target.join("password"), "precious").unwrap();
         }),
         ("a directory bound from elsewhere", |scene| {
             fs::create_dir(scene.world.path("elsewhere")).unwrap();
@@ -403,7 +408,7 @@ fn success_is_told_only_of_a_volume_that_is_at_its_path() {
     type Displace = fn(&Path);
     let table: [(&str, Displace); 2] = [
         ("unmounted meanwhile", shell::unmount),
-        ("covered meanwhile", |target| shell::mount_tmpfs(target, "mode=0755")),
+        ("covered meanwhile", |target| shell::mount_as_ours(target, "mode=0755")),
     ];
     for (name, displace) in table {
         let scene = Scene::scripted(&[], move |request| {

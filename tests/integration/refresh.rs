@@ -237,7 +237,7 @@ fn a_volume_that_was_taken_away_is_mounted_again() {
         }),
         ("covered by an empty tmpfs", |scene| shell::mount_tmpfs(&scene.pod.target, "mode=1777")),
         ("covered by an empty tmpfs that was never opened", |scene| {
-            shell::mount_tmpfs(&scene.pod.target, "mode=0700");
+            shell::mount_as_ours(&scene.pod.target, "mode=0700");
         }),
     ];
     for (name, take_away) in table {

@@ -361,7 +361,7 @@ fn a_registered_driver_that_kubelet_then_refuses_is_not_ready_any_more() {
 }
 
 #[test]
-fn it_costs_one_thread_and_the_health_listener_four() {
+fn it_costs_one_thread_and_the_health_listener_three() {
     let mut world = node(&["--health-addr=127.0.0.1:0"]);
     let _kubelet = kubelet(&world);
     world.start_driver();
@@ -369,7 +369,7 @@ fn it_costs_one_thread_and_the_health_listener_four() {
     let threads = threads(&world);
     let mut ours: Vec<_> = threads.iter().map(String::as_str).collect();
     ours.retain(|name| name.starts_with("health") || name.starts_with("registration"));
-    assert_eq!(ours, ["health-0", "health-1", "health-2", "health-accept", "registration"], "{threads:?}");
+    assert_eq!(ours, ["health-0", "health-1", "health-http", "registration"], "{threads:?}");
     let workers = threads.iter().filter(|name| *name == "worker").count();
     assert!(workers <= 4, "no pool of its own: {threads:?}");
 }

@@ -212,7 +212,7 @@ fn an_attempt_that_a_crash_cut_short_is_taken_down_and_begun_again() {
 fn an_attempt_that_a_crash_cut_short_can_be_unpublished() {
     let scene = Scene::start(&[]);
     fs::create_dir(&scene.pod.target).unwrap();
-    shell::mount_tmpfs(&scene.pod.target, "mode=0700");
+    shell::mount_as_ours(&scene.pod.target, "mode=0700");
     fs::write(scene.pod.target.join("half"), "half").unwrap();
     scene.world.kubelet.unpublish(&scene.pod).unwrap();
     assert!(!scene.pod.is_mounted() && !scene.pod.target.exists());

@@ -59,7 +59,7 @@ fn whatever_is_in_the_volumes_place_goes_and_nothing_beside_it() {
         ("stacked volumes", |scene| {
             scene.publish();
             shell::mount_tmpfs(&scene.pod.target, "mode=1777");
-            shell::mount_tmpfs(&scene.pod.target, "mode=0700");
+            shell::mount_as_ours(&scene.pod.target, "mode=0700");
         }),
         ("a volume over leftovers", |scene| {
             fs::create_dir_all(scene.pod.target.join("left")).unwrap();
@@ -119,9 +119,12 @@ fn a_volume_in_use_is_emptied_and_gone_all_the_same() {
 }
 
 #[test]
-fn a_mount_that_is_no_tmpfs_is_not_ours_to_remove() {
-    let table: [(&str, Stage); 2] = [
+fn a_mount_that_is_no_volume_is_not_ours_to_remove() {
+    let table: [(&str, Stage); 3] = [
         ("another file system", |scene| shell::mount_ramfs(&scene.pod.target)),
+        ("a tmpfs of another driver", |scene| {
+            shell::mount_tmpfs_of("another-driver", &scene.pod.target, "mode=1777");
+        }),
         ("a directory bound from elsewhere", |scene| {
             fs::create_dir(scene.world.path("elsewhere")).unwrap();
             shell::bind(&scene.world.path("elsewhere"), &scene.pod.target);

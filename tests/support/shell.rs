@@ -6,6 +6,16 @@ use std::process::Command;
 
 /// Mounts a tmpfs with these options, named `tmpfs` as the upstream driver's are.
 pub fn mount_tmpfs(target: &Path, options: &str) {
+    mount_tmpfs_of("tmpfs", target, options);
+}
+
+/// Mounts a tmpfs by whose source the driver takes it for its own.
+pub fn mount_as_ours(target: &Path, options: &str) {
+    mount_tmpfs_of("secrets-store-csi", target, options);
+}
+
+/// Mounts a tmpfs of that source.
+pub fn mount_tmpfs_of(source: &str, target: &Path, options: &str) {
     run(
         "mount",
         [
@@ -13,7 +23,7 @@ pub fn mount_tmpfs(target: &Path, options: &str) {
             "tmpfs".as_ref(),
             "-o".as_ref(),
             options.as_ref(),
-            "tmpfs".as_ref(),
+            source.as_ref(),
             target.as_ref(),
         ],
     );

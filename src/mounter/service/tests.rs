@@ -10,6 +10,8 @@ use rustix::mount::{MountFlags, UnmountFlags};
 
 use super::*;
 use crate::mounter::client::{MounterClient, is_refusal};
+use crate::mounter::whose::UPSTREAM_SOURCE;
+use crate::sys::mountinfo;
 
 /// A mounter in a thread of this process, with every check and without a process of its own.
 pub(crate) fn in_thread(pods_dir: Option<&Path>, limits: Limits) -> MounterClient {
@@ -156,16 +158,46 @@ fn no_symlink_is_followed_on_the_way_nor_at_the_end() {
 }
 
 #[test]
+fn nothing_is_mounted_on_what_is_a_mount_already() {
+    let node = Node::new();
+    let busy = |kind: &str| {
+        let refused = node.mount(VOLUME).unwrap_err();
+        assert_eq!((refused.call, refused.errno), ("mount", Errno::BUSY), "{kind}");
+        assert_eq!(node.mounts().len(), 1, "{kind}");
+        rustix::mount::unmount(node.path(VOLUME), UnmountFlags::empty()).unwrap();
+    };
+    node.mount_as(VOLUME, "another-driver");
+    busy("another driver's");
+    rustix::mount::mount_bind("/proc", node.path(VOLUME)).unwrap();
+    busy("no tmpfs");
+    fs::create_dir(node.directory.path().join("data")).unwrap();
+    rustix::mount::mount_bind(node.directory.path().join("data"), node.path(VOLUME)).unwrap();
+    busy("a directory of the same disk");
+    node.mount_as(VOLUME, UPSTREAM_SOURCE);
+    busy("the upstream driver's");
+    drop(node.mount(VOLUME).unwrap());
+    busy("our own");
+    drop(node.mount(VOLUME).unwrap());
+}
+
+#[test]
 fn what_somebody_else_mounted_is_never_taken_down() {
     let node = Node::new();
     node.mount_as(VOLUME, "another-driver");
     assert!(is_refusal(&node.unmount(VOLUME).unwrap_err()), "a tmpfs of another source");
 
+    let memory = "m/volumes/kubernetes.io~csi/v/mount";
+    fs::create_dir_all(node.path(memory)).unwrap();
+    // As kubelet mounts an emptyDir in memory.
+    let flags = MountFlags::empty();
+    rustix::mount::mount(UPSTREAM_SOURCE, node.path(memory), "tmpfs", flags, Some(c"mode=0777")).unwrap();
+    assert!(is_refusal(&node.unmount(memory).unwrap_err()), "of upstream's source and another look");
+
     let bound = "b/volumes/kubernetes.io~csi/v/mount";
     fs::create_dir_all(node.path(bound)).unwrap();
     rustix::mount::mount_bind("/proc", node.path(bound)).unwrap();
     assert!(is_refusal(&node.unmount(bound).unwrap_err()), "no tmpfs at all");
-    assert_eq!(node.mounts(), [node.path(VOLUME), node.path(bound)]);
+    assert_eq!(node.mounts(), [node.path(VOLUME), node.path(memory), node.path(bound)]);
 }
 
 #[test]
@@ -175,6 +207,11 @@ fn volumes_of_an_earlier_process_and_of_the_upstream_driver_are_taken_down() {
         node.mount_as(VOLUME, source);
         assert_eq!(node.unmount(VOLUME), Ok(true), "{source}");
     }
+    // Whatever mode a provider gave the root, the content shows whose it is.
+    node.mount_as(VOLUME, UPSTREAM_SOURCE);
+    rustix::fs::chmod(node.path(VOLUME), rustix::fs::Mode::from_raw_mode(0o755)).unwrap();
+    symlink("..2024_05_01_10_00_00.1234567890", node.path(VOLUME).join("..data")).unwrap();
+    assert_eq!(node.unmount(VOLUME), Ok(true));
     drop(node.mount(VOLUME).unwrap());
     let next = in_thread(Some(&node.directory.path().join("pods")), LIMITS);
     assert_eq!(next.unmount(Path::new(VOLUME)), Ok(true));

@@ -142,7 +142,7 @@ fn a_kept_attempt_stays_live_once_it_is_open() {
     let node = Node::new();
     let attempt = node.begin(&node.target());
     assert!(!attempt.is_in_place().unwrap(), "still closed");
-    assert!(matches!(Place::open(&node.target()).unwrap().unwrap().look(), Ok(Found::Unfinished)));
+    assert!(matches!(Place::open(&node.target()).unwrap().unwrap().look(), Ok(Found::Unfinished(_))));
     attempt.volume().finish().unwrap();
     assert!(attempt.is_in_place().unwrap());
     attempt.keep();
@@ -161,10 +161,13 @@ fn an_attempt_that_was_unmounted_or_covered_is_not_in_place() {
 
     let covered = node.begin(&node.target());
     covered.volume().finish().unwrap();
-    let cover = node.begin(&node.target());
-    cover.volume().finish().unwrap();
-    assert!(!covered.is_in_place().unwrap(), "covered");
-    assert!(cover.is_in_place().unwrap());
+    assert!(covered.is_in_place().unwrap());
+    for (source, mode) in [(mount::SOURCE, c"mode=0755"), ("another-driver", c"mode=1777")] {
+        let flags = rustix::mount::MountFlags::empty();
+        rustix::mount::mount(source, node.path(TARGET), "tmpfs", flags, Some(mode)).unwrap();
+        assert!(!covered.is_in_place().unwrap(), "covered");
+        rustix::mount::unmount(node.path(TARGET), rustix::mount::UnmountFlags::empty()).unwrap();
+    }
 }
 
 #[test]
@@ -303,15 +306,44 @@ fn what_somebody_else_mounted_is_refused_and_never_unmounted_or_emptied() {
 }
 
 #[test]
-fn a_tmpfs_of_somebody_else_is_neither_taken_down_nor_emptied() {
+fn a_tmpfs_of_somebody_else_is_neither_written_into_nor_taken_down_nor_emptied() {
+    for (source, options) in [
+        ("another-driver", c"mode=1777"),
+        ("another-driver", c"mode=0755"),
+        ("tmpfs", c"mode=0777"),
+        ("none", c"mode=0700"),
+    ] {
+        let node = Node::new();
+        fs::create_dir_all(node.path(TARGET)).unwrap();
+        let flags = rustix::mount::MountFlags::empty();
+        rustix::mount::mount(source, node.path(TARGET), "tmpfs", flags, Some(options)).unwrap();
+        fs::write(node.path(TARGET).join("precious"), "1").unwrap();
+        let place = Place::open(&node.target()).unwrap().unwrap();
+        let seen = place.look();
+        assert!(matches!(seen, Err(PlaceError::ForeignMount { .. })), "{source} {options:?}: {seen:?}");
+        let refused = place.take_down(&node.mounter);
+        assert!(matches!(refused, Err(PlaceError::ForeignMount { .. })), "{source} {options:?}: {refused:?}");
+        assert_eq!(fs::read_to_string(node.path(TARGET).join("precious")).unwrap(), "1");
+    }
+}
+
+#[test]
+fn a_volume_of_the_upstream_driver_is_one_of_ours() {
     let node = Node::new();
     fs::create_dir_all(node.path(TARGET)).unwrap();
     let flags = rustix::mount::MountFlags::empty();
-    rustix::mount::mount("another-driver", node.path(TARGET), "tmpfs", flags, None).unwrap();
-    fs::write(node.path(TARGET).join("precious"), "1").unwrap();
-    let refused = Place::open(&node.target()).unwrap().unwrap().take_down(&node.mounter);
-    assert!(matches!(refused, Err(PlaceError::ForeignMount { .. })), "{refused:?}");
-    assert_eq!(fs::read_to_string(node.path(TARGET).join("precious")).unwrap(), "1");
+    rustix::mount::mount("tmpfs", node.path(TARGET), "tmpfs", flags, None).unwrap();
+    let place = Place::open(&node.target()).unwrap().unwrap();
+    assert!(matches!(place.look(), Ok(Found::Unfinished(_))), "nothing is in it");
+    fs::write(node.path(TARGET).join("password"), "1").unwrap();
+    assert!(matches!(place.look(), Ok(Found::Live(_))));
+    // Not where the place says nothing.
+    let elsewhere = node.path("pods/uid/elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    rustix::mount::mount("tmpfs", &elsewhere, "tmpfs", flags, None).unwrap();
+    let target = TargetPath::parse(elsewhere.to_str().unwrap(), None).unwrap();
+    let seen = Place::open(&target).unwrap().unwrap().look();
+    assert!(matches!(seen, Err(PlaceError::ForeignMount { .. })), "{seen:?}");
 }
 
 #[test]
@@ -380,12 +412,14 @@ fn taking_down_empties_the_volume_for_those_who_still_hold_it() {
 #[test]
 fn volumes_stacked_by_other_software_are_all_taken_down() {
     let node = Node::new();
-    for _ in 0..5 {
-        let attempt = node.begin(&node.target());
-        attempt.volume().finish().unwrap();
-        attempt.keep();
+    let attempt = node.begin(&node.target());
+    attempt.volume().finish().unwrap();
+    attempt.keep();
+    for mode in [c"mode=0755", c"mode=0700", c"mode=0755"] {
+        let flags = rustix::mount::MountFlags::empty();
+        rustix::mount::mount(mount::SOURCE, node.path(TARGET), "tmpfs", flags, Some(mode)).unwrap();
     }
-    assert_eq!(node.mounts().len(), 5);
+    assert_eq!(node.mounts().len(), 4);
     Place::open(&node.target()).unwrap().unwrap().take_down(&node.mounter).unwrap();
     assert!(node.mounts().is_empty());
     assert!(!node.path(TARGET).exists());

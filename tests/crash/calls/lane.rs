@@ -206,7 +206,7 @@ impl Lane {
             Op::Publish => {}
             Op::Resume => {
                 std::fs::create_dir(&pod.target).map_err(|error| error.to_string())?;
-                shell::mount_tmpfs(&pod.target, "mode=0700");
+                shell::mount_as_ours(&pod.target, "mode=0700");
                 let dead = pod.target.join("..2020_01_01_00_00_00.000000001");
                 std::fs::create_dir_all(dead.join("certs")).map_err(|error| error.to_string())?;
                 std::fs::write(dead.join("certs/tls.key"), "half").map_err(|error| error.to_string())?;

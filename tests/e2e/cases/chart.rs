@@ -143,6 +143,16 @@ fn arrives(stage: &mut Stage) {
             "/extra",
         ]
     );
+    let policy = objects.iter().find(|object| object["kind"] == "NetworkPolicy").expect("it is enabled");
+    assert_eq!(policy["spec"]["podSelector"]["matchLabels"]["app"], "secrets");
+    let open = &policy["spec"]["ingress"];
+    assert_eq!(open[0]["ports"], json!([{"protocol": "TCP", "port": 9090}]));
+    assert_eq!(
+        open[0]["from"][0]["podSelector"]["matchLabels"],
+        json!({"app.kubernetes.io/name": "prometheus"})
+    );
+    assert_eq!(open[1], json!({"ports": [{"protocol": "TCP", "port": 9899}]}), "whoever probes has no label");
+    assert_eq!(open.as_array().map(Vec::len), Some(2));
     let definitions = objects.iter().filter(|object| object["kind"] == "CustomResourceDefinition");
     for definition in definitions {
         let annotations = &definition["metadata"]["annotations"];

@@ -89,6 +89,7 @@ fn quoted(stage: &mut Stage) {
             "ClusterRole",
             "ClusterRoleBinding",
             "DaemonSet",
+            "NetworkPolicy",
             "PrometheusRule",
             "ServiceAccount",
         ],

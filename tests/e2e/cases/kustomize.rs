@@ -52,7 +52,10 @@ fn components(stage: &mut Stage) {
     assert_eq!(names, ["node-driver-registrar", "secrets-store", "liveness-probe"]);
     let monitoring = with(&["monitoring"]);
     assert_eq!(monitoring, compared(site.render(&["--values", &values("monitoring.yaml")])));
-    for object in kustomized(site, &["sync", "sidecars", "monitoring"]) {
+    let policy = with(&["networkpolicy"]);
+    assert_eq!(policy, compared(site.render(&["--values", &values("networkpolicy.yaml")])));
+    assert_eq!(policy.len(), base.len() + 1);
+    for object in kustomized(site, &["sync", "sidecars", "monitoring", "networkpolicy"]) {
         site.examine(&object).unwrap_or_else(|refusal| panic!("{refusal}: {object}"));
     }
 }
@@ -87,7 +90,9 @@ fn compared(objects: Vec<Value>) -> BTreeMap<String, String> {
                 metadata.remove(field);
             }
         }
-        if ["DaemonSet", "PodMonitor", "PrometheusRule", "ConfigMap"].contains(&kind.as_str()) {
+        if ["DaemonSet", "PodMonitor", "PrometheusRule", "ConfigMap", "NetworkPolicy"]
+            .contains(&kind.as_str())
+        {
             name = String::new();
             metadata.remove("name");
         }
@@ -118,6 +123,7 @@ fn compared(objects: Vec<Value>) -> BTreeMap<String, String> {
             // The manifests are ready for rotation; the chart is so when it is asked to be.
             "CSIDriver" => drop(object["spec"]["requiresRepublish"].take()),
             "PodMonitor" => drop(object["spec"]["selector"].take()),
+            "NetworkPolicy" => drop(object["spec"]["podSelector"].take()),
             _ => {}
         }
         compared.insert(format!("{kind} {name}"), format!("{object:#} {more}"));

@@ -62,7 +62,7 @@ fn is_installed(object: &Value) -> bool {
 }
 
 /// Every kind that a chart or a manifest of this driver, or of the upstream one, has objects of, or that comes of them.
-const COLLECTIONS: [&str; 15] = [
+const COLLECTIONS: [&str; 16] = [
     "/apis/apps/v1/daemonsets",
     "/apis/apps/v1/controllerrevisions",
     "/api/v1/pods",
@@ -74,6 +74,7 @@ const COLLECTIONS: [&str; 15] = [
     "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
     "/apis/rbac.authorization.k8s.io/v1/roles",
     "/apis/rbac.authorization.k8s.io/v1/rolebindings",
+    "/apis/networking.k8s.io/v1/networkpolicies",
     "/apis/storage.k8s.io/v1/csidrivers",
     "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
     "/apis/monitoring.coreos.com/v1/podmonitors",

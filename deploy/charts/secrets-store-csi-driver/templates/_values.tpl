@@ -49,8 +49,8 @@ what is there gets the type of its default. Settling what is settled changes not
 -}}
 {{- $words := printf "(?i)%s" (join "|" (list
   "account" "check" "crd" "dashboard" "format" "grafana" "health" "image" "interval" "json" "label" "linux" "log" "mount"
-  "monitor" "poll" "probe" "prometheus" "provider" "rbac" "rotat" "rule" "secret" "service" "sidecar" "sync" "token"
-  "verbos" "windows"
+  "monitor" "network" "policy" "poll" "probe" "prometheus" "provider" "rbac" "rotat" "rule" "secret" "service" "sidecar"
+  "sync" "token" "verbos" "windows"
 )) -}}
 {{- $found := dict -}}
 {{- range $name, $value := .Values -}}
