@@ -117,16 +117,19 @@ fn judge_class(
             "look whether the provider's pod runs on this node, and at spec.provider of the class",
         ));
     }
-    let wants_secrets = class.secret_objects.as_array().is_some_and(|objects| !objects.is_empty());
-    if wants_secrets && !may_sync {
+    if !class.secret_objects.is_empty() && !may_sync {
         found.push(Finding::warning(
             "pod-secrets",
             format!("volume {name}: class {key} has secretObjects, which the driver may not write"),
             "see permission-sync",
         ));
     }
+    if let Some(excess) = class.excess() {
+        let what = format!("volume {name}: {excess}");
+        found.push(Finding::warning(CLASS, what, "divide it among several classes, see docs/limits.md"));
+    }
     if found.is_empty() {
-        let count = class.parameters.len();
+        let count = class.parameters.count();
         found.push(Finding::good(
             CLASS,
             format!("volume {name}: class {key}, provider {provider}, {count} parameters"),
@@ -145,6 +148,7 @@ mod tests {
 
     use super::*;
     use crate::doctor::finding::Verdict;
+    use crate::kube::types::{Parameters, SecretObjects};
 
     fn volume() -> PodVolume {
         PodVolume {
@@ -160,7 +164,7 @@ mod tests {
             "metadata": {"namespace": "team", "name": "db"},
             "spec": {"provider": "vault", "parameters": {"role": "hunter2"}, "secretObjects": [{"secretName": "s"}]},
         });
-        SecretProviderClass::from_json(object).unwrap()
+        serde_json::from_value(object).unwrap()
     }
 
     fn seen(found: &[Finding]) -> Vec<(&'static str, Verdict)> {
@@ -181,11 +185,25 @@ mod tests {
         type Change = fn(&mut SecretProviderClass);
         let rows: [(&str, Change, bool, bool, &str, Verdict); 6] = [
             ("whole", |_| {}, true, true, "pod-class", Verdict::Good),
-            ("empty", |class| class.parameters.clear(), true, true, "pod-class", Verdict::Wrong),
+            (
+                "empty",
+                |class| class.parameters = Parameters::default(),
+                true,
+                true,
+                "pod-class",
+                Verdict::Wrong,
+            ),
             ("no provider", |class| class.provider.clear(), false, true, "pod-class", Verdict::Wrong),
             ("no socket", |_| {}, false, true, "pod-provider", Verdict::Wrong),
             ("no sync", |_| {}, true, false, "pod-secrets", Verdict::Warning),
-            ("no need", |class| class.secret_objects = json!([]), true, false, "pod-class", Verdict::Good),
+            (
+                "no need",
+                |class| class.secret_objects = SecretObjects::default(),
+                true,
+                false,
+                "pod-class",
+                Verdict::Good,
+            ),
         ];
         for (name, change, has_socket, may_sync, check, verdict) in rows {
             let mut class = class();

@@ -1,5 +1,7 @@
 //! The calls that the driver makes: what is asked for and in which form. How it gets there is in `client`.
 
+use std::marker::PhantomData;
+
 use serde::Serialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -10,8 +12,8 @@ use super::error::{ApiError, Call};
 use super::resource::{CLASSES, EVENTS, POD_STATUSES, PODS, Resource, SECRETS};
 use super::transport::{Form, Verb};
 use super::types::{
-    Event, FIELD_MANAGER, NewSecret, ObjectKey, Pod, Secret, SecretMeta, SecretPatch, SecretProviderClass,
-    SecretProviderClassPodStatus,
+    ClassSeed, Event, FIELD_MANAGER, NewSecret, ObjectKey, Pod, Secret, SecretMeta, SecretPatch,
+    SecretProviderClass, SecretProviderClassPodStatus,
 };
 
 impl Client {
@@ -25,9 +27,26 @@ impl Client {
         name: &str,
         budget: Budget,
     ) -> Result<SecretProviderClass, ApiError> {
+        self.read_class(ClassSeed::Usual, namespace, name, budget)
+    }
+
+    /// The SecretProviderClass of that name, with parameters of any size.
+    ///
+    /// # Errors
+    /// [`ApiError`]; a missing class is `is_not_found`.
+    pub fn whole_class(&self, key: &ObjectKey, budget: Budget) -> Result<SecretProviderClass, ApiError> {
+        self.read_class(ClassSeed::Whole, &key.namespace, &key.name, budget)
+    }
+
+    fn read_class(
+        &self,
+        seed: ClassSeed,
+        namespace: &str,
+        name: &str,
+        budget: Budget,
+    ) -> Result<SecretProviderClass, ApiError> {
         let outgoing = Outgoing::get(&CLASSES, namespace, name)?;
-        let object: Value = self.fetch(&outgoing, budget)?;
-        SecretProviderClass::from_json(object)
+        self.read(&outgoing, budget, || seed)?
             .map_err(|shape| ApiError::Shape { call: outgoing.call, problem: shape.to_string() })
     }
 
@@ -99,7 +118,7 @@ impl Client {
     /// # Errors
     /// [`ApiError`]; a missing pod is `is_not_found`.
     pub fn pod(&self, namespace: &str, name: &str, budget: Budget) -> Result<Pod, ApiError> {
-        self.fetch(&Outgoing::get(&PODS, namespace, name)?, budget)
+        self.read(&Outgoing::get(&PODS, namespace, name)?, budget, || PhantomData::<Pod>)
     }
 
     /// The Secret of that name, with its content.

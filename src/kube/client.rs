@@ -6,10 +6,11 @@
 //! update whose first attempt did succeed therefore ends as `AlreadyExists` or `Conflict`, never as a second
 //! object, and callers handle those two anyway. The client keeps no cache and decides nothing.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, DeserializeSeed};
 use zeroize::Zeroizing;
 
 use super::budget::Budget;
@@ -19,8 +20,9 @@ use super::gate::Gate;
 use super::jitter::Jitter;
 use super::resource::SECRETS;
 use super::retry::Retry;
+use super::stream::{Stream, Unread};
 use super::token::TokenFile;
-use super::transport::{Answer, Form, Opened, Outbound, Stream, Transport, Verb};
+use super::transport::{Answer, Form, Opened, Outbound, Transport, Verb};
 use crate::secret::SecretString;
 
 /// Told of every HTTP request: the verb as access rules name it, and the status code or `error`.
@@ -77,13 +79,54 @@ impl Client {
             .map_err(|error| ApiError::Shape { call: outgoing.call.clone(), problem: json_problem(&error) })
     }
 
+    /// Reads an object, or a page of them, as it comes: of any size that the API server stores, since nothing is held
+    /// of it but what `seed` keeps. An attempt that breaks off in the middle is followed by one from the beginning.
+    pub(super) fn read<'de, S: DeserializeSeed<'de>>(
+        &self,
+        outgoing: &Outgoing,
+        budget: Budget,
+        mut seed: impl FnMut() -> S,
+    ) -> Result<S::Value, ApiError> {
+        self.persist(budget, |may_replace_token| self.read_by(outgoing, budget, may_replace_token, seed()))
+    }
+
+    /// As [`Client::read`], once.
+    pub(super) fn read_once<T: DeserializeOwned>(
+        &self,
+        outgoing: &Outgoing,
+        budget: Budget,
+    ) -> Result<T, ApiError> {
+        self.read_by(outgoing, budget, &mut true, PhantomData::<T>)
+    }
+
+    fn read_by<'de, S: DeserializeSeed<'de>>(
+        &self,
+        outgoing: &Outgoing,
+        budget: Budget,
+        may_replace_token: &mut bool,
+        seed: S,
+    ) -> Result<S::Value, ApiError> {
+        let stream = self.stream(outgoing, budget, may_replace_token, budget.remaining())?;
+        stream.only(seed).map_err(|unread| unread.into_error(&outgoing.call))
+    }
+
     /// Sends until it succeeds, fails for good, or the budget does not cover another attempt.
     pub(super) fn send(&self, outgoing: &Outgoing, budget: Budget) -> Result<Zeroizing<Vec<u8>>, ApiError> {
+        self.persist(budget, |may_replace_token| {
+            self.attempt(outgoing, budget, may_replace_token).map(|answer| answer.body)
+        })
+    }
+
+    fn persist<T>(
+        &self,
+        budget: Budget,
+        mut attempt: impl FnMut(&mut bool) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
         let mut retry = Retry::new(Jitter::unlike_others());
         let mut may_replace_token = true;
         loop {
-            let error = match self.attempt(outgoing, budget, &mut may_replace_token) {
-                Ok(answer) => return Ok(answer.body),
+            let error = match attempt(&mut may_replace_token) {
+                Ok(done) => return Ok(done),
                 Err(error) => error,
             };
             if !error.is_retryable() {
@@ -109,10 +152,20 @@ impl Client {
         lifetime: Duration,
         budget: Budget,
     ) -> Result<Stream, ApiError> {
+        self.stream(outgoing, budget, &mut true, lifetime)
+    }
+
+    fn stream(
+        &self,
+        outgoing: &Outgoing,
+        budget: Budget,
+        may_replace_token: &mut bool,
+        lifetime: Duration,
+    ) -> Result<Stream, ApiError> {
         let send = |transport: &Transport, token: Option<&SecretString>, time| {
             transport.open(&outgoing.outbound(), token, time, lifetime)
         };
-        match self.authorised(outgoing, budget, &mut true, send)? {
+        match self.authorised(outgoing, budget, may_replace_token, send)? {
             Opened::Stream(stream) => Ok(stream),
             Opened::Refused(answer) => Err(answer.into_error(outgoing)),
         }
@@ -170,6 +223,17 @@ impl Client {
                 exchange(Some(&file.current(Instant::now())))
             }
             _ => Ok(answer),
+        }
+    }
+}
+
+impl Unread {
+    /// As the failure of that call.
+    pub(super) fn into_error(self, call: &Call) -> ApiError {
+        let call = Box::new(call.clone());
+        match self {
+            Unread::CutOff(problem) | Unread::Shape(problem) => ApiError::Shape { call, problem },
+            Unread::Trouble(trouble) => ApiError::Transport { call, trouble },
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Lets a bounded number of requests through at once.
+//! Lets a bounded number of requests, or of whatever else takes memory, through at once.
 //!
 //! There is no rate limit: the server's own answers (429, Retry-After) say when to slow down. What is bounded
 //! is how many sockets and buffers a burst of pods can make this process hold. The gate knows nothing of

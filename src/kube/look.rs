@@ -119,7 +119,7 @@ impl Client {
     /// # Errors
     /// [`ApiError`]; a missing pod is `is_not_found`.
     pub fn pod_once(&self, namespace: &str, name: &str, budget: Budget) -> Result<Pod, ApiError> {
-        self.look(&Outgoing::get(&PODS, namespace, name)?, budget).map(|(pod, _)| pod)
+        self.read_once(&Outgoing::get(&PODS, namespace, name)?, budget)
     }
 
     /// The SecretProviderClass of that name.
@@ -132,7 +132,7 @@ impl Client {
         name: &str,
         budget: Budget,
     ) -> Result<SecretProviderClass, ApiError> {
-        self.look(&Outgoing::get(&CLASSES, namespace, name)?, budget).map(|(class, _)| class)
+        self.read_once(&Outgoing::get(&CLASSES, namespace, name)?, budget)
     }
 
     fn look<T: DeserializeOwned>(

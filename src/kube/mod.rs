@@ -17,6 +17,7 @@ pub mod client;
 pub mod config;
 pub mod error;
 pub mod event;
+pub mod gate;
 pub mod jitter;
 pub mod look;
 pub mod object;
@@ -26,8 +27,8 @@ pub mod watch;
 
 mod calls;
 mod event_limit;
-mod gate;
 mod retry;
+mod stream;
 pub mod text;
 mod token;
 mod transport;

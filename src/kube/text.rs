@@ -28,6 +28,16 @@ pub fn printable(text: &str, limit: usize) -> String {
     shown
 }
 
+/// How long the text is as JSON, without its quotation marks.
+pub fn json_len(text: &str) -> usize {
+    let escaped = |byte: u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
+        0..0x20 => 6,
+        _ => 1,
+    };
+    text.bytes().map(escaped).sum()
+}
+
 /// False for control characters and for the marks that reorder the text around them.
 fn is_harmless(character: char) -> bool {
     let reorders =
@@ -56,6 +66,14 @@ mod tests {
         ];
         for (name, text, limit, shown) in table {
             assert_eq!(printable(text, limit), shown, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_length_as_json_is_that_of_the_json() {
+        let every: String = ('\0'..'\u{300}').chain(['\u{2028}', '\u{fffd}', '😀']).collect();
+        for text in ["", "plain", "\"\\/", &every] {
+            assert_eq!(json_len(text) + 2, serde_json::to_string(text).unwrap().len(), "{text}");
         }
     }
 

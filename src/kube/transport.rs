@@ -6,7 +6,7 @@
 //! made of our own words or of the operating system's, so nothing that was sent can come back in them.
 
 use std::fmt;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,11 +18,12 @@ use ureq::http::{HeaderValue, Method, Request, Response, Uri};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
-use ureq::{Agent, Body, BodyReader};
-use zeroize::{Zeroize, Zeroizing};
+use ureq::{Agent, Body};
+use zeroize::Zeroizing;
 
 use super::config::{ClusterConfig, ConfigError, load_authority};
 use super::error::Trouble;
+use super::stream::Stream;
 use super::text::printable;
 use super::token::LARGEST_TOKEN_BYTES;
 pub use super::verb::{Form, Verb};
@@ -56,9 +57,6 @@ pub struct Outbound<'a> {
     pub body: Option<&'a [u8]>,
 }
 
-/// A collection's changes, one JSON document a line, read as they come.
-pub struct Stream(BufReader<BodyReader<'static>>);
-
 /// What a request for a stream led to.
 pub enum Opened {
     /// The stream.
@@ -86,26 +84,6 @@ fn method(verb: Verb) -> Method {
         Verb::Update => Method::PUT,
         Verb::Patch | Verb::Apply => Method::PATCH,
         Verb::Delete => Method::DELETE,
-    }
-}
-
-impl Stream {
-    /// The next line without its end; none when the server has ended the stream. `line` is overwritten.
-    ///
-    /// # Errors
-    /// [`Trouble`] when the connection broke, ran out of its time, or the line is longer than any object.
-    pub fn next_line(&mut self, line: &mut Zeroizing<Vec<u8>>) -> Result<bool, Trouble> {
-        line.zeroize();
-        let read = self.0.by_ref().take(LARGEST_ANSWER_BYTES).read_until(b'\n', line);
-        read.map_err(|cause| io_trouble(&cause))?;
-        if line.pop_if(|last| *last == b'\n').is_some() {
-            return Ok(true);
-        }
-        if line.len() as u64 == LARGEST_ANSWER_BYTES {
-            return Err(Trouble::TooLarge { limit: LARGEST_ANSWER_BYTES });
-        }
-        // The end of the stream; a line that was cut off is no line.
-        Ok(false)
     }
 }
 
@@ -161,7 +139,7 @@ impl Transport {
         if answer.status().as_u16() != 200 {
             return read(answer).map(Opened::Refused);
         }
-        Ok(Opened::Stream(Stream(BufReader::new(answer.into_body().into_reader()))))
+        Ok(Opened::Stream(Stream::new(answer.into_body().into_reader())))
     }
 
     /// Exchanges under the authority as it is now. A failed handshake is what a rotated one looks like: then, since
@@ -333,7 +311,7 @@ fn trouble(error: ureq::Error) -> Trouble {
     }
 }
 
-fn io_trouble(cause: &io::Error) -> Trouble {
+pub(super) fn io_trouble(cause: &io::Error) -> Trouble {
     if let Some(tls) = cause.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         return Trouble::Tls { cause: shown(tls) };
     }
@@ -377,7 +355,7 @@ impl Resolver for LiteralFirst {
     }
 }
 
-/// The largest answer that is read: etcd keeps no object above 1.5 MiB.
+/// The largest answer that is held as a whole: etcd keeps no object above 1.5 MiB.
 pub const LARGEST_ANSWER_BYTES: u64 = 4 * 1024 * 1024;
 /// Long enough for a lost SYN and its first two repetitions.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

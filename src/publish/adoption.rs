@@ -71,7 +71,7 @@ impl Publisher {
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(error.to_string()),
         };
-        if class.secret_objects.is_null() {
+        if class.secret_objects.is_empty() {
             return Ok(None);
         }
         let status = pod_status::of_pod(pod, &key.name, &self.node);

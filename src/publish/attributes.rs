@@ -7,6 +7,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::Serializer;
+
+use crate::kube::text::json_len;
+use crate::kube::types::TextMap;
 use crate::secret::SecretString;
 
 use super::request::{KUBELET_PREFIX, PublishRequest, TOKENS};
@@ -31,36 +35,37 @@ pub struct Attributes {
 impl Attributes {
     /// Merges the two sides.
     pub fn merge(
-        parameters: &BTreeMap<String, String>,
+        parameters: &TextMap,
         request: &PublishRequest,
         precedence: Precedence,
     ) -> Result<Attributes, ReservedParameter> {
         if let Some(key) = parameters.keys().find(|key| key.starts_with(KUBELET_PREFIX)) {
-            return Err(ReservedParameter { key: key.clone() });
+            return Err(ReservedParameter { key: key.to_owned() });
         }
-        let mut merged: BTreeMap<&str, &str> =
-            parameters.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        let mut of_pod: BTreeMap<&str, &str> = BTreeMap::new();
         let mut collisions = Vec::new();
         for (key, value) in &request.attributes {
             let (key, value) = (key.as_str(), value.expose());
-            match merged.get(key) {
-                Some(of_class) if *of_class != value => {
+            match parameters.get(key) {
+                Some(of_class) if of_class != value => {
                     collisions.push(key.to_owned());
                     if precedence == Precedence::Pod {
-                        merged.insert(key, value);
+                        of_pod.insert(key, value);
                     }
                 }
                 Some(_same) => {}
                 None => {
-                    merged.insert(key, value);
+                    of_pod.insert(key, value);
                 }
             }
         }
         // Newer clusters deliver tokens among the secrets.
         if let Some(tokens) = request.secrets.get(TOKENS).filter(|tokens| !tokens.expose().is_empty()) {
-            merged.insert(TOKENS, tokens.expose());
+            of_pod.insert(TOKENS, tokens.expose());
         }
-        Ok(Attributes { json: to_json(&merged), collisions })
+        let of_class = parameters.iter().filter(|(key, _)| !of_pod.contains_key(key));
+        let merged = in_order(of_class, of_pod.iter().map(|(key, value)| (*key, *value)));
+        Ok(Attributes { json: to_json(merged), collisions })
     }
 }
 
@@ -70,16 +75,29 @@ pub fn secrets_json(secrets: &BTreeMap<String, SecretString>) -> SecretString {
     if secrets.is_empty() {
         return SecretString::new("null".to_owned());
     }
-    to_json(&secrets.iter().map(|(key, value)| (key.as_str(), value.expose())).collect())
+    to_json(secrets.iter().map(|(key, value)| (key.as_str(), value.expose())))
 }
 
-fn to_json(map: &BTreeMap<&str, &str>) -> SecretString {
-    // Room for the worst case (every byte escaped as \u00XX), so that no half-grown copy is left in memory.
-    let room = map.iter().map(|(key, value)| (key.len() + value.len()) * 6 + 8).sum::<usize>() + 2;
+/// Two sides in the order of keys, each of which is in that order. No map is made of both: they may be large.
+fn in_order<'a>(
+    one: impl Iterator<Item = (&'a str, &'a str)> + Clone,
+    other: impl Iterator<Item = (&'a str, &'a str)> + Clone,
+) -> impl Iterator<Item = (&'a str, &'a str)> + Clone {
+    let (mut one, mut other) = (one.peekable(), other.peekable());
+    std::iter::from_fn(move || match (one.peek(), other.peek()) {
+        (Some((of_one, _)), Some((of_other, _))) if of_other < of_one => other.next(),
+        (Some(_), _) => one.next(),
+        (None, _) => other.next(),
+    })
+}
+
+fn to_json<'a>(texts: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> SecretString {
+    // Exactly as long as it becomes, so that no half-grown copy is left in memory.
+    let room = texts.clone().map(|(key, value)| json_len(key) + json_len(value) + 6).sum::<usize>() + 2;
     let mut text = Vec::with_capacity(room);
     // Writing strings into memory cannot fail, and what is written is UTF-8.
-    let written = serde_json::to_writer(&mut text, map).is_ok();
-    debug_assert!(written, "strings always have a JSON form");
+    let written = serde_json::Serializer::new(&mut text).collect_map(texts).is_ok();
+    debug_assert!(written && text.len() <= room, "strings always have a JSON form");
     SecretString::new(String::from_utf8(text).unwrap_or_default())
 }
 
@@ -124,8 +142,8 @@ mod tests {
         }
     }
 
-    fn parameters(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
-        entries.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    fn parameters(entries: &[(&str, &str)]) -> TextMap {
+        entries.iter().copied().collect()
     }
 
     #[test]
@@ -161,7 +179,7 @@ mod tests {
     fn tokens_come_from_the_secrets_first() {
         let of = |attributes: &[(&str, &str)], secrets: &[(&str, &str)]| {
             let request = request(attributes, secrets);
-            let merged = Attributes::merge(&BTreeMap::new(), &request, Precedence::Class).unwrap();
+            let merged = Attributes::merge(&TextMap::default(), &request, Precedence::Class).unwrap();
             merged.json.expose().to_owned()
         };
         assert_eq!(of(&[(TOKENS, "old")], &[(TOKENS, "new")]), format!(r#"{{"{TOKENS}":"new"}}"#));

@@ -3,15 +3,21 @@
 //! A first publish reads its class: what was applied a moment ago counts. Refreshes come every minute or two for every
 //! volume, so they take it from a watch, which costs no request; where the watch is down, they read as well.
 //!
+//! A class that is larger than a class should be is used like any other, but not all of it is held while it is in use:
+//! the rest is read for each call of its provider, by a few publishes at a time, so that many of them take no more
+//! memory than these.
+//!
 //! A class is followed from before it is read, when no volume uses it yet. If none comes of it, nobody would ever let
 //! it go: so a first publish holds a [`Need`], and whoever ends last, publish or volume, lets the class go.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::kube::budget::Budget;
 use crate::kube::client::Client;
 use crate::kube::error::ApiError;
+use crate::kube::gate::{Gate, Pass};
 use crate::kube::types::{ObjectKey, SecretProviderClass};
 use crate::kube::watch::{Cache, Follower, Pause, Selection};
 
@@ -24,6 +30,10 @@ pub struct Classes {
     follower: Follower<SecretProviderClass>,
     /// Classes that publishes in hand need, and how many of these there are.
     needed: Mutex<HashMap<ObjectKey, usize>>,
+    /// Turns of those who ask a provider with much in hand.
+    turns: Gate,
+    /// Classes that are too large, and what was said of each.
+    told: Mutex<HashMap<ObjectKey, String>>,
 }
 
 impl Classes {
@@ -32,7 +42,8 @@ impl Classes {
         let cache = Arc::new(Cache::of_wanted(|_| {}));
         let (followed, selection) = (Arc::clone(&cache), Selection::default());
         let follower = Follower::new("watch-classes", client.clone(), selection, followed, pause);
-        Classes { client, cache, follower, needed: Mutex::default() }
+        let turns = Gate::new(MOST_LARGE_AT_ONCE);
+        Classes { client, cache, follower, needed: Mutex::default(), turns, told: Mutex::default() }
     }
 
     /// A class for a publish that may make a volume of it.
@@ -48,8 +59,11 @@ impl Classes {
         self.follower.follow();
         match self.client.class(&key.namespace, &key.name, budget) {
             Ok(class) => {
-                self.cache.learn(class.clone());
-                Ok(Arc::new(class))
+                // Volumes of one class share it.
+                let known = self.cache.get(key).filter(|known| **known == class);
+                let class = known.unwrap_or_else(|| Arc::new(class));
+                self.cache.learn(Arc::clone(&class));
+                Ok(class)
             }
             Err(error) => {
                 if error.is_not_found() {
@@ -68,6 +82,28 @@ impl Classes {
         }
     }
 
+    /// The class as the API server has it now, with all of its parameters.
+    pub fn whole(&self, key: &ObjectKey, budget: Budget) -> Result<SecretProviderClass, ApiError> {
+        self.client.whole_class(key, budget)
+    }
+
+    /// Waits, at most that long, until this publish may have much in hand; none when its turn did not come.
+    pub fn turn(&self, patience: Duration) -> Option<Pass<'_>> {
+        self.turns.enter(patience)
+    }
+
+    /// What a class has too much of, if that has not been said of it yet.
+    pub fn excess_to_tell(&self, class: &SecretProviderClass) -> Option<String> {
+        let excess = class.excess();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(excess) = excess else {
+            told.remove(&class.key);
+            return None;
+        };
+        let before = told.insert(class.key.clone(), excess.clone());
+        Some(excess).filter(|excess| before.as_ref() != Some(excess))
+    }
+
     /// Lets the class go, unless a volume uses it or a publish needs it.
     pub fn release(&self, key: &ObjectKey, volumes: &Volumes) {
         self.release_unneeded(&self.lock(), key, volumes);
@@ -78,6 +114,7 @@ impl Classes {
     fn release_unneeded(&self, needed: &HashMap<ObjectKey, usize>, key: &ObjectKey, volumes: &Volumes) {
         if !needed.contains_key(key) && !volumes.any_uses(key) {
             self.cache.unwant(key);
+            self.told.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         }
     }
 
@@ -114,10 +151,11 @@ impl Drop for Need<'_> {
     }
 }
 
+/// Publishes that have much in hand at once: some eight MiB each, with what the libraries copy of it.
+const MOST_LARGE_AT_ONCE: usize = 2;
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use serde_json::json;
 
     use super::super::volumes::Record;

@@ -31,6 +31,11 @@ pub enum PublishError {
         /// What the API server, or the way to it, says.
         source: ApiError,
     },
+    /// The class has more parameters than anybody could store.
+    ClassTooLarge {
+        /// `namespace/name`.
+        class: String,
+    },
     /// The class sets no parameters.
     ClassWithoutParameters {
         /// `namespace/name`.
@@ -96,6 +101,7 @@ impl PublishError {
         match self {
             PublishError::Busy => Code::Aborted,
             PublishError::Class { .. }
+            | PublishError::ClassTooLarge { .. }
             | PublishError::ClassWithoutParameters { .. }
             | PublishError::ClassWithoutProvider { .. }
             | PublishError::ClassWithReservedParameter { .. }
@@ -128,6 +134,7 @@ impl PublishError {
                 "FailedToEnsureMountPoint"
             }
             PublishError::Busy
+            | PublishError::ClassTooLarge { .. }
             | PublishError::ClassWithoutParameters { .. }
             | PublishError::ClassWithoutProvider { .. }
             | PublishError::ClassWithReservedParameter { .. }
@@ -177,6 +184,12 @@ impl fmt::Display for PublishError {
             PublishError::Class { class, source } => {
                 let class = printable(class, LONGEST_NAME_BYTES);
                 write!(f, "failed to get secretproviderclass {class}, error: {source}")
+            }
+            PublishError::ClassTooLarge { class } => {
+                write!(
+                    f,
+                    "class {class} has more parameters than a provider can be told, divide it among several"
+                )
             }
             PublishError::ClassWithoutParameters { class } => write!(f, "parameters not set in {class}"),
             PublishError::ClassWithoutProvider { class } => write!(f, "provider not set in {class}"),

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use crate::kube::event::Reason;
+use crate::kube::types::SecretProviderClass;
 use crate::metrics::PublishKind;
 use crate::provider::name::ProviderName;
 use crate::provider::registry::Unreachable;
@@ -97,6 +98,14 @@ impl Publisher {
         self.events.warn(&request.pod, PROVIDER_ABSENT, message);
     }
 
+    /// Tells the pod's owner that the class is larger than it should be, once for each such class.
+    pub(super) fn report_excess(&self, request: &PublishRequest, class: &SecretProviderClass) {
+        if let Some(excess) = self.classes.excess_to_tell(class) {
+            log::warn!(pod = pod_name(&request.pod); "{excess}");
+            self.events.warn(&request.pod, CLASS_TOO_LARGE, excess);
+        }
+    }
+
     /// Tells the pod's owner that the pod and its class contradict each other: the keys, never the values.
     pub(super) fn report_collisions(&self, request: &PublishRequest, collisions: &[String]) {
         if collisions.is_empty() {
@@ -120,4 +129,6 @@ const PROVIDER_ABSENT: Reason = Reason { name: "SecretsStoreProviderAbsent", com
 const REFRESH_FAILED: Reason = Reason { name: "SecretsStoreRefreshFailed", component: COMPONENT };
 /// Reason of the event when a pod and its class contradict each other.
 const ATTRIBUTE_CONFLICT: Reason = Reason { name: "SecretsStoreAttributeConflict", component: COMPONENT };
+/// Reason of the event when a class is larger than a class should be.
+const CLASS_TOO_LARGE: Reason = Reason { name: "SecretsStoreClassTooLarge", component: COMPONENT };
 const COMPONENT: &str = "secrets-store-csi-driver";

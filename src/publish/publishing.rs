@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::kube::budget::Budget;
 use crate::kube::error::ApiError;
-use crate::kube::types::{ObjectKey, SecretProviderClass};
+use crate::kube::types::{LARGEST_PARAMETERS_BYTES, ObjectKey, Parameters, SecretProviderClass};
 use crate::provider::answer::{MountResponse, ObjectVersion};
 use crate::provider::client::{Answered, CallError, MountRequest, Provider, with_retries};
 use crate::provider::name::ProviderName;
@@ -220,6 +220,7 @@ impl<'a> Publishing<'a> {
         if found.parameters.is_empty() {
             return Err(PublishError::ClassWithoutParameters { class });
         }
+        self.publisher.report_excess(self.request, &found);
         Ok(found)
     }
 
@@ -237,7 +238,7 @@ impl<'a> Publishing<'a> {
     ) -> Result<Filled, PublishError> {
         // The class may be the last known form of one that cannot be read now.
         self.provider.clone_from(&class.provider);
-        let Answered { response, share } = self.phases.time(Phase::Provider, || self.ask(class))?;
+        let Answered { response, share } = self.answer(class)?;
         self.in_time("writing the files")?;
         let filled = self.phases.time(Phase::Write, || self.write(response, volume, known));
         // Until here the content was in memory twice.
@@ -282,11 +283,33 @@ impl<'a> Publishing<'a> {
         Ok(Filled { objects, written, by_provider, memory })
     }
 
+    /// What the provider answers. Of those who have much to say to it, one asks at a time.
+    fn answer(&mut self, class: &SecretProviderClass) -> Result<Answered, PublishError> {
+        if !self.has_much_to_say(class) {
+            return self.phases.time(Phase::Provider, || self.ask(class));
+        }
+        let Some(_turn) = self.publisher.classes.turn(self.deadline.at_most().min(TURN_PATIENCE)) else {
+            return Err(PublishError::Deadline { before: "asking the provider with that much to say" });
+        };
+        let whole = self.class(|budget| self.publisher.classes.whole(&class.key, budget).map(Arc::new))?;
+        self.phases.time(Phase::Provider, || self.ask(&whole))
+    }
+
+    /// True when the question to the provider takes more memory than many may take at once.
+    fn has_much_to_say(&self, class: &SecretProviderClass) -> bool {
+        let attributes = self.request.attributes.iter();
+        let of_pod: usize = attributes.map(|(key, value)| key.len() + value.expose().len()).sum();
+        of_pod > LARGEST_PARAMETERS_BYTES || matches!(class.parameters, Parameters::TooLarge { .. })
+    }
+
     /// One question to the provider, with the one retry rule, and the checks that every answer must pass.
     fn ask(&self, class: &SecretProviderClass) -> Result<Answered, PublishError> {
         let name = ProviderName::parse(&class.provider).map_err(ProviderError::InvalidName)?;
         let precedence = self.publisher.precedence;
-        let merged = Attributes::merge(&class.parameters, self.request, precedence).map_err(|source| {
+        let Parameters::Held(parameters) = &class.parameters else {
+            return Err(PublishError::ClassTooLarge { class: class.key.to_string() });
+        };
+        let merged = Attributes::merge(parameters, self.request, precedence).map_err(|source| {
             let class = class.key.to_string();
             PublishError::ClassWithReservedParameter { class, source }
         })?;
@@ -441,6 +464,8 @@ impl<'a> Publishing<'a> {
 
 /// The longest that one step of a publish waits for the API server, retries included.
 const API_PATIENCE: Duration = Duration::from_secs(10);
+/// The longest that a publish with much to say waits for others of its kind.
+const TURN_PATIENCE: Duration = Duration::from_secs(30);
 /// The longest that a first publish waits for the Secrets that its class asks for.
 const SYNC_PATIENCE: Duration = Duration::from_secs(5);
 /// The longest that a refresh takes: ten seconds less than kubelet waits, enough to answer.

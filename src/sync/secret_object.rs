@@ -9,10 +9,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde_json::{Map, Value};
-
 use crate::kube::text::printable;
-use crate::kube::types::ShapeError;
+use crate::kube::types::{DataEntry, SecretEntry, SecretFields, SecretObjects, ShapeError, Shaped};
 
 /// One Secret that a class asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,37 +36,43 @@ pub struct DataItem {
     pub key: String,
 }
 
-/// Reads a class's `secretObjects`: one result for each entry, in order. Absent is the same as empty.
-pub fn parse(secret_objects: &Value) -> Vec<Result<SecretObject, SecretObjectError>> {
+/// Reads a class's `secretObjects`: one result for each entry that is kept of it, in order. Absent is the same as empty.
+pub fn parse(secret_objects: &SecretObjects) -> Vec<Result<SecretObject, SecretObjectError>> {
     match secret_objects {
-        Value::Null => Vec::new(),
-        Value::Array(entries) => {
+        SecretObjects::List { entries, .. } => {
             entries.iter().enumerate().map(|(index, entry)| SecretObject::parse(index, entry)).collect()
         }
-        _ => vec![Err(SecretObjectError { index: None, secret: None, fault: wrong("secretObjects", LIST) })],
+        SecretObjects::Wrong => {
+            vec![Err(SecretObjectError { index: None, secret: None, fault: wrong("secretObjects", LIST) })]
+        }
     }
 }
 
 impl SecretObject {
-    fn parse(index: usize, entry: &Value) -> Result<SecretObject, SecretObjectError> {
-        let secret = entry.get("secretName").and_then(Value::as_str).map(str::trim);
+    fn parse(index: usize, entry: &SecretEntry) -> Result<SecretObject, SecretObjectError> {
+        let secret = match entry {
+            SecretEntry::Object(SecretFields { name: Shaped::Is(name), .. }) => name.trim(),
+            _ => "",
+        };
         SecretObject::read(entry).map_err(|fault| SecretObjectError {
             index: Some(index),
-            secret: secret.filter(|name| !name.is_empty()).map(|name| printable(name, LONGEST_SHOWN_BYTES)),
+            secret: Some(secret)
+                .filter(|name| !name.is_empty())
+                .map(|name| printable(name, LONGEST_SHOWN_BYTES)),
             fault,
         })
     }
 
-    fn read(entry: &Value) -> Result<SecretObject, SecretObjectFault> {
-        let entry = entry.as_object().ok_or_else(|| wrong("the entry", OBJECT))?;
-        let name = text(entry, "", "secretName")?.trim();
+    fn read(entry: &SecretEntry) -> Result<SecretObject, SecretObjectFault> {
+        let SecretEntry::Object(fields) = entry else { return Err(wrong("the entry", OBJECT)) };
+        let name = shaped(&fields.name, "secretName", TEXT)?.trim();
         if name.is_empty() {
             return Err(SecretObjectFault::NoName);
         }
         if !is_object_name(name) {
             return Err(SecretObjectFault::BadName);
         }
-        let kind = text(entry, "", "type")?;
+        let kind = shaped(&fields.kind, "type", TEXT)?;
         if kind.is_empty() {
             return Err(SecretObjectFault::NoType);
         }
@@ -76,32 +80,29 @@ impl SecretObject {
         Ok(SecretObject {
             name: name.to_owned(),
             kind: kind.to_owned(),
-            labels: texts(entry, "labels")?,
-            annotations: texts(entry, "annotations")?,
-            data: data(entry)?,
+            labels: texts(&fields.labels, "labels")?,
+            annotations: texts(&fields.annotations, "annotations")?,
+            data: data(&fields.data)?,
         })
     }
 }
 
-fn data(entry: &Map<String, Value>) -> Result<Vec<DataItem>, SecretObjectFault> {
-    let items = match entry.get("data") {
-        None | Some(Value::Null) => return Err(SecretObjectFault::NoData),
-        Some(Value::Array(items)) if items.is_empty() => return Err(SecretObjectFault::NoData),
-        Some(Value::Array(items)) => items,
-        Some(_) => return Err(wrong("data", LIST)),
-    };
-    items.iter().enumerate().map(|(item, value)| data_item(item, value)).collect()
+fn data(items: &Shaped<Vec<DataEntry>>) -> Result<Vec<DataItem>, SecretObjectFault> {
+    let items = shaped(items, "data", LIST)?;
+    if items.is_empty() {
+        return Err(SecretObjectFault::NoData);
+    }
+    items.iter().enumerate().map(|(item, entry)| data_item(item, entry)).collect()
 }
 
-fn data_item(item: usize, value: &Value) -> Result<DataItem, SecretObjectFault> {
+fn data_item(item: usize, entry: &DataEntry) -> Result<DataItem, SecretObjectFault> {
     let place = format!("data[{item}]");
-    let value = value.as_object().ok_or_else(|| wrong(&place, OBJECT))?;
-    let place = format!("{place}.");
-    let object = text(value, &place, "objectName")?.trim();
+    let DataEntry::Object { object, key } = entry else { return Err(wrong(&place, OBJECT)) };
+    let object = shaped(object, &format!("{place}.objectName"), TEXT)?.trim();
     if object.is_empty() {
         return Err(SecretObjectFault::NoObject { item });
     }
-    let key = text(value, &place, "key")?.trim();
+    let key = shaped(key, &format!("{place}.key"), TEXT)?.trim();
     if key.is_empty() {
         return Err(SecretObjectFault::NoKey { item });
     }
@@ -111,30 +112,30 @@ fn data_item(item: usize, value: &Value) -> Result<DataItem, SecretObjectFault> 
     Ok(DataItem { object: object.to_owned(), key: key.to_owned() })
 }
 
-/// A field of text; absent and `null` are the empty text, as for the API server.
-fn text<'a>(from: &'a Map<String, Value>, place: &str, field: &str) -> Result<&'a str, SecretObjectFault> {
-    match from.get(field) {
-        None | Some(Value::Null) => Ok(""),
-        Some(Value::String(text)) => Ok(text),
-        Some(_) => Err(wrong(&format!("{place}{field}"), TEXT)),
-    }
-}
-
 /// A field of texts by name.
-fn texts(from: &Map<String, Value>, field: &str) -> Result<BTreeMap<String, String>, SecretObjectFault> {
-    let entries = match from.get(field) {
-        None | Some(Value::Null) => return Ok(BTreeMap::new()),
-        Some(Value::Object(entries)) => entries,
-        Some(_) => return Err(wrong(field, OBJECT)),
+fn texts(
+    from: &Shaped<BTreeMap<String, Shaped<String>>>,
+    field: &str,
+) -> Result<BTreeMap<String, String>, SecretObjectFault> {
+    let text = |(key, value): (&String, &Shaped<String>)| {
+        Ok((key.clone(), shaped(value, &format!("{field}[{key}]"), TEXT)?.clone()))
     };
-    entries
-        .keys()
-        .map(|key| Ok((key.clone(), text(entries, "", key).map_err(|_| in_map(field, key))?.to_owned())))
-        .collect()
+    shaped(from, field, OBJECT)?.iter().map(text).collect()
 }
 
-fn in_map(field: &str, key: &str) -> SecretObjectFault {
-    wrong(&format!("{field}[{key}]"), TEXT)
+/// What a field holds, if it is of the shape that the API prescribes and not too large.
+fn shaped<'a, T>(
+    value: &'a Shaped<T>,
+    field: &str,
+    expected: &'static str,
+) -> Result<&'a T, SecretObjectFault> {
+    let field = || printable(field, LONGEST_SHOWN_BYTES);
+    match value {
+        Shaped::Is(value) => Ok(value),
+        Shaped::Wrong => Err(SecretObjectFault::Shape(ShapeError { field: field(), expected })),
+        Shaped::TooMany(limit) => Err(SecretObjectFault::TooMany { field: field(), limit: *limit }),
+        Shaped::TooLong(limit) => Err(SecretObjectFault::TooLong { field: field(), limit: *limit }),
+    }
 }
 
 fn wrong(field: &str, expected: &'static str) -> SecretObjectFault {
@@ -205,6 +206,20 @@ pub enum SecretObjectFault {
     NoType,
     /// A field is not of the type that the API prescribes.
     Shape(ShapeError),
+    /// A text is longer than it may be in a class.
+    TooLong {
+        /// Where.
+        field: String,
+        /// The most bytes that there may be.
+        limit: usize,
+    },
+    /// A list or a map has more entries than it may have in a class.
+    TooMany {
+        /// Where.
+        field: String,
+        /// The most entries that there may be.
+        limit: usize,
+    },
 }
 
 impl fmt::Display for SecretObjectError {
@@ -242,6 +257,12 @@ impl fmt::Display for SecretObjectFault {
             }
             SecretObjectFault::NoType => f.write_str("secret type is empty"),
             SecretObjectFault::Shape(source) => source.fmt(f),
+            SecretObjectFault::TooLong { field, limit } => {
+                write!(f, "{field} is longer than {limit} bytes, the most that one may have in a class")
+            }
+            SecretObjectFault::TooMany { field, limit } => {
+                write!(f, "{field} has more than {limit} entries, the most that it may have in a class")
+            }
         }
     }
 }
@@ -260,9 +281,13 @@ const TEXT: &str = "a string";
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Map, Value, json};
 
     use super::*;
+
+    fn read(secret_objects: &Value) -> Vec<Result<SecretObject, SecretObjectError>> {
+        parse(&serde_json::from_str(&secret_objects.to_string()).unwrap())
+    }
 
     /// An entry that is fine, with `field` replaced.
     fn entry_with(field: &str, value: Value) -> Value {
@@ -273,7 +298,7 @@ mod tests {
     }
 
     fn only(entry: Value) -> Result<SecretObject, SecretObjectError> {
-        let mut parsed = parse(&json!([entry]));
+        let mut parsed = read(&json!([entry]));
         assert_eq!(parsed.len(), 1);
         parsed.remove(0)
     }
@@ -309,13 +334,13 @@ mod tests {
     #[test]
     fn an_absent_list_is_an_empty_one() {
         for (name, value) in [("absent", Value::Null), ("empty", json!([]))] {
-            assert_eq!(parse(&value), [], "{name}");
+            assert_eq!(read(&value), [], "{name}");
         }
     }
 
     #[test]
     fn a_wrong_entry_leaves_the_others_alone() {
-        let parsed = parse(&json!([entry_with("data", json!([])), entry_with("labels", json!({})), 7]));
+        let parsed = read(&json!([entry_with("data", json!([])), entry_with("labels", json!({})), 7]));
         assert_eq!(
             parsed.iter().map(|entry| entry.as_ref().err().map(ToString::to_string)).collect::<Vec<_>>(),
             [
@@ -395,9 +420,32 @@ mod tests {
             let complaint = complaint(entry);
             assert!(complaint.ends_with(&format!(": {text}")), "{name}: {complaint}");
         }
-        let errors = parse(&json!({"secretName": "hunter2"}));
+        let errors = read(&json!({"secretName": "hunter2"}));
         let text = errors[0].as_ref().unwrap_err().to_string();
         assert_eq!(text, "could not read secretObjects: secretObjects is not a list");
+    }
+
+    #[test]
+    fn what_is_too_much_is_told_with_the_limit() {
+        let items = vec![json!({"objectName": "o", "key": "k"}); 257];
+        let labels: Map<String, Value> = (0..65).map(|number| (number.to_string(), json!(""))).collect();
+        let long = "x".repeat(16_385);
+        let table = [
+            ("data", entry_with("data", json!(items)), "data has more than 256 entries, the most"),
+            ("labels", entry_with("labels", json!(labels)), "labels has more than 64 entries, the most"),
+            ("annotations", entry_with("annotations", json!(labels)), "annotations has more than 64 entries"),
+            ("type", entry_with("type", json!(long)), "type is longer than 16384 bytes, the most"),
+            ("label", entry_with("labels", json!({"a": long})), "labels[a] is longer than 16384 bytes"),
+            (
+                "object",
+                entry_with("data", json!([{"objectName": long, "key": "k"}])),
+                "data[0].objectName is longer than 16384 bytes",
+            ),
+        ];
+        for (name, entry, text) in table {
+            let complaint = complaint(entry);
+            assert!(complaint.contains(&format!("(secret \"s\"): {text}")), "{name}: {complaint}");
+        }
     }
 
     #[test]

@@ -9,21 +9,29 @@ mod class;
 mod csi_driver;
 mod event;
 mod meta;
+mod parameters;
 mod pod;
 mod pod_status;
 mod secret;
+mod secret_objects;
+mod text_map;
+mod tolerant;
 mod touched;
 mod watched;
 
-pub use class::{SecretProviderClass, ShapeError};
+pub use class::{ClassSeed, SecretProviderClass, ShapeError};
 pub use csi_driver::CsiDriver;
 pub use event::{Event, EventMeta, InvolvedObject, Source};
 pub use meta::{OwnerReference, PodStatusMeta};
+pub use parameters::{LARGEST_PARAMETERS_BYTES, Parameters};
 pub use pod::{Pod, PodVolume};
 pub use pod_status::{ObjectVersion, PodStatus, SecretProviderClassPodStatus};
 pub use secret::{
     FIELD_MANAGER, MANAGED, MANAGED_LABEL, NewSecret, Secret, SecretMeta, SecretPatch, Writers,
 };
+pub use secret_objects::{DataEntry, SecretEntry, SecretFields, SecretObjects};
+pub use text_map::TextMap;
+pub use tolerant::Shaped;
 pub use touched::{Kind, Touched};
 pub use watched::{ObjectKey, Watched, is_older};
 

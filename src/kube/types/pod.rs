@@ -1,7 +1,15 @@
 //! Pod: who owns it, whether it still needs its Secrets, and which of its volumes are a CSI driver's.
+//!
+//! A pod may be as large as the API server stores objects, and nearly all of that may stand in fields that are read:
+//! so what is held of one has limits that no pod of a sane author comes near.
 
-use serde::Deserialize;
+use std::fmt;
+use std::marker::PhantomData;
 
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::tolerant::{ByShape, Name, Shaped};
 use super::watched::{ObjectKey, Watched};
 use super::{OwnerReference, null_as_empty};
 use crate::kube::resource::{PODS, Resource};
@@ -17,7 +25,7 @@ pub struct Pod {
     pub uid: String,
     /// Version of this state.
     pub resource_version: String,
-    /// Who made it, such as a ReplicaSet.
+    /// Who made it, such as a ReplicaSet; of more than a few the first.
     pub owners: Vec<OwnerReference>,
     /// True once it is being deleted, or has run to its end.
     pub is_ending: bool,
@@ -25,7 +33,7 @@ pub struct Pod {
     pub mirrors: String,
     /// The node that it was given to; empty before that.
     pub node: String,
-    /// Its inline CSI volumes.
+    /// Its inline CSI volumes; of more than anybody mounts the first.
     pub volumes: Vec<PodVolume>,
 }
 
@@ -58,14 +66,6 @@ impl Watched for Pod {
 
 impl From<Raw> for Pod {
     fn from(raw: Raw) -> Pod {
-        let csi = |volume: RawVolume| {
-            let RawVolume { name, csi } = volume;
-            csi.map(|csi| {
-                let RawCsi { driver, read_only, volume_attributes } = csi;
-                let is_read_only = read_only.unwrap_or_default();
-                PodVolume { name, driver, class: volume_attributes.class, is_read_only }
-            })
-        };
         let has_run = matches!(raw.status.phase.as_str(), "Succeeded" | "Failed");
         Pod {
             key: ObjectKey { namespace: raw.metadata.namespace, name: raw.metadata.name },
@@ -75,7 +75,7 @@ impl From<Raw> for Pod {
             is_ending: has_run || raw.metadata.deletion_timestamp.is_some(),
             mirrors: raw.metadata.annotations.mirrors,
             node: raw.spec.node_name,
-            volumes: raw.spec.volumes.into_iter().filter_map(csi).collect(),
+            volumes: raw.spec.volumes,
         }
     }
 }
@@ -102,7 +102,7 @@ struct RawMeta {
     uid: String,
     #[serde(deserialize_with = "null_as_empty")]
     resource_version: String,
-    #[serde(deserialize_with = "null_as_empty")]
+    #[serde(deserialize_with = "owners")]
     owner_references: Vec<OwnerReference>,
     #[serde(deserialize_with = "null_as_empty")]
     annotations: RawPodAnnotations,
@@ -112,7 +112,7 @@ struct RawMeta {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct RawPodAnnotations {
-    #[serde(rename = "kubernetes.io/config.mirror", deserialize_with = "null_as_empty")]
+    #[serde(rename = "kubernetes.io/config.mirror", deserialize_with = "name")]
     mirrors: String,
 }
 
@@ -121,14 +121,14 @@ struct RawPodAnnotations {
 struct RawSpec {
     #[serde(deserialize_with = "null_as_empty")]
     node_name: String,
-    #[serde(deserialize_with = "null_as_empty")]
-    volumes: Vec<RawVolume>,
+    #[serde(deserialize_with = "volumes")]
+    volumes: Vec<PodVolume>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct RawVolume {
-    #[serde(deserialize_with = "null_as_empty")]
+    #[serde(deserialize_with = "name")]
     name: String,
     csi: Option<RawCsi>,
 }
@@ -136,7 +136,7 @@ struct RawVolume {
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct RawCsi {
-    #[serde(deserialize_with = "null_as_empty")]
+    #[serde(deserialize_with = "name")]
     driver: String,
     read_only: Option<bool>,
     #[serde(deserialize_with = "null_as_empty")]
@@ -146,7 +146,7 @@ struct RawCsi {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct RawAttributes {
-    #[serde(rename = "secretProviderClass", deserialize_with = "null_as_empty")]
+    #[serde(rename = "secretProviderClass", deserialize_with = "name")]
     class: String,
 }
 
@@ -156,6 +156,81 @@ struct RawStatus {
     #[serde(deserialize_with = "null_as_empty")]
     phase: String,
 }
+
+impl RawVolume {
+    fn of_csi(self) -> Option<PodVolume> {
+        let RawVolume { name, csi } = self;
+        let RawCsi { driver, read_only, volume_attributes } = csi?;
+        let is_read_only = read_only.unwrap_or_default();
+        Some(PodVolume { name, driver, class: volume_attributes.class, is_read_only })
+    }
+}
+
+/// A name: of one that is longer than any the beginning, which is no name of anything either.
+fn name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    match serde::de::DeserializeSeed::deserialize(ByShape(Name), from)? {
+        Shaped::Is(name) => Ok(name),
+        _ => Err(serde::de::Error::custom("a name is not a string")),
+    }
+}
+
+fn volumes<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<PodVolume>, D::Error> {
+    from.deserialize_option(First { most: MOST_VOLUMES, picked: RawVolume::of_csi, of: PhantomData })
+}
+
+fn owners<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<OwnerReference>, D::Error> {
+    // One whose name is longer than any can be of nothing that exists.
+    let is_short = |owner: &OwnerReference| {
+        let OwnerReference { api_version, kind, name, uid, .. } = owner;
+        [api_version, kind, name, uid].iter().all(|text| text.len() <= LONGEST_OWNER_BYTES)
+    };
+    let picked = |owner| Some(owner).filter(is_short);
+    from.deserialize_option(First { most: MOST_OWNERS, picked, of: PhantomData })
+}
+
+/// Reads a list and keeps the first of what is picked of it; `null` is an empty one.
+struct First<T, F> {
+    most: usize,
+    picked: F,
+    of: PhantomData<T>,
+}
+
+impl<'de, T: Deserialize<'de>, U, F: Fn(T) -> Option<U>> Visitor<'de> for First<T, F> {
+    type Value = Vec<U>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_none<E>(self) -> Result<Vec<U>, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_unit<E>(self) -> Result<Vec<U>, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<Vec<U>, D::Error> {
+        from.deserialize_seq(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<U>, A::Error> {
+        let mut first = Vec::new();
+        while first.len() < self.most {
+            let Some(element) = list.next_element()? else { return Ok(first) };
+            first.extend((self.picked)(element));
+        }
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(first)
+    }
+}
+
+/// Pods have one owner, or none.
+const MOST_OWNERS: usize = 16;
+/// Longer than every name with its group and version.
+const LONGEST_OWNER_BYTES: usize = 512;
+/// More inline CSI volumes than a pod that runs has volumes.
+const MOST_VOLUMES: usize = 128;
 
 #[cfg(test)]
 mod tests {
@@ -222,5 +297,44 @@ mod tests {
         for (name, object, is_ending) in rows {
             assert_eq!(pod(object).is_ending, is_ending, "{name}");
         }
+    }
+
+    #[test]
+    fn of_what_no_sane_pod_has_that_many_of_the_first_are_held() {
+        let scratch = json!({"name": "scratch", "emptyDir": {}});
+        let volume = |number: usize| {
+            let attributes = json!({"secretProviderClass": "c".repeat(number), "other": "x".repeat(number)});
+            json!({"name": number.to_string(), "csi": {"driver": "d", "volumeAttributes": attributes}})
+        };
+        let mut volumes = vec![scratch; 2_000];
+        volumes.extend((0..2_000).map(volume));
+        let owner = |name: String| json!({"apiVersion": "v1", "kind": "K", "name": name, "uid": "u"});
+        let mut owners = vec![owner("x".repeat(9_999))];
+        owners.extend((0..2_000).map(|number| owner(number.to_string())));
+        let annotations = json!({"kubernetes.io/config.mirror": "x".repeat(9_999)});
+        let metadata = json!({"name": "web", "ownerReferences": owners, "annotations": annotations});
+        let read = pod(json!({"metadata": metadata, "spec": {"volumes": volumes, "nodeName": "n"}}));
+        assert_eq!((read.key.name.as_str(), read.node.as_str()), ("web", "n"));
+        assert_eq!((read.volumes.len(), read.volumes[127].name.as_str()), (128, "127"));
+        assert_eq!((read.owners.len(), read.owners[0].name.as_str()), (16, "0"));
+        assert_eq!(read.mirrors.len(), 512);
+        let longest = pod(json!({"spec": {"volumes": [volume(9_999)]}}));
+        assert_eq!(longest.volumes[0].class.len(), 512, "a name that no class has");
+    }
+
+    #[test]
+    fn a_list_or_a_name_of_another_shape_is_refused() {
+        for object in [
+            json!({"spec": {"volumes": {}}}),
+            json!({"spec": {"volumes": [7]}}),
+            json!({"spec": {"volumes": [{"name": 7}]}}),
+            json!({"metadata": {"ownerReferences": "x"}}),
+        ] {
+            assert!(serde_json::from_value::<Pod>(object.clone()).is_err(), "{object}");
+        }
+        assert_eq!(
+            pod(json!({"spec": {"volumes": null}, "metadata": {"ownerReferences": null}})),
+            Pod::default()
+        );
     }
 }

@@ -128,10 +128,11 @@ impl<T: Watched> Cache<T> {
 
     /// Takes over an object that was read or written, unless the watch has brought a newer one meanwhile, or its end.
     /// Tells nobody: whoever hands it over knows.
-    pub fn learn(&self, object: T) {
+    pub fn learn(&self, object: impl Into<Arc<T>>) {
+        let object = object.into();
         let state = &mut *self.lock();
         if state.wants(object.key()) && !state.is_outdated(&object) && !state.has_gone_since(&object) {
-            state.objects.insert(object.key().clone(), Arc::new(object));
+            state.objects.insert(object.key().clone(), object);
         }
     }
 

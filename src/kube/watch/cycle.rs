@@ -13,6 +13,12 @@ pub struct Cycle {
     position: Position,
     /// Objects asked for at once: fewer after an answer that was too large.
     page: u32,
+    /// Objects asked for at once where no answer was too large.
+    full_page: u32,
+    /// Pages that came since the size of pages changed.
+    fitting: u32,
+    /// Pages that came of this list.
+    pages: u32,
     /// Failures without a healthy watch in between.
     failures: u32,
     /// Undecided answers in a row.
@@ -45,6 +51,17 @@ pub enum Step<'a> {
     },
 }
 
+/// How far the list is after a page of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// There are more pages.
+    Partial,
+    /// It is complete.
+    Complete,
+    /// It goes in a circle, or on and on.
+    Endless,
+}
+
 /// How a request or a stream ended that brought nothing more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -58,6 +75,8 @@ pub enum End {
     Undecided,
     /// The answer is larger than the client reads.
     TooLarge,
+    /// The answer did not come in time, or not whole.
+    TooSlow,
     /// The answer could not be understood: what it meant to say is lost.
     Garbled,
     /// Anything else; the server may have asked to be left alone for some time.
@@ -71,7 +90,8 @@ impl Cycle {
     /// At the beginning, with that many objects a page.
     pub fn new(page: u32, jitter: Jitter) -> Cycle {
         let position = Position::Listing { token: None };
-        Cycle { position, page: page.max(1), failures: 0, doubts: 0, jitter }
+        let page = page.max(1);
+        Cycle { position, page, full_page: page, fitting: 0, pages: 0, failures: 0, doubts: 0, jitter }
     }
 
     /// What is asked next.
@@ -82,14 +102,29 @@ impl Cycle {
         }
     }
 
-    /// A page came; `token` stands for the next one, if there is one. True when the list is complete.
-    pub fn listed(&mut self, version: String, token: Option<String>) -> bool {
-        let is_complete = token.is_none();
-        self.position = match token {
-            Some(_) => Position::Listing { token },
-            None => Position::Watching { version, has_moved: false },
+    /// A page came; `token` stands for the next one, if there is one.
+    pub fn listed(&mut self, version: String, token: Option<String>) -> Progress {
+        let is_first = matches!(self.position, Position::Listing { token: None });
+        self.pages = if is_first { 1 } else { self.pages.saturating_add(1) };
+        self.fitting = self.fitting.saturating_add(1);
+        if self.page < self.full_page && (self.fitting >= FITTING_PAGES || token.is_none()) {
+            self.resize(self.page.saturating_mul(2).min(self.full_page));
+        }
+        let Some(token) = token else {
+            self.position = Position::Watching { version, has_moved: false };
+            return Progress::Complete;
         };
-        is_complete
+        let is_same = matches!(&self.position, Position::Listing { token: Some(last) } if *last == token);
+        if is_same || self.pages >= MOST_PAGES {
+            return Progress::Endless;
+        }
+        self.position = Position::Listing { token: Some(token) };
+        Progress::Partial
+    }
+
+    fn resize(&mut self, page: u32) {
+        self.page = page;
+        self.fitting = 0;
     }
 
     /// The stream has come to that version.
@@ -128,13 +163,15 @@ impl Cycle {
                 return FORBIDDEN_PAUSE + self.jitter.below(FORBIDDEN_PAUSE / 10);
             }
             End::TooLarge if !is_watch && self.page > 1 => {
-                self.page /= 2;
+                self.resize(self.page / 2);
                 return Duration::ZERO;
             }
+            // Fewer objects may come in time.
+            End::TooSlow if !is_watch => self.resize((self.page / 2).max(1)),
             End::TooLarge | End::Expired | End::Garbled => {
                 self.position = Position::Listing { token: None };
             }
-            End::Closed | End::Failed { .. } => {}
+            End::Closed | End::TooSlow | End::Failed { .. } => {}
         }
         let asked = match how {
             End::Failed { retry_after } => retry_after.unwrap_or_default().min(LONGEST_PAUSE),
@@ -157,6 +194,10 @@ const RECONNECT_WITHIN: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// As long as kubelet waits at most, so that nobody is away longer than an administrator would expect.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Pages that have to fit before larger ones are tried again: what is too large is read for nothing.
+const FITTING_PAGES: u32 = 4;
+/// Pages of one list, which is half a million pods: more than any cluster has.
+const MOST_PAGES: u32 = 10_000;
 /// With their pauses, longer than a server needs to start.
 const MOST_DOUBTS: u32 = 4;
 /// A permission is given by people: asking more often would only load the server.
@@ -172,7 +213,7 @@ mod tests {
 
     fn watching(version: &str) -> Cycle {
         let mut cycle = Cycle::new(100, Jitter::new(7));
-        assert!(cycle.listed(version.to_owned(), None));
+        assert_eq!(cycle.listed(version.to_owned(), None), Progress::Complete);
         cycle
     }
 
@@ -184,9 +225,9 @@ mod tests {
     fn pages_are_asked_for_one_by_one_and_then_the_changes() {
         let mut cycle = Cycle::new(100, Jitter::new(7));
         assert_eq!(cycle.step(), list(None));
-        assert!(!cycle.listed("5".into(), Some("next".into())));
+        assert_eq!(cycle.listed("5".into(), Some("next".into())), Progress::Partial);
         assert_eq!(cycle.step(), list(Some("next")));
-        assert!(cycle.listed("5".into(), None));
+        assert_eq!(cycle.listed("5".into(), None), Progress::Complete);
         assert_eq!(cycle.step(), Step::Watch { version: "5" });
         cycle.reached("8");
         assert_eq!(cycle.step(), Step::Watch { version: "8" });
@@ -203,6 +244,7 @@ mod tests {
             ("expired", End::Expired, list(None)),
             ("garbled", End::Garbled, list(None)),
             ("too large", End::TooLarge, list(None)),
+            ("too slow", End::TooSlow, Step::Watch { version: "5" }),
         ];
         for (name, end, next) in rows {
             let mut cycle = watching("5");
@@ -215,6 +257,7 @@ mod tests {
             ("expired", End::Expired, list(None)),
             ("garbled", End::Garbled, list(None)),
             ("too large", End::TooLarge, Step::List { token: Some("t"), limit: 50 }),
+            ("too slow", End::TooSlow, Step::List { token: Some("t"), limit: 50 }),
         ];
         for (name, end, next) in rows {
             let mut cycle = Cycle::new(100, Jitter::new(7));
@@ -232,6 +275,53 @@ mod tests {
             assert_eq!(cycle.step(), Step::List { token: None, limit });
         }
         assert!(cycle.ended(End::TooLarge, SHORT) > Duration::ZERO);
+    }
+
+    #[test]
+    fn pages_that_shrank_grow_back_when_some_have_fit_and_with_the_end_of_the_list() {
+        let mut cycle = Cycle::new(100, Jitter::new(7));
+        let limit = |cycle: &Cycle| match cycle.step() {
+            Step::List { limit, .. } => limit,
+            Step::Watch { .. } => panic!("{cycle:?}"),
+        };
+        for _ in 0..3 {
+            cycle.ended(End::TooLarge, SHORT);
+        }
+        let mut limits = vec![limit(&cycle)];
+        for page in 0..14 {
+            cycle.listed("5".into(), Some(page.to_string()));
+            limits.push(limit(&cycle));
+        }
+        assert_eq!(limits, [12, 12, 12, 12, 24, 24, 24, 24, 48, 48, 48, 48, 96, 96, 96]);
+        cycle.ended(End::TooLarge, SHORT);
+        cycle.listed("5".into(), None);
+        cycle.ended(End::Expired, SHORT);
+        assert_eq!(limit(&cycle), 96);
+    }
+
+    #[test]
+    fn a_list_that_is_too_slow_is_asked_for_in_smaller_pages_after_a_pause() {
+        let mut cycle = Cycle::new(4, Jitter::new(7));
+        for limit in [2, 1, 1] {
+            assert!(cycle.ended(End::TooSlow, LONG) > Duration::ZERO);
+            assert_eq!(cycle.step(), Step::List { token: None, limit });
+        }
+    }
+
+    #[test]
+    fn a_list_without_end_ends_with_a_pause_and_begins_anew() {
+        let endless = |token: fn(u32) -> String| {
+            let mut cycle = Cycle::new(100, Jitter::new(7));
+            let pages =
+                (1..).take_while(|page| cycle.listed("5".into(), Some(token(*page))) == Progress::Partial);
+            let pages = pages.count();
+            assert!(cycle.ended(End::Garbled, SHORT) >= FIRST_PAUSE / 2);
+            assert_eq!(cycle.step(), list(None));
+            assert_eq!(cycle.listed("5".into(), Some("t".into())), Progress::Partial, "it is counted anew");
+            pages
+        };
+        assert_eq!(endless(|_| "same".to_owned()), 1);
+        assert_eq!(endless(|page| page.to_string()), 9_999);
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! One line of a watch.
 
-use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use std::fmt;
+use std::marker::PhantomData;
 
-use crate::kube::error::json_problem;
+use serde::de::{self, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
 use crate::kube::types::Watched;
 
 /// What a line says.
@@ -19,32 +21,60 @@ pub enum Frame<T> {
     Error(u16),
 }
 
-impl<T: Watched> Frame<T> {
-    /// Reads a line.
-    ///
-    /// # Errors
-    /// The place of what is wrong, never a value.
-    pub fn decode(line: &[u8]) -> Result<Frame<T>, String> {
-        let Envelope::<IgnoredAny> { kind, .. } = parsed(line)?;
-        match kind.as_str() {
-            "ADDED" | "MODIFIED" => Ok(Frame::Present(parsed::<Envelope<T>>(line)?.object)),
-            "DELETED" => Ok(Frame::Gone(parsed::<Envelope<T>>(line)?.object)),
-            "BOOKMARK" => Ok(Frame::Bookmark(parsed::<Envelope<T>>(line)?.object.version().to_owned())),
-            "ERROR" => Ok(Frame::Error(parsed::<Envelope<Status>>(line)?.object.code)),
-            _ => Err("an event of an unknown type".to_owned()),
-        }
+impl<'de, T: Watched> Deserialize<'de> for Frame<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Frame<T>, D::Error> {
+        from.deserialize_map(FrameVisitor(PhantomData))
     }
 }
 
-fn parsed<T: DeserializeOwned>(line: &[u8]) -> Result<T, String> {
-    serde_json::from_slice(line).map_err(|error| json_problem(&error))
+/// Reads a frame in one pass. Its type decides what its object is, and comes first, as every server writes it.
+struct FrameVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Watched> Visitor<'de> for FrameVisitor<T> {
+    type Value = Frame<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an event")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Frame<T>, A::Error> {
+        let (mut kind, mut frame) = (None, None);
+        while let Some(field) = map.next_key()? {
+            match (field, &kind) {
+                (Field::Type, _) => kind = Some(map.next_value()?),
+                (Field::Object, Some(kind)) => {
+                    frame = Some(match kind {
+                        EventType::Added | EventType::Modified => Frame::Present(map.next_value()?),
+                        EventType::Deleted => Frame::Gone(map.next_value()?),
+                        EventType::Bookmark => Frame::Bookmark(map.next_value::<T>()?.version().to_owned()),
+                        EventType::Error => Frame::Error(map.next_value::<Status>()?.code),
+                    });
+                }
+                (Field::Object, None) => return Err(de::Error::custom("the object comes before its type")),
+                (Field::Other, _) => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        frame.ok_or_else(|| de::Error::missing_field("object"))
+    }
 }
 
 #[derive(Deserialize)]
-struct Envelope<T> {
-    #[serde(rename = "type")]
-    kind: String,
-    object: T,
+#[serde(field_identifier, rename_all = "lowercase")]
+enum Field {
+    Type,
+    Object,
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+enum EventType {
+    Added,
+    Modified,
+    Deleted,
+    Bookmark,
+    Error,
 }
 
 #[derive(Deserialize)]
@@ -56,10 +86,11 @@ struct Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kube::error::json_problem;
     use crate::kube::types::Pod;
 
     fn decoded(line: &str) -> Result<Frame<Pod>, String> {
-        Frame::decode(line.as_bytes())
+        serde_json::from_str(line).map_err(|error| json_problem(&error))
     }
 
     #[test]
@@ -91,6 +122,8 @@ mod tests {
             r#"{"type":"ADDED","object":"hunter2"}"#,
             r#"{"type":"ADDED","object":{"metadata":"hunter2"}}"#,
             r#"{"type":"ERROR","object":{"code":"hunter2"}}"#,
+            r#"{"object":{"metadata":{"name":"hunter2"}},"type":"ADDED"}"#,
+            r#"["hunter2"]"#,
         ];
         for row in rows {
             let problem = decoded(row).unwrap_err();

@@ -1,22 +1,21 @@
 //! The thread that keeps a cache like the collection that it is of.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use zeroize::Zeroizing;
-
 use super::cache::{Cache, Standing};
-use super::cycle::{Cycle, End, Step};
+use super::cycle::{Cycle, End, Progress, Step};
 use super::frame::Frame;
+use super::page::{Page, PageSeed};
 use crate::kube::budget::Budget;
 use crate::kube::client::{Client, Outgoing};
 use crate::kube::error::{ApiError, Call, Trouble};
 use crate::kube::jitter::Jitter;
+use crate::kube::stream::Unread;
 use crate::kube::transport::Verb;
-use crate::kube::types::{Watched, null_as_empty};
+use crate::kube::types::Watched;
 
 /// Follows one collection into one cache.
 pub struct Reflector<T> {
@@ -93,18 +92,21 @@ impl<T: Watched> Reflector<T> {
             query.push_str(&format!("&continue={}", escaped(token)));
         }
         let budget = Budget::lasting(LIST_TIME);
-        let page: Page<T> = self
-            .outgoing(Verb::List, &query)
-            .and_then(|outgoing| self.client.fetch(&outgoing, budget))
-            .map_err(failed)?;
-        for object in page.items {
-            self.cache.present(object);
+        let outgoing = self.outgoing(Verb::List, &query).map_err(failed)?;
+        let page = PageSeed { present: &|object| self.cache.present(object), of: PhantomData };
+        let Page { version, next } =
+            self.client.read(&outgoing, budget, || page).map_err(too_slow_or_failed)?;
+        match cycle.listed(version, next) {
+            Progress::Partial => Ok(()),
+            Progress::Complete => {
+                self.cache.complete_list();
+                Ok(())
+            }
+            Progress::Endless => {
+                let problem = "the list has no end".to_owned();
+                Err(failed(ApiError::Shape { call: outgoing.call, problem }))
+            }
         }
-        let next = Some(page.metadata.next).filter(|token| !token.is_empty());
-        if cycle.listed(page.metadata.resource_version, next) {
-            self.cache.complete_list();
-        }
-        Ok(())
     }
 
     /// A stream from its beginning to its end, which always is one.
@@ -119,28 +121,26 @@ impl<T: Watched> Reflector<T> {
         let lifetime = self.lifetime + STREAM_GRACE;
         let mut stream = self.client.open(&outgoing, lifetime, Budget::lasting(LIST_TIME)).map_err(failed)?;
         self.cache.stand(Standing::Current);
-        let mut line = Zeroizing::new(Vec::new());
         loop {
-            match stream.next_line(&mut line) {
-                Ok(true) => {}
-                // A stream that breaks is as good as one that ends: the next one begins where it was.
-                Ok(false) | Err(Trouble::Lost { .. } | Trouble::Timeout) => return Err((End::Closed, None)),
-                Err(trouble) => return Err(failed(ApiError::Transport { call: outgoing.call, trouble })),
-            }
-            match Frame::<T>::decode(&line) {
-                Ok(Frame::Present(object)) => {
+            match stream.next(PhantomData::<Frame<T>>) {
+                Ok(Some(Frame::Present(object))) => {
                     cycle.reached(object.version());
                     self.cache.present(object);
                 }
-                Ok(Frame::Gone(object)) => {
+                Ok(Some(Frame::Gone(object))) => {
                     cycle.reached(object.version());
                     self.cache.gone(&object);
                 }
-                Ok(Frame::Bookmark(version)) => cycle.reached(&version),
-                Ok(Frame::Error(code)) => {
+                Ok(Some(Frame::Bookmark(version))) => cycle.reached(&version),
+                Ok(Some(Frame::Error(code))) => {
                     return Err(failed(ApiError::from_answer(outgoing.call, code, None, &[])));
                 }
-                Err(problem) => return Err(failed(ApiError::Shape { call: outgoing.call, problem })),
+                // A stream that breaks is as good as one that ends: the next one begins where it was.
+                Ok(None)
+                | Err(Unread::CutOff(_) | Unread::Trouble(Trouble::Lost { .. } | Trouble::Timeout)) => {
+                    return Err((End::Closed, None));
+                }
+                Err(unread) => return Err(failed(unread.into_error(&outgoing.call))),
             }
         }
     }
@@ -157,7 +157,8 @@ impl<T: Watched> Reflector<T> {
 
     /// Says in the cache how well it knows the collection now, and in the log when that changes.
     fn tell(&self, end: End, error: Option<&ApiError>, was_failing: &mut bool) {
-        let is_failing = matches!(end, End::Failed { .. } | End::Garbled | End::TooLarge | End::Forbidden);
+        let is_failing =
+            matches!(end, End::Failed { .. } | End::Garbled | End::TooLarge | End::TooSlow | End::Forbidden);
         self.cache.stand(if end == End::Forbidden { Standing::Forbidden } else { Standing::Behind });
         if let Some(error) = error {
             let news = is_failing && !std::mem::replace(was_failing, is_failing);
@@ -189,6 +190,14 @@ fn failed(error: ApiError) -> Ended {
     (end, Some(error))
 }
 
+/// The same for a page of a list, which may be one of large objects on a slow way.
+fn too_slow_or_failed(error: ApiError) -> Ended {
+    match error {
+        ApiError::Transport { trouble: Trouble::Timeout, .. } => (End::TooSlow, Some(error)),
+        error => failed(error),
+    }
+}
+
 impl Selection {
     /// As the end of a query.
     fn query(&self) -> String {
@@ -211,24 +220,6 @@ fn escaped(text: &str) -> String {
         }
     }
     escaped
-}
-
-#[derive(Deserialize)]
-#[serde(bound = "T: DeserializeOwned")]
-struct Page<T> {
-    #[serde(default)]
-    metadata: PageMeta,
-    #[serde(default, deserialize_with = "null_as_empty")]
-    items: Vec<T>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct PageMeta {
-    #[serde(deserialize_with = "null_as_empty")]
-    resource_version: String,
-    #[serde(rename = "continue", deserialize_with = "null_as_empty")]
-    next: String,
 }
 
 /// Pages are answered from the server's memory; a list that needs longer is tried again.

@@ -162,3 +162,35 @@ fn a_line_that_is_no_event_is_survived_by_a_new_list() {
     rig.expect(&["team/a one two"]);
     assert_eq!(rig.server.count("list", CLASSES_PATH), 2);
 }
+
+#[test]
+fn a_list_that_never_ends_is_given_up_with_a_pause_and_begun_again() {
+    let rig = Rig::start(|server| {
+        server.put(class("a", "one"));
+        let page =
+            json!({"metadata": {"resourceVersion": "5", "continue": "again"}, "items": []}).to_string();
+        server.answer_next(4, Matcher::verb("list").and_path(CLASSES_PATH), 200, page);
+    });
+    rig.expect(&["team/a - one", "Current"]);
+    let pauses = rig.pauses.lock().unwrap().clone();
+    assert_eq!(pauses.iter().filter(|pause| **pause >= Duration::from_millis(250)).count(), 2, "{pauses:?}");
+    assert_eq!(rig.server.count("list", CLASSES_PATH), 5, "the same token twice is enough to know");
+}
+
+#[test]
+fn objects_of_any_size_are_listed_and_watched() {
+    let large = |name: &str, provider: &str| {
+        let mut class = class(name, provider);
+        class["metadata"]["annotations"] = json!({"note": "<".repeat(6 << 20)});
+        class
+    };
+    let rig = Rig::start(|server| {
+        server.put(large("a", "one"));
+        server.put(class("b", "one"));
+    });
+    rig.expect(&["team/a - one", "team/b - one", "Current"]);
+    rig.server.put(large("a", "two"));
+    rig.server.put(class("b", "two"));
+    rig.expect(&["team/a one two", "team/b one two"]);
+    assert_eq!((rig.server.count("list", CLASSES_PATH), rig.pauses.lock().unwrap().len()), (1, 0));
+}

@@ -55,7 +55,7 @@ impl Watch {
         let (mut version, lines) = match self.first_lines(&locked(&shared.store)) {
             Ok(first) => first,
             Err(error) => {
-                write_chunk(stream, &format!("{error}\n"))?;
+                write_lines(stream, &[error])?;
                 return write_chunk(stream, "");
             }
         };
@@ -146,8 +146,10 @@ pub struct Signals {
     pub bookmarks: u64,
 }
 
+/// The original writes the type before the object.
 fn write_lines(stream: &mut impl Write, lines: &[Value]) -> io::Result<()> {
-    lines.iter().try_for_each(|line| write_chunk(stream, &format!("{line}\n")))
+    let text = |line: &Value| format!("{{\"type\":{},\"object\":{}}}\n", line["type"], line["object"]);
+    lines.iter().try_for_each(|line| write_chunk(stream, &text(line)))
 }
 
 fn write_chunk(stream: &mut impl Write, text: &str) -> io::Result<()> {
