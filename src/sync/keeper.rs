@@ -296,7 +296,7 @@ impl Keeper {
     fn secret_news(&self, news: &News<'_, SecretMeta>) {
         match news {
             News::Changed { key, now: None, .. } => {
-                let pause = self.units().pause_before_recreation(key);
+                let pause = self.units().pause_before_recreation(key, Instant::now());
                 self.queue.add(key, pause);
             }
             News::Changed { key, before, now: Some(now) } => {

@@ -3,7 +3,7 @@
 //! [`SecretSync`] is told by whoever publishes which volume came, was refreshed, or went. From then on a Secret is a
 //! piece of work of its own: `keeper` takes it from the `queue`, `reconcile` does it as a story, `plan` decides,
 //! `units` knows which volume feeds which Secret, `word` what this node says of it, `feeder` whose content it has
-//! where several nodes or classes could feed it. `secret_object`, `data`, `tls` and `owners` turn what a class and its
+//! where several nodes or classes could feed it, `edits` what others changed, `quarrel` how often they did. `secret_object`, `data`, `tls` and `owners` turn what a class and its
 //! files say into what a Secret holds. Secrets are never deleted here: they go with their owners, by the cluster's
 //! garbage collector.
 //!
@@ -14,6 +14,7 @@
 //! part of an error.
 
 pub mod data;
+mod edits;
 mod error;
 mod feeder;
 mod keeper;
@@ -21,6 +22,7 @@ pub mod owners;
 pub mod pem;
 mod permission;
 mod plan;
+mod quarrel;
 mod queue;
 mod reconcile;
 mod report;

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use crate::kube::event::{PodRef, Reason};
 use crate::kube::text::printable;
 use crate::kube::types::{ObjectKey, SecretMeta};
 
 use super::MirroredVolume;
+use super::edits::Edit;
 use super::error::{MISSING_ROLE, Remedy, SyncError};
 use super::feeder::Fed;
 use super::keeper::{Keeper, lock};
@@ -46,6 +48,25 @@ impl Keeper {
             log::warn!(secret:% = key; "several classes name one secret");
             self.events.warn(&pod, SEVERAL_CLASSES, message);
         }
+    }
+
+    /// Somebody changes the Secret back again and again: the owner of the pod that speaks for it is told who, each time
+    /// that the pause has grown.
+    pub(super) fn report_quarrel(&self, key: &ObjectKey, word: &Word, provider: &str, edit: &Edit) {
+        if !self.units().note_quarrel(key, Instant::now()) {
+            return;
+        }
+        let speaker = &word.desired.feeder;
+        self.metrics.sync_failed(provider, CHANGED_BACK.name);
+        log::warn!(secret:% = key, edit:% = edit; "a secret is changed back again and again, it is put right ever later");
+        let message = format!(
+            "secret {} of class {}/{} is changed back again and again: {edit}; it is put right after pauses that grow \
+             to five minutes. Have that stop, or take it out of the class",
+            key.name, key.namespace, speaker.class
+        );
+        let pod =
+            PodRef { namespace: key.namespace.clone(), name: speaker.pod.clone(), uid: speaker.uid.clone() };
+        self.events.warn(&pod, CHANGED_BACK, message);
     }
 
     /// Entries of a class are wrong: all in one event, since a pod is not told again and again.
@@ -100,6 +121,8 @@ impl Keeper {
 const FAILED_TO_CREATE: Reason = Reason { name: "FailedToCreateSecret", component: COMPONENT };
 /// Of the event about a Secret that several classes name.
 const SEVERAL_CLASSES: Reason = Reason { name: "SecretOfSeveralClasses", component: COMPONENT };
+/// Of the event about a Secret that somebody changes back again and again.
+const CHANGED_BACK: Reason = Reason { name: "SecretChangedBack", component: COMPONENT };
 /// Two names of the longest; one may come from an annotation that somebody edited.
 const LONGEST_NAMES_BYTES: usize = 512;
 const COMPONENT: &str = "csi-secrets-store-controller";

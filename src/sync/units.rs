@@ -13,6 +13,7 @@ use crate::kube::types::{ObjectKey, OwnerReference};
 use crate::volume::target::TargetPath;
 
 use super::plan::Held;
+use super::quarrel::{FIRST_PAUSE, Quarrel};
 use super::secret_object::SecretObject;
 
 /// A volume that Secrets are made from.
@@ -76,8 +77,14 @@ struct Unit {
     waits_since: Option<Instant>,
     /// The classes of which the pods' owners have been told that they meet in this Secret.
     told: BTreeSet<String>,
-    /// When it was last created, and how often without a long time in between.
-    created: Option<(Instant, u32)>,
+    /// Who deletes it, if somebody does: how often it was created.
+    creations: Quarrel,
+    /// Who changes it back, if somebody does: how often a driver put it right.
+    repairs: Quarrel,
+    /// Whether others have changed it since it was last as it should be.
+    is_edited: bool,
+    /// How often it had been put right when that was last told.
+    told_of_repairs: u32,
 }
 
 /// Whether this node has something newer for a Secret than the Secret itself.
@@ -124,6 +131,8 @@ pub struct Settled {
     pub seen: BTreeMap<String, u64>,
     /// Whether it has its content from here.
     pub feeds: bool,
+    /// Whether all that others changed is put right.
+    pub is_right: bool,
 }
 
 /// What has become of the units.
@@ -208,8 +217,12 @@ impl Units {
     }
 
     /// The Secret was compared with what its volumes held, and is as it should be.
-    pub fn settle(&mut self, key: &ObjectKey, generation: u64, settled: Settled) {
+    pub fn settle(&mut self, key: &ObjectKey, generation: u64, settled: Settled, now: Instant) {
         if let Some(unit) = self.units.get_mut(key) {
+            // By whichever node: so all of them wait for as long before the next time.
+            if std::mem::take(&mut unit.is_edited) && settled.is_right {
+                unit.repairs.note(now);
+            }
             unit.held = settled.held;
             unit.seen = settled.seen;
             unit.feeds = settled.feeds;
@@ -236,6 +249,25 @@ impl Units {
         self.units.get_mut(key).map_or(Duration::ZERO, |unit| {
             let since = *unit.waits_since.get_or_insert(now);
             turn.saturating_sub(now.saturating_duration_since(since))
+        })
+    }
+
+    /// The same for what others changed: it waits the longer, the more often they do.
+    pub fn wait_to_put_right(&mut self, key: &ObjectKey, turn: Duration, now: Instant) -> Duration {
+        let Some(unit) = self.units.get_mut(key) else { return Duration::ZERO };
+        unit.is_edited = true;
+        let pause = unit.repairs.pause(now);
+        self.wait_for_turn(key, turn + pause, now)
+    }
+
+    /// True when the Secret has been put right so often that its owner has to know, and more often than when this was
+    /// last asked.
+    pub fn note_quarrel(&mut self, key: &ObjectKey, now: Instant) -> bool {
+        self.units.get_mut(key).is_some_and(|unit| {
+            let times = unit.repairs.times(now);
+            let is_news = times >= WORTH_TELLING && unit.told_of_repairs != times;
+            unit.told_of_repairs = times;
+            is_news
         })
     }
 
@@ -278,17 +310,14 @@ impl Units {
     /// The Secret was created.
     pub fn note_created(&mut self, key: &ObjectKey, now: Instant) {
         if let Some(unit) = self.units.get_mut(key) {
-            let times =
-                unit.created.filter(|(last, _)| now.duration_since(*last) < QUARREL).map_or(0, |last| last.1);
-            unit.created = Some((now, times.saturating_add(1)));
+            unit.creations.note(now);
         }
     }
 
-    /// How long to wait before a Secret that has gone is created again. Somebody who deletes it time and again is not
-    /// quarrelled with.
-    pub fn pause_before_recreation(&self, key: &ObjectKey) -> Duration {
-        let times = self.units.get(key).and_then(|unit| unit.created).map_or(0, |(_, times)| times);
-        RECREATE_AFTER.saturating_mul(1 << times.saturating_sub(1).min(16)).min(QUARREL / 2)
+    /// How long to wait before a Secret that has gone is created again. It often goes together with the pods that need
+    /// it: their end is given time to arrive. Somebody who deletes it time and again is not quarrelled with.
+    pub fn pause_before_recreation(&self, key: &ObjectKey, now: Instant) -> Duration {
+        self.units.get(key).map_or(FIRST_PAUSE, |unit| unit.creations.pause(now).max(FIRST_PAUSE))
     }
 
     /// The keys of all units that `is_it` picks by its volumes.
@@ -347,10 +376,8 @@ impl Newer {
 
 /// Classes that meet in one Secret and are told of: more are somebody's game with what the Secret says of itself.
 const MOST_CLASSES: usize = 8;
-/// A Secret often goes together with the pods that need it: their end is given time to arrive.
-const RECREATE_AFTER: Duration = Duration::from_secs(1);
-/// Creations with less than this in between are counted.
-const QUARREL: Duration = Duration::from_secs(600);
+/// Once or twice is somebody who edits by hand; what goes on is a program.
+const WORTH_TELLING: u32 = 3;
 
 #[cfg(test)]
 mod tests;

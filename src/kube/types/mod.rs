@@ -14,6 +14,7 @@ mod pod_status;
 mod secret;
 mod touched;
 mod watched;
+mod writers;
 
 pub use class::{SecretProviderClass, ShapeError};
 pub use csi_driver::CsiDriver;
@@ -21,11 +22,10 @@ pub use event::{Event, EventMeta, InvolvedObject, Source};
 pub use meta::{OwnerReference, PodStatusMeta};
 pub use pod::{Pod, PodVolume};
 pub use pod_status::{ObjectVersion, PodStatus, SecretProviderClassPodStatus};
-pub use secret::{
-    FIELD_MANAGER, MANAGED, MANAGED_LABEL, NewSecret, Secret, SecretMeta, SecretPatch, Writers,
-};
+pub use secret::{MANAGED, MANAGED_LABEL, NewSecret, Secret, SecretMeta, SecretPatch};
 pub use touched::{Kind, Touched};
 pub use watched::{ObjectKey, Watched, is_older};
+pub use writers::{FIELD_MANAGER, Writers, Written};
 
 use serde::{Deserialize, Deserializer};
 
