@@ -5,7 +5,7 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ use crate::rpc::status::{Code, Status};
 use crate::secret::{SecretBytes, SecretString};
 use crate::sys::socket::SocketId;
 
+use super::calls::{Caller, Calls, Full};
 use super::name::ProviderName;
 use super::registry::CallLimits;
 use super::socket::ProviderSocket;
@@ -33,12 +34,14 @@ pub struct Provider {
     socket: ProviderSocket,
     /// The last call found nobody: look again before the next.
     was_absent: AtomicBool,
-    in_hand: Arc<AtomicUsize>,
+    calls: Arc<Calls>,
     limits: CallLimits,
 }
 
 /// What a provider is asked for.
 pub struct MountRequest {
+    /// For whom.
+    pub caller: Caller,
     /// JSON object of strings: the class's parameters, the pod's attributes, service account tokens.
     pub attributes: SecretString,
     /// JSON object of strings, or `null`: the Secret that the pod's volume refers to.
@@ -74,11 +77,11 @@ impl Provider {
         environment: Environment,
         name: ProviderName,
         socket: ProviderSocket,
-        in_hand: Arc<AtomicUsize>,
+        calls: Arc<Calls>,
         limits: CallLimits,
     ) -> Provider {
         let channel = Channel::to_socket(&environment, &socket.address(), limits.channel_bytes());
-        Provider { name, channel, environment, socket, was_absent: AtomicBool::new(false), in_hand, limits }
+        Provider { name, channel, environment, socket, was_absent: AtomicBool::new(false), calls, limits }
     }
 
     /// True when the next call may be made to `socket` without another look.
@@ -100,8 +103,8 @@ impl Provider {
         self.environment.clone()
     }
 
-    pub(super) fn calls_in_hand(&self) -> Arc<AtomicUsize> {
-        Arc::clone(&self.in_hand)
+    pub(super) fn calls(&self) -> Arc<Calls> {
+        Arc::clone(&self.calls)
     }
 
     /// The provider's name.
@@ -114,9 +117,11 @@ impl Provider {
         self.socket.path()
     }
 
-    /// Asks for the content of a volume, once. A provider that has its fill of calls is not asked.
+    /// Asks for the content of a volume, once. A provider that has its fill of calls is not asked, and one that has its
+    /// fill of those of a class is asked when one of them has ended.
     pub fn mount(&self, request: &MountRequest, deadline: Deadline) -> Result<MountResponse, CallError> {
-        let _slot = self.enter()?;
+        let full = |full| CallError::Full { provider: self.name.clone(), full };
+        let _place = self.calls.enter(&request.caller, deadline).map_err(full)?;
         let mut message = pb::MountRequest {
             attributes: request.attributes.expose().to_owned(),
             secrets: request.secrets.expose().to_owned(),
@@ -147,15 +152,6 @@ impl Provider {
         let request = pb::VersionRequest { version: API_VERSION.to_owned(), ..pb::VersionRequest::default() };
         let answer: pb::VersionResponse = self.channel.call(VERSION, &request, deadline)?;
         Ok(answer.runtime_version)
-    }
-
-    fn enter(&self) -> Result<Slot<'_>, CallError> {
-        let in_hand = self.in_hand.fetch_add(1, Ordering::Relaxed);
-        let slot = Slot(&self.in_hand);
-        if in_hand < self.limits.concurrent {
-            return Ok(slot);
-        }
-        Err(CallError::Full { provider: self.name.clone(), in_hand })
     }
 
     /// Says what to do where the library's own words don't. A provider's word stays as it is, also where it has the
@@ -217,8 +213,8 @@ pub enum CallError {
     Full {
         /// The provider.
         provider: ProviderName,
-        /// Calls in hand.
-        in_hand: usize,
+        /// Whose calls they are.
+        full: Full,
     },
 }
 
@@ -241,11 +237,9 @@ impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             CallError::Failed(status) => status.fmt(f),
-            CallError::Full { provider, in_hand } => write!(
-                f,
-                "provider \"{provider}\" has {in_hand} calls in hand already, which is what --max-provider-calls \
-                 allows; see whether it answers"
-            ),
+            CallError::Full { provider, full } => {
+                write!(f, "provider \"{provider}\" has {full}; see whether it answers")
+            }
         }
     }
 }
@@ -292,15 +286,6 @@ pub(super) fn sleep_unless_past(delay: Duration, deadline: Deadline) -> bool {
         }
         #[expect(clippy::disallowed_methods, reason = "a caller's deadline is no condition to wait on")]
         thread::sleep(left.min(Duration::from_millis(50)));
-    }
-}
-
-/// One call in hand.
-struct Slot<'a>(&'a AtomicUsize);
-
-impl Drop for Slot<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

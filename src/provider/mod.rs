@@ -3,6 +3,7 @@
 //! A provider may be slow, broken, restarting or hostile. What it answers is bounded in size here and checked
 //! where it is used; what it costs is bounded here in time and in calls at once. Nothing here knows volumes.
 
+pub mod calls;
 pub mod client;
 pub mod name;
 pub mod registry;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::kube::budget::Budget;
 use crate::kube::error::ApiError;
 use crate::kube::types::{ObjectKey, SecretProviderClass};
+use crate::provider::calls::Caller;
 use crate::provider::client::{
     CallError, MountRequest, MountResponse, ObjectVersion, Provider, with_retries,
 };
@@ -277,7 +278,9 @@ impl<'a> Publishing<'a> {
             PublishError::ClassWithReservedParameter { class, source }
         })?;
         self.publisher.report_collisions(self.request, &merged.collisions);
+        let key = self.class_key();
         let question = MountRequest {
+            caller: Caller { namespace: key.namespace, class: key.name },
             attributes: merged.json,
             secrets: secrets_json(&self.request.secrets),
             target_path: self.request.target.as_str().to_owned(),

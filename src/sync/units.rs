@@ -27,8 +27,8 @@ pub struct Source {
     pub class: ObjectKey,
     /// Its class's provider.
     pub provider: String,
-    /// The Secrets that its class asks for.
-    pub objects: Vec<SecretObject>,
+    /// The Secrets that its class asks for, by name.
+    pub objects: BTreeMap<String, SecretObject>,
     /// Its pod status, which owns the Secrets of a pod that nobody owns.
     pub pod_status: OwnerReference,
     /// When its content changed last.
@@ -65,7 +65,6 @@ struct Unit {
     held: Option<Held>,
     /// What its sources held when it was last looked at.
     seen: BTreeMap<String, u64>,
-    is_failing: bool,
     /// Class and pod's uid of each volume that has left, and when the first one did.
     departed: BTreeSet<(String, String)>,
     departed_at: Option<Instant>,
@@ -155,7 +154,7 @@ impl Units {
         let source = Arc::new(source);
         self.sources.insert(target.clone(), Arc::clone(&source));
         let mut moved = Moved::default();
-        for object in &source.objects {
+        for object in source.objects.values() {
             let former = before.as_ref().and_then(|before| before.object(&object.name));
             let newer = match freshness {
                 _ if former.is_some_and(|former| former != object) => Newer::Yes,
@@ -300,13 +299,6 @@ impl Units {
         held.is_some_and(|held| held.at.0 == uid && held.at.1 == version)
     }
 
-    /// Notes whether work on the unit fails. True when that has changed.
-    pub fn note_failing(&mut self, key: &ObjectKey, is_failing: bool) -> bool {
-        self.units
-            .get_mut(key)
-            .is_some_and(|unit| std::mem::replace(&mut unit.is_failing, is_failing) != is_failing)
-    }
-
     /// The Secret was created.
     pub fn note_created(&mut self, key: &ObjectKey, now: Instant) {
         if let Some(unit) = self.units.get_mut(key) {
@@ -327,13 +319,19 @@ impl Units {
         self.units.iter().filter(|(_, unit)| picks(unit)).map(|(key, _)| key.clone()).collect()
     }
 
+    /// True when there is a unit in that namespace.
+    pub fn has_namespace(&self, namespace: &str) -> bool {
+        let first = ObjectKey::new(namespace, "");
+        self.units.range(first..).next().is_some_and(|(key, _)| key.namespace == namespace)
+    }
+
     /// True when that volume has been put.
     pub fn has(&self, target: &str) -> bool {
         self.sources.contains_key(target)
     }
 
     fn release(&mut self, source: &Source, lets_go: impl Fn(&str) -> bool, now: Instant, moved: &mut Moved) {
-        for object in source.objects.iter().filter(|object| lets_go(&object.name)) {
+        for object in source.objects.values().filter(|object| lets_go(&object.name)) {
             let key = source.key(object);
             if let Some(unit) = self.units.get_mut(&key)
                 && unit.targets.remove(source.target.as_str())
@@ -351,7 +349,7 @@ impl Units {
 impl Source {
     /// The Secret of that name that the class asks for.
     pub fn object(&self, name: &str) -> Option<&SecretObject> {
-        self.objects.iter().find(|object| object.name == name)
+        self.objects.get(name)
     }
 
     fn key(&self, object: &SecretObject) -> ObjectKey {

@@ -24,7 +24,7 @@ fn source(pod: &str, secrets: &[&str], changed: u64) -> Source {
         pod: PodRef { namespace: "team".into(), name: pod.into(), uid: format!("uid-{pod}") },
         class: ObjectKey::new("team", "class"),
         provider: "vault".into(),
-        objects: secrets.iter().map(|name| object(name)).collect(),
+        objects: secrets.iter().map(|name| ((*name).to_owned(), object(name))).collect(),
         pod_status: OwnerReference::default(),
         changed: at(changed),
     }
@@ -71,9 +71,9 @@ fn a_class_that_asks_for_something_else_makes_only_that_due() {
         settle(&mut units, name);
     }
     let mut changed = source("web", &["kept", "altered", "added"], 5);
-    changed.objects[1].labels.insert("env".into(), "test".into());
+    changed.objects.get_mut("altered").unwrap().labels.insert("env".into(), "test".into());
     let moved = units.put(changed, Freshness::Same, Instant::now());
-    assert_eq!(moved, Moved { due: vec![key("altered"), key("added")], forsaken: vec![key("dropped")] });
+    assert_eq!(moved, Moved { due: vec![key("added"), key("altered")], forsaken: vec![key("dropped")] });
     assert!(units.end(&key("dropped")) && units.view(&key("dropped")).is_none());
 }
 
@@ -288,4 +288,18 @@ fn classes_that_meet_are_news_once_while_they_do() {
     for (name, met, is_alone, is_news) in rows {
         assert_eq!(units.note_classes(&key("db"), classes(met), is_alone), is_news, "{name}");
     }
+}
+
+#[test]
+fn a_namespace_is_known_as_long_as_it_has_a_secret() {
+    let mut units = Units::default();
+    units.put(source("web", &["db"], 5), Freshness::New, Instant::now());
+    assert!(units.has_namespace("team"));
+    for other in ["tea", "team-a", "", "zone"] {
+        assert!(!units.has_namespace(other), "{other}");
+    }
+    units.remove("/pods/web/mount", Instant::now());
+    assert!(units.has_namespace("team"), "what it leaves has not been said");
+    assert!(units.end(&key("db")));
+    assert!(!units.has_namespace("team"));
 }
