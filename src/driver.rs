@@ -162,7 +162,11 @@ fn publisher(
     let events = Arc::new(events.map_err(RunError::Thread)?);
     let ending = shutdown.clone();
     let pause: Pause = Arc::new(move |time| ending.wait_timeout(time));
-    let settings = SyncSettings { node: config.node_id.clone(), driver: config.driver_name.clone() };
+    let settings = SyncSettings {
+        node: config.node_id.clone(),
+        driver: config.driver_name.clone(),
+        publishes: config.max_concurrent_calls,
+    };
     let limits = CallLimits {
         answer_bytes: i32::try_from(config.max_call_recv_msg_size).unwrap_or(i32::MAX),
         concurrent: config.max_provider_calls,

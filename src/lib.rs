@@ -73,6 +73,7 @@ pub mod logging;
 pub mod metrics;
 pub mod mounter;
 pub mod operator;
+pub mod places;
 pub mod provider;
 pub mod publish;
 pub mod reference_provider;

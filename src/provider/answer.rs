@@ -240,7 +240,9 @@ mod tests {
             let read = decode(&[fields, &known].concat()).unwrap();
             assert_eq!((read.objects.len(), read.files.len()), (1, 0), "{fields:?}");
         }
-        for broken in [&[0x4b, 0x08, 1][..], &[0x4b, 4], &[3, 0x4c], &[0x4c], &[0x0a, 5, 1], &[0x1a, 2, 0x0a, 9]] {
+        for broken in
+            [&[0x4b, 0x08, 1][..], &[0x4b, 4], &[3, 0x4c], &[0x4c], &[0x0a, 5, 1], &[0x1a, 2, 0x0a, 9]]
+        {
             assert_eq!(decode(broken).err(), Some(AnswerError::Malformed), "{broken:?}");
         }
     }

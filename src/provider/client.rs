@@ -4,7 +4,7 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,7 @@ use crate::sys::socket::SocketId;
 
 use super::answer::{AnswerError, MountResponse};
 use super::answer_memory::{AnswerMemory, Share};
+use super::calls::{Caller, Calls, Full};
 use super::intake::{Intake, Size};
 use super::name::ProviderName;
 use super::registry::CallLimits;
@@ -36,7 +37,7 @@ pub struct Provider {
     socket: ProviderSocket,
     /// The last call found nobody: look again before the next.
     was_absent: AtomicBool,
-    in_hand: Arc<AtomicUsize>,
+    calls: Arc<Calls>,
     intake: Intake,
     limits: CallLimits,
     /// For the answers of all providers.
@@ -53,8 +54,8 @@ pub struct Answered {
 
 /// What a provider is asked for.
 pub struct MountRequest {
-    /// The class that asks, as `namespace/name`. It is not sent.
-    pub class: String,
+    /// For whom.
+    pub caller: Caller,
     /// JSON object of strings: the class's parameters, the pod's attributes, service account tokens.
     pub attributes: SecretString,
     /// JSON object of strings, or `null`: the Secret that the pod's volume refers to.
@@ -68,7 +69,7 @@ impl Provider {
         environment: Environment,
         name: ProviderName,
         socket: ProviderSocket,
-        in_hand: Arc<AtomicUsize>,
+        calls: Arc<Calls>,
         limits: CallLimits,
         memory: AnswerMemory,
     ) -> Provider {
@@ -79,7 +80,7 @@ impl Provider {
             environment,
             socket,
             was_absent: AtomicBool::new(false),
-            in_hand,
+            calls,
             intake: Intake::new(),
             limits,
             memory,
@@ -105,8 +106,8 @@ impl Provider {
         self.environment.clone()
     }
 
-    pub(super) fn calls_in_hand(&self) -> Arc<AtomicUsize> {
-        Arc::clone(&self.in_hand)
+    pub(super) fn calls(&self) -> Arc<Calls> {
+        Arc::clone(&self.calls)
     }
 
     /// The provider's name.
@@ -119,13 +120,15 @@ impl Provider {
         self.socket.path()
     }
 
-    /// Asks for the content of a volume, once. A provider that has its fill of calls is not asked.
+    /// Asks for the content of a volume, once. A provider that has its fill of calls is not asked, and one that has its
+    /// fill of those of a class is asked when one of them has ended.
     ///
     /// Nothing of an answer is taken in before there is room for it: a few of a provider's answers at a time, and of all
     /// providers' no more than fit into the memory that is set aside. So a call waits, until its deadline, where the
     /// process would die. One that hangs holds none of this: it waits for a turn only once its answer begins.
     pub fn mount(&self, request: &MountRequest, deadline: Deadline) -> Result<Answered, CallError> {
-        let _slot = self.enter()?;
+        let full = |full| CallError::Full { provider: self.name.clone(), full };
+        let _place = self.calls.enter(&request.caller, deadline).map_err(full)?;
         let mut message = pb::MountRequest {
             attributes: request.attributes.expose().to_owned(),
             secrets: request.secrets.expose().to_owned(),
@@ -135,7 +138,7 @@ impl Provider {
             // from what it finds in the volume, and objects that left the class would stay.
             ..pb::MountRequest::default()
         };
-        let class = request.class.as_str();
+        let class = &*request.caller.to_string();
         let mut answered = match self.intake.expected(class) {
             Size::Excessive => self.call_alone(class, &message, deadline),
             Size::Unknown | Size::Small | Size::Large => {
@@ -212,15 +215,6 @@ impl Provider {
         let request = pb::VersionRequest { version: API_VERSION.to_owned(), ..pb::VersionRequest::default() };
         let answer: pb::VersionResponse = self.channel.call(VERSION, &request, deadline)?;
         Ok(answer.runtime_version)
-    }
-
-    fn enter(&self) -> Result<Slot<'_>, CallError> {
-        let in_hand = self.in_hand.fetch_add(1, Ordering::Relaxed);
-        let slot = Slot(&self.in_hand);
-        if in_hand < self.limits.concurrent {
-            return Ok(slot);
-        }
-        Err(CallError::Full { provider: self.name.clone(), in_hand })
     }
 
     /// Says what to do where the library's own words don't. A provider's word stays as it is, also where it has the
@@ -303,8 +297,8 @@ pub enum CallError {
     Full {
         /// The provider.
         provider: ProviderName,
-        /// Calls in hand.
-        in_hand: usize,
+        /// Whose calls they are.
+        full: Full,
     },
 }
 
@@ -327,11 +321,9 @@ impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             CallError::Failed(status) => status.fmt(f),
-            CallError::Full { provider, in_hand } => write!(
-                f,
-                "provider \"{provider}\" has {in_hand} calls in hand already, which is what --max-provider-calls \
-                 allows; see whether it answers"
-            ),
+            CallError::Full { provider, full } => {
+                write!(f, "provider \"{provider}\" has {full}; see whether it answers")
+            }
         }
     }
 }
@@ -378,15 +370,6 @@ pub(super) fn sleep_unless_past(delay: Duration, deadline: Deadline) -> bool {
         }
         #[expect(clippy::disallowed_methods, reason = "a caller's deadline is no condition to wait on")]
         thread::sleep(left.min(Duration::from_millis(50)));
-    }
-}
-
-/// One call in hand.
-struct Slot<'a>(&'a AtomicUsize);
-
-impl Drop for Slot<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod answer_memory;
+pub mod calls;
 pub mod client;
 mod intake;
 pub mod name;

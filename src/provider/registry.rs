@@ -1,8 +1,8 @@
 //! Finds providers and keeps one connection to each.
 //!
 //! The socket is looked up anew for every call: a file that was replaced, or that moved to another directory, is
-//! looked at anew and gets a new connection. What is kept across that is the count of calls in hand, so that a provider
-//! that hangs costs its own callers only, and the thread that waits for its connection.
+//! looked at anew and gets a new connection. What is kept across that is who has calls in hand, so that a provider that
+//! hangs costs its own callers only, and the thread that waits for its connection.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,6 +18,7 @@ use crate::sys::at::{SysError, io_error};
 use crate::sys::socket::{self, SocketId};
 
 use super::answer_memory::AnswerMemory;
+use super::calls::Calls;
 use super::client::{Provider, sleep_unless_past};
 use super::name::ProviderName;
 use super::socket::{Distrust, Look, ProviderSocket};
@@ -99,27 +100,27 @@ impl Registry {
             Err(source) => return Err(Unreachable::Sys { name: name.clone(), source }),
         };
         let before = self.lock().get(name).map(Arc::clone);
-        let (in_hand, environment) = match &before {
+        let (calls, environment) = match &before {
             Some(provider) if provider.is_at(&path, id) => {
                 provider.is_there();
                 return Ok(Arc::clone(provider));
             }
             Some(provider) => {
                 log::info!(provider = name.as_str(), socket:% = path.display(); "provider socket was replaced, connecting again");
-                (provider.calls_in_hand(), provider.environment())
+                (provider.calls(), provider.environment())
             }
             // With a thread of its own: who sends faster than is read keeps that thread busy.
             None => {
                 let failed = |error| io_error("clone", "", &error);
                 let environment = Environment::start_another().map_err(failed);
                 (
-                    Arc::default(),
+                    Arc::new(Calls::new(self.limits.concurrent)),
                     environment.map_err(|source| Unreachable::Sys { name: name.clone(), source })?,
                 )
             }
         };
         let provider =
-            Provider::new(environment, name.clone(), socket, in_hand, self.limits, self.memory.clone());
+            Provider::new(environment, name.clone(), socket, calls, self.limits, self.memory.clone());
         let provider = Arc::new(provider);
         let mut known = self.lock();
         if known.get(name).map(Arc::as_ptr) != before.as_ref().map(Arc::as_ptr) {

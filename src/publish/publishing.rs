@@ -10,6 +10,7 @@ use crate::kube::budget::Budget;
 use crate::kube::error::ApiError;
 use crate::kube::types::{LARGEST_PARAMETERS_BYTES, ObjectKey, Parameters, SecretProviderClass};
 use crate::provider::answer::{MountResponse, ObjectVersion};
+use crate::provider::calls::Caller;
 use crate::provider::client::{Answered, CallError, MountRequest, Provider, with_retries};
 use crate::provider::name::ProviderName;
 use crate::provider::registry::Unreachable;
@@ -314,8 +315,9 @@ impl<'a> Publishing<'a> {
             PublishError::ClassWithReservedParameter { class, source }
         })?;
         self.publisher.report_collisions(self.request, &merged.collisions);
+        let key = self.class_key();
         let question = MountRequest {
-            class: class.key.to_string(),
+            caller: Caller { namespace: key.namespace, class: key.name },
             attributes: merged.json,
             secrets: secrets_json(&self.request.secrets),
             target_path: self.request.target.as_str().to_owned(),

@@ -39,6 +39,13 @@ pub enum SyncError {
     NoOwner,
     /// The pod is a static one, which nothing in the API server stands for that a Secret could live and die with.
     StaticPod,
+    /// The entry asks for a type that controllers of Kubernetes fill.
+    OfController {
+        /// The Secret.
+        secret: String,
+        /// Its type.
+        kind: String,
+    },
     /// Two entries of the class name one Secret.
     NamedTwice {
         /// The Secret.
@@ -89,6 +96,7 @@ impl SyncError {
             | SyncError::Data(_)
             | SyncError::Object(_)
             | SyncError::StaticPod
+            | SyncError::OfController { .. }
             | SyncError::NamedTwice { .. } => Remedy::Owner,
         }
     }
@@ -106,7 +114,9 @@ impl SyncError {
             SyncError::Refused(Refusal::OtherType { .. }) => "SecretOfOtherType",
             SyncError::Data(_) => "SecretDataError",
             SyncError::Volume(_) | SyncError::Content(_) => "VolumeError",
-            SyncError::Object(_) | SyncError::NamedTwice { .. } => "InvalidSecretObject",
+            SyncError::Object(_) | SyncError::OfController { .. } | SyncError::NamedTwice { .. } => {
+                "InvalidSecretObject"
+            }
         }
     }
 
@@ -150,6 +160,12 @@ impl fmt::Display for SyncError {
             SyncError::Volume(error) => error.fmt(f),
             SyncError::Content(error) => write!(f, "could not read the volume: {error}"),
             SyncError::Object(error) => error.fmt(f),
+            SyncError::OfController { secret, kind } => write!(
+                f,
+                "secret {secret} is not made: it would be of type {kind}, and controllers of Kubernetes fill, change \
+                 and delete secrets of this type, against which the driver would write; give it type Opaque, or mount \
+                 the volume alone"
+            ),
             SyncError::NamedTwice { secret } => {
                 write!(f, "secret {secret} is named twice, the first entry is used")
             }

@@ -1,7 +1,7 @@
 //! The Secrets of one node, and the threads that keep them: what comes in, from volumes and from watches, becomes work
 //! in the queue, and the work is done one Secret at a time.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::hash::RandomState;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,9 +16,12 @@ use crate::kube::types::{MANAGED, MANAGED_LABEL, ObjectKey, OwnerReference, Pod,
 use crate::kube::watch::{Cache, Follower, News, Pause, Selection, Standing};
 use crate::metrics::Metrics;
 
+use super::complaints::{Complaints, Concerned};
 use super::error::{Remedy, SyncError};
 use super::feeder;
+use super::kind;
 use super::permission::{ASK_EVERY, Permission};
+use super::publishes::Publishes;
 use super::queue::{Done, Queue};
 use super::reconcile::{Progress, Waiting};
 use super::secret_object::{self, SecretObject};
@@ -38,6 +41,8 @@ pub struct Keeper {
     units: Mutex<Units>,
     permission: Mutex<Permission>,
     pub(super) queue: Queue,
+    pub(super) publishes: Publishes,
+    pub(super) complaints: Mutex<Complaints>,
     pub(super) hashing: RandomState,
     workers: [Mutex<bool>; WORKERS],
     /// Set while the log has the warning that the permission is missing.
@@ -80,6 +85,7 @@ impl Keeper {
             let followed = Arc::clone(&secrets);
             let secrets_follower = Follower::new("watch-secrets", client.clone(), managed, followed, pause);
             Keeper {
+                publishes: Publishes::new(settings.publishes),
                 settings,
                 client,
                 events,
@@ -90,7 +96,8 @@ impl Keeper {
                 secrets_follower,
                 units: Mutex::default(),
                 permission: Mutex::default(),
-                queue: Queue::default(),
+                queue: Queue::new(MOST_WORKERS_OF_ONE),
+                complaints: Mutex::default(),
                 hashing: RandomState::new(),
                 workers: Default::default(),
                 is_denied: AtomicBool::new(false),
@@ -133,14 +140,19 @@ impl Keeper {
         moved.due
     }
 
-    /// The Secrets that the class asks for; what is wrong with the others is told.
-    fn objects(&self, volume: &MirroredVolume) -> Vec<SecretObject> {
-        let mut objects: Vec<SecretObject> = Vec::new();
+    /// The Secrets that the class asks for, by name; what is wrong with the others is told.
+    fn objects(&self, volume: &MirroredVolume) -> BTreeMap<String, SecretObject> {
+        let mut objects = BTreeMap::new();
         let mut problems = Vec::new();
         for parsed in secret_object::parse(&volume.class.secret_objects) {
             match parsed {
-                Ok(object) if objects.iter().all(|other| other.name != object.name) => objects.push(object),
-                Ok(object) => problems.push(SyncError::NamedTwice { secret: object.name }),
+                Ok(object) if kind::belongs_to_a_controller(&object.kind) => {
+                    problems.push(SyncError::OfController { secret: object.name, kind: object.kind });
+                }
+                Ok(object) if objects.contains_key(&object.name) => {
+                    problems.push(SyncError::NamedTwice { secret: object.name });
+                }
+                Ok(object) => drop(objects.insert(object.name.clone(), object)),
                 Err(error) => problems.push(SyncError::Object(error)),
             }
         }
@@ -152,10 +164,9 @@ impl Keeper {
     pub(super) fn let_go(&self, target: &str) {
         let moved = self.units().remove(target, Instant::now());
         self.part_with(&moved.forsaken);
-        for key in &moved.due {
-            self.queue.add(key, Duration::ZERO);
-        }
+        self.queue.add_all(&moved.due, Duration::ZERO);
         lock(&self.told).remove(target);
+        lock(&self.complaints).settle(&Concerned::Volume(target.to_owned()));
     }
 
     /// Nobody here feeds these Secrets any longer. Where that has to be said on one, it is kept until that is done.
@@ -178,7 +189,8 @@ impl Keeper {
         }
         self.queue.forget(key);
         self.secrets.unwant(key);
-        if self.units().keys(|source| source.pod.namespace == key.namespace).is_empty() {
+        lock(&self.complaints).settle(&Concerned::Secret(key.clone()));
+        if !self.units().has_namespace(&key.namespace) {
             lock(&self.permission).grant(&key.namespace);
         }
         true
@@ -280,9 +292,7 @@ impl Keeper {
 
     fn look_at_all(&self, of: impl Fn(&Source) -> bool) {
         let keys = self.units().keys(of);
-        for key in keys {
-            self.queue.add(&key, Duration::ZERO);
-        }
+        self.queue.add_all(&keys, Duration::ZERO);
     }
 
     fn pod_news(&self, news: &News<'_, Pod>) {
@@ -296,7 +306,7 @@ impl Keeper {
     fn secret_news(&self, news: &News<'_, SecretMeta>) {
         match news {
             News::Changed { key, now: None, .. } => {
-                let pause = self.units().pause_before_recreation(key);
+                let pause = self.units().pause_before_recreation(key, Instant::now());
                 self.queue.add(key, pause);
             }
             News::Changed { key, before, now: Some(now) } => {
@@ -319,7 +329,7 @@ impl Keeper {
                 self.is_list_denied.store(true, Ordering::SeqCst);
                 let keys = self.units().keys(|_| true);
                 // For the warning and the events; nothing is asked of the API server.
-                keys.iter().for_each(|key| self.queue.add(key, Duration::ZERO));
+                self.queue.add_all(&keys, Duration::ZERO);
             }
             News::Standing(Standing::Unknown | Standing::Behind) => {}
         }
@@ -357,8 +367,10 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Workers: enough that one slow answer does not hold up every Secret of the node.
-const WORKERS: usize = 2;
+/// Workers: enough that slow answers about one namespace's do not hold up every Secret of the node.
+const WORKERS: usize = 4;
+/// And so many of them at most for one namespace.
+const MOST_WORKERS_OF_ONE: usize = 2;
 /// The longest that one Secret keeps a worker: one request that hangs, and a second try.
 const WORK_TIME: Duration = Duration::from_secs(15);
 /// Pods of one class often start together: their owners are then added in one request.

@@ -3,7 +3,7 @@
 //! [`SecretSync`] is told by whoever publishes which volume came, was refreshed, or went. From then on a Secret is a
 //! piece of work of its own: `keeper` takes it from the `queue`, `reconcile` does it as a story, `plan` decides,
 //! `units` knows which volume feeds which Secret, `word` what this node says of it, `feeder` whose content it has
-//! where several nodes or classes could feed it. `secret_object`, `data`, `tls` and `owners` turn what a class and its
+//! where several nodes or classes could feed it, `edits` what others changed, `quarrel` how often they did. `secret_object`, `data`, `tls` and `owners` turn what a class and its
 //! files say into what a Secret holds. Secrets are never deleted here: they go with their owners, by the cluster's
 //! garbage collector.
 //!
@@ -13,14 +13,19 @@
 //! A class's author chooses the names, a provider the bytes, so neither is believed; and no byte of a file is ever
 //! part of an error.
 
+mod complaints;
 pub mod data;
+mod edits;
 mod error;
 mod feeder;
 mod keeper;
+mod kind;
 pub mod owners;
 pub mod pem;
 mod permission;
 mod plan;
+mod publishes;
+mod quarrel;
 mod queue;
 mod reconcile;
 mod report;
@@ -55,6 +60,8 @@ pub struct SyncSettings {
     pub node: String,
     /// Name of the CSI driver, as pods' volumes give it.
     pub driver: String,
+    /// How many publishes there may be at a time.
+    pub publishes: usize,
 }
 
 /// A volume whose class may ask for Secrets.
@@ -87,22 +94,25 @@ impl SecretSync {
     }
 
     /// A volume was published: its Secrets are brought up to date before this returns, as far as that is possible
-    /// within `budget`, so that a container's variables can come from them. What fails is tried again later.
+    /// within `budget`, so that a container's variables can come from them. What fails is tried again later, and so is
+    /// what there is no time for, or no place because many pods of the namespace start at once.
     pub fn published(&self, volume: MirroredVolume, budget: Budget) {
-        for key in self.0.put(volume) {
-            if self.0.queue.take(&key, budget.remaining()) {
-                self.0.attend(&key, Waiting::Pod, budget);
-            } else {
-                self.0.queue.add(&key, Duration::ZERO);
+        let namespace = volume.pod.namespace.clone();
+        let mut due = self.0.put(volume);
+        let place = if due.is_empty() { None } else { self.0.publishes.enter(&namespace, budget) };
+        let late = due.iter().position(|key| {
+            let is_mine = place.is_some() && !budget.is_spent() && self.0.queue.take(key, budget.remaining());
+            if is_mine {
+                self.0.attend(key, Waiting::Pod, budget);
             }
-        }
+            !is_mine
+        });
+        self.0.queue.add_all(&due.split_off(late.unwrap_or(due.len())), Duration::ZERO);
     }
 
     /// A volume was refreshed, or found: its Secrets are brought up to date by and by.
     pub fn refreshed(&self, volume: MirroredVolume) {
-        for key in self.0.put(volume) {
-            self.0.queue.add(&key, Duration::ZERO);
-        }
+        self.0.queue.add_all(&self.0.put(volume), Duration::ZERO);
     }
 
     /// A volume is gone. Its Secrets go with their owners.

@@ -3,15 +3,17 @@
 //!
 //! Several nodes may mirror into one Secret, each from its own volumes, and their volumes are refreshed at different
 //! times. So a node writes only what is newer on its own side: the others' writes stay, and nobody writes back and
-//! forth. What somebody else changed by hand is put right, which the server's record of who wrote which field tells
-//! apart from a write of the driver on another node. Owners are added by every node for its own pods. When the pod is
-//! gone that a Secret has its content from, a node whose turn it is writes its own: [`Claim`] says what it may.
+//! forth. What somebody else changed of what the class declares is put right, which the server's record of who wrote
+//! which field tells apart from a write of the driver on another node. What the class does not declare stays, unless a
+//! driver wrote it. Owners are added by every node for its own pods. When the pod is gone that a Secret has its content
+//! from, a node whose turn it is writes its own: [`Claim`] says what it may.
 
 use std::collections::BTreeMap;
 
-use crate::kube::types::{MANAGED_LABEL, OwnerReference, SecretMeta};
+use crate::kube::types::{MANAGED_LABEL, OwnerReference, SecretMeta, Written};
 use crate::secret::SecretBytes;
 
+use super::edits::is_edited;
 use super::feeder::{FED_BY, Feeder};
 use super::owners;
 
@@ -61,6 +63,8 @@ pub enum Claim {
     Remark(Feeder),
     /// Leave it: it is another node's turn.
     Leave,
+    /// Leave it and what else others changed: they do so time and again, and it is put right after a pause.
+    Pause,
 }
 
 /// What is to be done.
@@ -123,12 +127,6 @@ impl Changes {
     }
 }
 
-/// True when others than drivers changed the content.
-pub fn is_edited(meta: &SecretMeta, desired: &Desired) -> bool {
-    let written = &meta.writers;
-    written.others_wrote_data || desired.data.keys().any(|key| !written.data.contains(key))
-}
-
 /// What is to be done so that the Secret is as desired, as far as this node may, and has these owners.
 pub fn plan(
     meta: &SecretMeta,
@@ -143,7 +141,8 @@ pub fn plan(
     let written = &meta.writers;
     let known = held.filter(|held| held.at.0 == meta.uid && held.at.1 == meta.resource_version);
     let is_newer = matches!(claim, Claim::Write { .. });
-    let may_write = is_newer || (*claim != Claim::Leave && is_edited(meta, desired));
+    let may_repair = !matches!(claim, Claim::Leave | Claim::Pause);
+    let may_write = is_newer || (may_repair && is_edited(meta, desired));
     let mut changes = Changes::default();
     match known {
         None if may_write => return Plan::Read,
@@ -151,7 +150,9 @@ pub fn plan(
         Some(known) if known.kind != desired.kind => {
             return Plan::Refuse(Refusal::OtherType { found: known.kind.clone() });
         }
-        Some(known) if may_write => changes.data = content_changes(&known.digests, &desired.digests),
+        Some(known) if may_write => {
+            changes.data = content_changes(&known.digests, &desired.digests, &written.data);
+        }
         Some(_) => {}
     }
     // What the class no longer asks for goes, if the driver put it there.
@@ -159,12 +160,15 @@ pub fn plan(
         Some(held) if is_newer => (held.labels.as_slice(), held.annotations.as_slice()),
         _ => (&[][..], &[][..]),
     };
-    let is_ours = |names: &std::collections::BTreeSet<String>, name: &str| !is_newer && names.contains(name);
-    changes.labels =
-        text_changes(&meta.labels, &desired.labels, old_labels, |name| is_ours(&written.labels, name));
-    changes.annotations = text_changes(&meta.annotations, &desired.annotations, old_annotations, |name| {
-        is_ours(&written.annotations, name)
-    });
+    if *claim != Claim::Pause {
+        let leaves = |written: &Written, name: &str| !is_newer && written.is_ours(name);
+        changes.labels =
+            text_changes(&meta.labels, &desired.labels, old_labels, |name| leaves(&written.labels, name));
+        changes.annotations =
+            text_changes(&meta.annotations, &desired.annotations, old_annotations, |name| {
+                leaves(&written.annotations, name)
+            });
+    }
     changes.owners = owners::merged(&meta.owners, wanted_owners);
     changes.feeder = new_feeder(meta, desired, claim, &changes);
     if changes.is_empty() { Plan::Nothing } else { Plan::Change(changes) }
@@ -176,7 +180,7 @@ fn new_feeder(meta: &SecretMeta, desired: &Desired, claim: &Claim, changes: &Cha
         _ if !changes.data.is_empty() => &desired.feeder,
         Claim::Write { is_heir: true } => &desired.feeder,
         Claim::Remark(feeder) => feeder,
-        Claim::Write { is_heir: false } | Claim::Repair | Claim::Leave => return None,
+        Claim::Write { is_heir: false } | Claim::Repair | Claim::Leave | Claim::Pause => return None,
     };
     let owners = changes.owners.as_deref().unwrap_or(&meta.owners);
     // What names somebody who is not alone any longer, or no more, is not left to be believed.
@@ -184,12 +188,14 @@ fn new_feeder(meta: &SecretMeta, desired: &Desired, claim: &Claim, changes: &Cha
     (is_told && Feeder::of(meta).as_ref() != Some(feeder)).then(|| feeder.clone())
 }
 
+/// Keys that are no longer declared go, where nobody but drivers has written them.
 fn content_changes(
     found: &BTreeMap<String, u64>,
     desired: &BTreeMap<String, u64>,
+    written: &Written,
 ) -> BTreeMap<String, Presence> {
     let differs = desired.iter().filter(|(key, digest)| found.get(*key) != Some(*digest));
-    let surplus = found.keys().filter(|key| !desired.contains_key(*key));
+    let surplus = found.keys().filter(|key| !desired.contains_key(*key) && written.is_ours_alone(key));
     let present = differs.map(|(key, _)| (key.clone(), Presence::Present));
     present.chain(surplus.map(|key| (key.clone(), Presence::Absent))).collect()
 }

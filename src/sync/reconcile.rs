@@ -1,22 +1,24 @@
 //! One Secret, from the files of a volume to the API server, as a story that reads from top to bottom.
 
+mod turn;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::kube::budget::Budget;
-use crate::kube::error::ApiError;
 use crate::kube::types::{
     NewSecret, ObjectKey, OwnerReference, Secret, SecretMeta, SecretPatch, SecretProviderClassPodStatus,
 };
 use crate::secret::SecretBytes;
 use crate::timestamp;
 
+use super::edits::{self, Edit};
 use super::error::SyncError;
 use super::feeder::{self, FED_BY, Fed, Feeder};
 use super::keeper::Keeper;
 use super::owners;
-use super::plan::{Changes, Claim, Desired, Held, Plan, Presence, is_edited, plan};
+use super::plan::{Changes, Claim, Desired, Held, Plan, Presence, plan};
 use super::units::{Newer, Settled, Source, View};
 use super::word::Word;
 
@@ -134,7 +136,13 @@ impl Reconciliation<'_> {
                 present = self.withdraw(&meta, feeder)?;
                 continue;
             }
-            let (claim, patience) = self.claim(word, &meta, &fed, is_newer);
+            let edit = self.edit(view, word, &meta, &fed);
+            let (claim, patience) = self.claim(word, &meta, &fed, is_newer, edit.is_some());
+            // Nor is an owner put back that somebody takes off time and again.
+            let wanted_owners = match claim {
+                Claim::Pause if view.has_lost_owner => &[],
+                _ => wanted_owners.as_slice(),
+            };
             let progress = match plan(&meta, self.held.as_ref(), desired, wanted_owners, &claim) {
                 Plan::Nothing => Progress::Settled,
                 Plan::Change(changes) if self.waiting == Waiting::Pod && changes.is_owners_only() => {
@@ -157,6 +165,9 @@ impl Reconciliation<'_> {
                 self.keeper.metrics.sync_succeeded(provider, begun.elapsed());
             }
             if !patience.is_zero() {
+                if let Some(edit) = edit.filter(|_| claim == Claim::Pause) {
+                    self.keeper.report_quarrel(self.key, word, provider, &edit);
+                }
                 return Ok(Progress::NotYet(patience));
             }
             // Of the nodes where a class has lost its place, the one that held it tells: the others have lost nothing.
@@ -167,53 +178,11 @@ impl Reconciliation<'_> {
                 Some(named) => word.here.iter().any(|here| here.uid == named.uid),
                 None => self.has_written_content || view.feeds,
             };
-            self.settle(view, desired, feeds);
+            self.settle(view, desired, feeds, edit.is_none());
             let is_of_another = matches!(fed, Fed::Elsewhere(_)) && progress == Progress::Settled;
             return Ok(if is_of_another { Progress::OfAnother } else { progress });
         }
         Err(SyncError::Contended)
-    }
-
-    /// Where the Secret has its content from. Who is said to feed it from elsewhere is looked for: a node that is dead
-    /// has told nobody, and what owned the pod may be there without it.
-    fn fed(&mut self, view: &View, word: &Word, meta: &SecretMeta) -> Fed {
-        match feeder::fed(meta, &word.here, &view.departed, view.has_lost_owner) {
-            Fed::Elsewhere(feeder) if self.waiting == Waiting::Nobody => {
-                let is_known =
-                    self.looked_for.as_ref().filter(|(found, _)| *found == feeder).map(|known| known.1);
-                let is_gone = is_known.unwrap_or_else(|| self.is_gone(&feeder));
-                self.looked_for = Some((feeder.clone(), is_gone));
-                if is_gone { Fed::Nowhere } else { Fed::Elsewhere(feeder) }
-            }
-            fed => fed,
-        }
-    }
-
-    fn is_gone(&self, feeder: &Feeder) -> bool {
-        match self.keeper.client.pod(&self.key.namespace, &feeder.pod, self.budget) {
-            Ok(pod) => pod.uid != feeder.uid || pod.is_ending,
-            // No pod has a name that is none.
-            Err(error) => error.is_not_found() || matches!(error, ApiError::InvalidName { .. }),
-        }
-    }
-
-    /// What this node may do to the content now, and how long it has to wait until it may do more.
-    fn claim(&self, word: &Word, meta: &SecretMeta, fed: &Fed, is_newer: bool) -> (Claim, Duration) {
-        let is_edited = is_edited(meta, &word.desired);
-        let claim = match fed {
-            _ if is_newer => {
-                let is_heir = matches!(fed, Fed::Nowhere | Fed::Left(_));
-                return (Claim::Write { is_heir }, Duration::ZERO);
-            }
-            Fed::ByItsClass(feeder) => return (Claim::Remark(feeder.clone()), Duration::ZERO),
-            Fed::Nowhere => Claim::Write { is_heir: true },
-            // The node that feeds it puts it right, if that is alive.
-            Fed::Elsewhere(_) if is_edited => Claim::Repair,
-            Fed::Here | Fed::Left(_) | Fed::Elsewhere(_) => return (Claim::Repair, Duration::ZERO),
-        };
-        let turn = word.desired.feeder.turn(&meta.owners);
-        let patience = self.keeper.units().wait_for_turn(self.key, turn, Instant::now());
-        if patience.is_zero() { (claim, patience) } else { (Claim::Leave, patience) }
     }
 
     /// No volume of this node feeds the Secret any longer. Where it has the content of one that did, and others own
@@ -364,7 +333,7 @@ impl Reconciliation<'_> {
         Present::Secret(Arc::new(meta))
     }
 
-    fn settle(self, view: &View, desired: &Desired, feeds: bool) {
+    fn settle(self, view: &View, desired: &Desired, feeds: bool, is_right: bool) {
         let held = self.held.map(|held| Held {
             labels: desired.labels.keys().cloned().collect(),
             annotations: desired.annotations.keys().cloned().collect(),
@@ -372,7 +341,8 @@ impl Reconciliation<'_> {
         });
         // What was not to be written yet has to look different when its volume is said to have changed.
         let seen = if view.newer == Newer::No { view.seen.clone() } else { desired.digests.clone() };
-        self.keeper.units().settle(self.key, view.generation, Settled { held, seen, feeds });
+        let settled = Settled { held, seen, feeds, is_right };
+        self.keeper.units().settle(self.key, view.generation, settled, Instant::now());
     }
 }
 

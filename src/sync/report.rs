@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use crate::kube::event::{PodRef, Reason};
 use crate::kube::text::printable;
 use crate::kube::types::{ObjectKey, SecretMeta};
 
 use super::MirroredVolume;
+use super::complaints::Concerned;
+use super::edits::Edit;
 use super::error::{MISSING_ROLE, Remedy, SyncError};
 use super::feeder::Fed;
 use super::keeper::{Keeper, lock};
@@ -17,7 +20,7 @@ use super::word::Word;
 impl Keeper {
     /// A Secret is as it should be.
     pub(super) fn report_success(&self, key: &ObjectKey) {
-        if self.units().note_failing(key, false) {
+        if lock(&self.complaints).settle(&Concerned::Secret(key.clone())) {
             log::info!(secret:% = key; "secret is up to date again");
         }
     }
@@ -48,16 +51,46 @@ impl Keeper {
         }
     }
 
-    /// Entries of a class are wrong: all in one event, since a pod is not told again and again.
+    /// Somebody changes the Secret back again and again: the owner of the pod that speaks for it is told who, each time
+    /// that the pause has grown.
+    pub(super) fn report_quarrel(&self, key: &ObjectKey, word: &Word, provider: &str, edit: &Edit) {
+        if !self.units().note_quarrel(key, Instant::now()) {
+            return;
+        }
+        let speaker = &word.desired.feeder;
+        self.metrics.sync_failed(provider, CHANGED_BACK.name);
+        log::warn!(secret:% = key, edit:% = edit; "a secret is changed back again and again, it is put right ever later");
+        let message = format!(
+            "secret {} of class {}/{} is changed back again and again: {edit}; it is put right after pauses that grow \
+             to five minutes. Have that stop, or take it out of the class",
+            key.name, key.namespace, speaker.class
+        );
+        let pod =
+            PodRef { namespace: key.namespace.clone(), name: speaker.pod.clone(), uid: speaker.uid.clone() };
+        self.events.warn(&pod, CHANGED_BACK, message);
+    }
+
+    /// Entries of a class are wrong: all in one event and one line, since a pod is not told again and again.
     pub(super) fn report_class(&self, volume: &MirroredVolume, problems: &[SyncError]) {
         for problem in problems {
             self.metrics.sync_failed(&volume.class.provider, problem.reason());
         }
-        if !problems.is_empty() {
-            let problems: Vec<String> = problems.iter().map(SyncError::to_string).collect();
-            let message = format!("secretObjects of class {}: {}", volume.class.key, problems.join("; "));
-            self.events.warn(&volume.pod, FAILED_TO_CREATE, message);
+        let concerned = Concerned::Volume(volume.target.as_str().to_owned());
+        let Some(first) = problems.first() else {
+            lock(&self.complaints).settle(&concerned);
+            return;
+        };
+        let class = &volume.class.key;
+        let shown = problems.iter().take(MOST_PROBLEMS_TOLD).map(SyncError::to_string);
+        let mut shown = shown.collect::<Vec<_>>().join("; ");
+        if let Some(more) = problems.len().checked_sub(MOST_PROBLEMS_TOLD).filter(|more| *more > 0) {
+            shown = format!("{shown}; and {more} more");
         }
+        if lock(&self.complaints).raise(&concerned, class, first.reason()) {
+            log::warn!(class:% = class, problems = shown.as_str(); "entries of a class's secretObjects make no secret");
+        }
+        let message = format!("secretObjects of class {class}: {shown}");
+        self.events.warn(&volume.pod, FAILED_TO_CREATE, message);
     }
 
     /// A Secret could not be brought up to date; `speaker` is the volume that spoke for it.
@@ -67,8 +100,10 @@ impl Keeper {
         if matches!(error, SyncError::Forbidden(_)) {
             return self.denied(error, speaker);
         }
-        if self.units().note_failing(key, true) {
-            log::warn!(secret:% = key, error:% = error; "could not bring a secret up to date");
+        let class = speaker.map(|source| source.class.clone()).unwrap_or_default();
+        // A class may ask for thousands.
+        if lock(&self.complaints).raise(&Concerned::Secret(key.clone()), &class, error.reason()) {
+            log::warn!(class:% = class, secret:% = key, error:% = error; "could not bring a secret up to date");
         } else {
             log::debug!(secret:% = key, error:% = error; "could not bring a secret up to date");
         }
@@ -100,6 +135,10 @@ impl Keeper {
 const FAILED_TO_CREATE: Reason = Reason { name: "FailedToCreateSecret", component: COMPONENT };
 /// Of the event about a Secret that several classes name.
 const SEVERAL_CLASSES: Reason = Reason { name: "SecretOfSeveralClasses", component: COMPONENT };
+/// Of the event about a Secret that somebody changes back again and again.
+const CHANGED_BACK: Reason = Reason { name: "SecretChangedBack", component: COMPONENT };
+/// An event has a kilobyte; a class may have any number of entries.
+const MOST_PROBLEMS_TOLD: usize = 5;
 /// Two names of the longest; one may come from an annotation that somebody edited.
 const LONGEST_NAMES_BYTES: usize = 512;
 const COMPONENT: &str = "csi-secrets-store-controller";

@@ -13,6 +13,7 @@ use crate::kube::types::{ObjectKey, OwnerReference};
 use crate::volume::target::TargetPath;
 
 use super::plan::Held;
+use super::quarrel::{FIRST_PAUSE, Quarrel};
 use super::secret_object::SecretObject;
 
 /// A volume that Secrets are made from.
@@ -26,8 +27,8 @@ pub struct Source {
     pub class: ObjectKey,
     /// Its class's provider.
     pub provider: String,
-    /// The Secrets that its class asks for.
-    pub objects: Vec<SecretObject>,
+    /// The Secrets that its class asks for, by name.
+    pub objects: BTreeMap<String, SecretObject>,
     /// Its pod status, which owns the Secrets of a pod that nobody owns.
     pub pod_status: OwnerReference,
     /// When its content changed last.
@@ -64,7 +65,6 @@ struct Unit {
     held: Option<Held>,
     /// What its sources held when it was last looked at.
     seen: BTreeMap<String, u64>,
-    is_failing: bool,
     /// Class and pod's uid of each volume that has left, and when the first one did.
     departed: BTreeSet<(String, String)>,
     departed_at: Option<Instant>,
@@ -76,8 +76,14 @@ struct Unit {
     waits_since: Option<Instant>,
     /// The classes of which the pods' owners have been told that they meet in this Secret.
     told: BTreeSet<String>,
-    /// When it was last created, and how often without a long time in between.
-    created: Option<(Instant, u32)>,
+    /// Who deletes it, if somebody does: how often it was created.
+    creations: Quarrel,
+    /// Who changes it back, if somebody does: how often a driver put it right.
+    repairs: Quarrel,
+    /// Whether others have changed it since it was last as it should be.
+    is_edited: bool,
+    /// How often it had been put right when that was last told.
+    told_of_repairs: u32,
 }
 
 /// Whether this node has something newer for a Secret than the Secret itself.
@@ -124,6 +130,8 @@ pub struct Settled {
     pub seen: BTreeMap<String, u64>,
     /// Whether it has its content from here.
     pub feeds: bool,
+    /// Whether all that others changed is put right.
+    pub is_right: bool,
 }
 
 /// What has become of the units.
@@ -146,7 +154,7 @@ impl Units {
         let source = Arc::new(source);
         self.sources.insert(target.clone(), Arc::clone(&source));
         let mut moved = Moved::default();
-        for object in &source.objects {
+        for object in source.objects.values() {
             let former = before.as_ref().and_then(|before| before.object(&object.name));
             let newer = match freshness {
                 _ if former.is_some_and(|former| former != object) => Newer::Yes,
@@ -208,8 +216,12 @@ impl Units {
     }
 
     /// The Secret was compared with what its volumes held, and is as it should be.
-    pub fn settle(&mut self, key: &ObjectKey, generation: u64, settled: Settled) {
+    pub fn settle(&mut self, key: &ObjectKey, generation: u64, settled: Settled, now: Instant) {
         if let Some(unit) = self.units.get_mut(key) {
+            // By whichever node: so all of them wait for as long before the next time.
+            if std::mem::take(&mut unit.is_edited) && settled.is_right {
+                unit.repairs.note(now);
+            }
             unit.held = settled.held;
             unit.seen = settled.seen;
             unit.feeds = settled.feeds;
@@ -236,6 +248,25 @@ impl Units {
         self.units.get_mut(key).map_or(Duration::ZERO, |unit| {
             let since = *unit.waits_since.get_or_insert(now);
             turn.saturating_sub(now.saturating_duration_since(since))
+        })
+    }
+
+    /// The same for what others changed: it waits the longer, the more often they do.
+    pub fn wait_to_put_right(&mut self, key: &ObjectKey, turn: Duration, now: Instant) -> Duration {
+        let Some(unit) = self.units.get_mut(key) else { return Duration::ZERO };
+        unit.is_edited = true;
+        let pause = unit.repairs.pause(now);
+        self.wait_for_turn(key, turn + pause, now)
+    }
+
+    /// True when the Secret has been put right so often that its owner has to know, and more often than when this was
+    /// last asked.
+    pub fn note_quarrel(&mut self, key: &ObjectKey, now: Instant) -> bool {
+        self.units.get_mut(key).is_some_and(|unit| {
+            let times = unit.repairs.times(now);
+            let is_news = times >= WORTH_TELLING && unit.told_of_repairs != times;
+            unit.told_of_repairs = times;
+            is_news
         })
     }
 
@@ -268,27 +299,17 @@ impl Units {
         held.is_some_and(|held| held.at.0 == uid && held.at.1 == version)
     }
 
-    /// Notes whether work on the unit fails. True when that has changed.
-    pub fn note_failing(&mut self, key: &ObjectKey, is_failing: bool) -> bool {
-        self.units
-            .get_mut(key)
-            .is_some_and(|unit| std::mem::replace(&mut unit.is_failing, is_failing) != is_failing)
-    }
-
     /// The Secret was created.
     pub fn note_created(&mut self, key: &ObjectKey, now: Instant) {
         if let Some(unit) = self.units.get_mut(key) {
-            let times =
-                unit.created.filter(|(last, _)| now.duration_since(*last) < QUARREL).map_or(0, |last| last.1);
-            unit.created = Some((now, times.saturating_add(1)));
+            unit.creations.note(now);
         }
     }
 
-    /// How long to wait before a Secret that has gone is created again. Somebody who deletes it time and again is not
-    /// quarrelled with.
-    pub fn pause_before_recreation(&self, key: &ObjectKey) -> Duration {
-        let times = self.units.get(key).and_then(|unit| unit.created).map_or(0, |(_, times)| times);
-        RECREATE_AFTER.saturating_mul(1 << times.saturating_sub(1).min(16)).min(QUARREL / 2)
+    /// How long to wait before a Secret that has gone is created again. It often goes together with the pods that need
+    /// it: their end is given time to arrive. Somebody who deletes it time and again is not quarrelled with.
+    pub fn pause_before_recreation(&self, key: &ObjectKey, now: Instant) -> Duration {
+        self.units.get(key).map_or(FIRST_PAUSE, |unit| unit.creations.pause(now).max(FIRST_PAUSE))
     }
 
     /// The keys of all units that `is_it` picks by its volumes.
@@ -298,13 +319,19 @@ impl Units {
         self.units.iter().filter(|(_, unit)| picks(unit)).map(|(key, _)| key.clone()).collect()
     }
 
+    /// True when there is a unit in that namespace.
+    pub fn has_namespace(&self, namespace: &str) -> bool {
+        let first = ObjectKey::new(namespace, "");
+        self.units.range(first..).next().is_some_and(|(key, _)| key.namespace == namespace)
+    }
+
     /// True when that volume has been put.
     pub fn has(&self, target: &str) -> bool {
         self.sources.contains_key(target)
     }
 
     fn release(&mut self, source: &Source, lets_go: impl Fn(&str) -> bool, now: Instant, moved: &mut Moved) {
-        for object in source.objects.iter().filter(|object| lets_go(&object.name)) {
+        for object in source.objects.values().filter(|object| lets_go(&object.name)) {
             let key = source.key(object);
             if let Some(unit) = self.units.get_mut(&key)
                 && unit.targets.remove(source.target.as_str())
@@ -322,7 +349,7 @@ impl Units {
 impl Source {
     /// The Secret of that name that the class asks for.
     pub fn object(&self, name: &str) -> Option<&SecretObject> {
-        self.objects.iter().find(|object| object.name == name)
+        self.objects.get(name)
     }
 
     fn key(&self, object: &SecretObject) -> ObjectKey {
@@ -347,10 +374,8 @@ impl Newer {
 
 /// Classes that meet in one Secret and are told of: more are somebody's game with what the Secret says of itself.
 const MOST_CLASSES: usize = 8;
-/// A Secret often goes together with the pods that need it: their end is given time to arrive.
-const RECREATE_AFTER: Duration = Duration::from_secs(1);
-/// Creations with less than this in between are counted.
-const QUARREL: Duration = Duration::from_secs(600);
+/// Once or twice is somebody who edits by hand; what goes on is a program.
+const WORTH_TELLING: u32 = 3;
 
 #[cfg(test)]
 mod tests;

@@ -143,6 +143,48 @@ fn a_provider_that_hangs_costs_its_own_callers_only() {
     });
 }
 
+#[test]
+fn a_class_whose_calls_hang_leaves_its_provider_to_the_others_and_loses_none_of_its_own() {
+    /// As many pods as a node has, and more of the calls than a class may have in hand.
+    const PODS: usize = 110;
+    let gate = Gate::default();
+    let waiting = gate.clone();
+    let scene = Scene::scripted(&[], move |request| {
+        if request.attributes.contains("blackhole") {
+            waiting.wait();
+        }
+        Ok(old())
+    });
+    let Scene { world, provider, .. } = &scene;
+    world.class("hangs", "test", json!({"objects": "some", "address": "blackhole"}));
+    let pods: Vec<_> = (0..PODS).map(|number| world.pod(&format!("hangs-{number}"), "hangs")).collect();
+    thread::scope(|scope| {
+        let calls: Vec<_> = pods
+            .iter()
+            .map(|pod| {
+                let call = || world.kubelet.publish(pod);
+                thread::Builder::new().stack_size(128 * 1024).spawn_scoped(scope, call).unwrap()
+            })
+            .collect();
+        eventually("the class has its share", || provider.calls() == SHARE);
+        eventually("and the rest is in flight", || {
+            world.count("secrets_store_csi_calls_in_flight", &[]) == PODS as f64
+        });
+        let begun = Instant::now();
+        world.kubelet.publish(&scene.pod).unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        assert_eq!(provider.calls(), SHARE + 1);
+        gate.open();
+        for call in calls {
+            call.join().unwrap().unwrap();
+        }
+    });
+    assert!(pods.iter().all(|pod| pod.read("password") == "old"));
+}
+
+/// Three quarters of the default of --max-provider-calls.
+const SHARE: usize = 96;
+
 /// Less than the pause before a second attempt, with room for a busy machine.
 const AT_ONCE: Duration = Duration::from_millis(700);
 

@@ -3,9 +3,11 @@
 
 mod basics;
 mod failures;
+mod fairness;
 mod outages;
 mod owners;
 mod permission;
+mod quarrels;
 mod repair;
 mod restart;
 mod rotation;

@@ -190,8 +190,8 @@ impl Mirror {
         self.pass_fence();
     }
 
-    /// Waits until all is done and noted that was due before: the Secret of [`Mirror::settle`] is deleted and comes
-    /// back.
+    /// Waits until what was due before is done and noted: the Secret of [`Mirror::settle`] is deleted and comes back.
+    /// Namespaces take turns, so of each other one it is the Secret alone that waited longest.
     pub fn pass_fence(&self) {
         let fence = self.fence();
         let created = || self.world.api.count("create", &format!("/namespaces/{fence}/secrets"));

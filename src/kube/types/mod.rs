@@ -18,6 +18,7 @@ mod text_map;
 mod tolerant;
 mod touched;
 mod watched;
+mod writers;
 
 pub use class::{ClassSeed, SecretProviderClass, ShapeError};
 pub use csi_driver::CsiDriver;
@@ -26,14 +27,13 @@ pub use meta::{OwnerReference, PodStatusMeta};
 pub use parameters::{LARGEST_PARAMETERS_BYTES, Parameters};
 pub use pod::{Pod, PodVolume};
 pub use pod_status::{ObjectVersion, PodStatus, SecretProviderClassPodStatus};
-pub use secret::{
-    FIELD_MANAGER, MANAGED, MANAGED_LABEL, NewSecret, Secret, SecretMeta, SecretPatch, Writers,
-};
+pub use secret::{MANAGED, MANAGED_LABEL, NewSecret, Secret, SecretMeta, SecretPatch};
 pub use secret_objects::{DataEntry, SecretEntry, SecretFields, SecretObjects};
 pub use text_map::TextMap;
 pub use tolerant::Shaped;
 pub use touched::{Kind, Touched};
 pub use watched::{ObjectKey, Watched, is_older};
+pub use writers::{FIELD_MANAGER, Writers, Written};
 
 use serde::{Deserialize, Deserializer};
 

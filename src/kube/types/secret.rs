@@ -2,17 +2,18 @@
 //!
 //! Content is wrapped from the moment it is decoded; nothing here can be printed with a value in it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::de::{IgnoredAny, Visitor};
+use serde::de::Visitor;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
 use super::watched::{ObjectKey, Watched};
+use super::writers::{RawManager, Writers};
 use super::{OwnerReference, null_as_empty};
 use crate::kube::resource::{Resource, SECRETS};
 use crate::kube::transport::Form;
@@ -34,23 +35,8 @@ pub struct SecretMeta {
     pub annotations: BTreeMap<String, String>,
     /// What it lives and dies with.
     pub owners: Vec<OwnerReference>,
-    /// Who wrote which field.
+    /// Who wrote which field last.
     pub writers: Writers,
-}
-
-/// Which fields this driver wrote, on whatever node, and whether anybody else wrote content.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Writers {
-    /// Keys of the content that the driver wrote last.
-    pub data: BTreeSet<String>,
-    /// Labels that the driver wrote last.
-    pub labels: BTreeSet<String>,
-    /// Annotations that the driver wrote last.
-    pub annotations: BTreeSet<String>,
-    /// When the driver last wrote something, RFC 3339 in seconds; empty when it never did.
-    pub at: String,
-    /// True when somebody else wrote a key of the content.
-    pub others_wrote_data: bool,
 }
 
 /// A Secret with its content.
@@ -275,28 +261,6 @@ impl From<RawObject> for SecretMeta {
     }
 }
 
-impl Writers {
-    fn of(entries: Vec<RawManager>) -> Writers {
-        let mut writers = Writers::default();
-        for RawManager { manager, time, fields } in entries {
-            let names = |fields: BTreeMap<String, IgnoredAny>| {
-                let names = fields.into_keys().filter_map(|name| name.strip_prefix("f:").map(str::to_owned));
-                names.collect::<BTreeSet<String>>()
-            };
-            let data = names(fields.data);
-            if manager == FIELD_MANAGER {
-                writers.data.extend(data);
-                writers.labels.extend(names(fields.metadata.labels));
-                writers.annotations.extend(names(fields.metadata.annotations));
-                writers.at = writers.at.max(time);
-            } else if !data.is_empty() {
-                writers.others_wrote_data = true;
-            }
-        }
-        writers
-    }
-}
-
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct RawObject {
@@ -325,43 +289,10 @@ struct RawMeta {
     managed_fields: Vec<RawManager>,
 }
 
-/// One manager's fields, as the server tracks them.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct RawManager {
-    #[serde(deserialize_with = "null_as_empty")]
-    manager: String,
-    #[serde(deserialize_with = "null_as_empty")]
-    time: String,
-    #[serde(rename = "fieldsV1", deserialize_with = "null_as_empty")]
-    fields: RawFields,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct RawFields {
-    #[serde(rename = "f:data", deserialize_with = "null_as_empty")]
-    data: BTreeMap<String, IgnoredAny>,
-    #[serde(rename = "f:metadata", deserialize_with = "null_as_empty")]
-    metadata: RawFieldsOfMetadata,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct RawFieldsOfMetadata {
-    #[serde(rename = "f:labels", deserialize_with = "null_as_empty")]
-    labels: BTreeMap<String, IgnoredAny>,
-    #[serde(rename = "f:annotations", deserialize_with = "null_as_empty")]
-    annotations: BTreeMap<String, IgnoredAny>,
-}
-
 /// The label without which the driver never writes to a Secret that it finds.
 pub const MANAGED_LABEL: &str = "secrets-store.csi.k8s.io/managed";
 /// Its value.
 pub const MANAGED: &str = "true";
-/// The name under which the server notes the driver's writes: that of the upstream driver, whose Secrets are ours
-/// after a change of the image.
-pub const FIELD_MANAGER: &str = "csi-secrets-store";
 /// What surrounds the content in JSON, generously.
 const ENVELOPE_BYTES: usize = 8 * 1024;
 

@@ -1,6 +1,8 @@
 //! The table of what is done to a Secret in which state.
 
 use super::*;
+use std::sync::Arc;
+
 use crate::kube::types::{MANAGED, ObjectKey, Writers};
 
 const NEWER: Claim = Claim::Write { is_heir: false };
@@ -27,7 +29,10 @@ fn owner(name: &str) -> OwnerReference {
 
 /// A Secret with one key and one label, both written by the driver, owned by `web`.
 fn meta() -> SecretMeta {
-    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let names = |names: &[&str]| Written {
+        ours: names.iter().map(|name| (*name).to_owned()).collect(),
+        ..Written::default()
+    };
     SecretMeta {
         key: ObjectKey::new("team", "db"),
         uid: "u".into(),
@@ -40,7 +45,6 @@ fn meta() -> SecretMeta {
             labels: names(&[MANAGED_LABEL, "env"]),
             annotations: names(&["note"]),
             at: "2026-01-01T00:00:00Z".into(),
-            others_wrote_data: false,
         },
     }
 }
@@ -80,6 +84,11 @@ fn held() -> Held {
     }
 }
 
+fn written_by_others(keys: &[&str]) -> Written {
+    let theirs = keys.iter().map(|key| ((*key).to_owned(), Arc::from("kubectl"))).collect();
+    Written { theirs, ..Written::default() }
+}
+
 fn changed(change: impl FnOnce(&mut Changes)) -> Plan {
     let mut changes = Changes::default();
     change(&mut changes);
@@ -97,11 +106,14 @@ fn nothing_is_done_when_nothing_differs() {
 }
 
 #[test]
-fn new_content_is_written_key_by_key_and_surplus_goes() {
+fn new_content_is_written_key_by_key_and_what_the_driver_no_longer_declares_goes() {
     let mut desired = desired();
     desired.digests = digests(&[("user", 2), ("pass", 3)]);
-    let held = Held { digests: digests(&[("user", 1), ("old", 9)]), ..held() };
-    let plan = planned(&meta(), Some(&held), &desired, NEWER);
+    let held = Held { digests: digests(&[("user", 1), ("old", 9), ("theirs", 9), ("both", 9)]), ..held() };
+    let mut meta = meta();
+    meta.writers.data.ours.extend(["old", "both"].map(str::to_owned));
+    meta.writers.data.theirs.extend(["theirs", "both"].map(|key| (key.to_owned(), Arc::from("x"))));
+    let plan = planned(&meta, Some(&held), &desired, NEWER);
     let data = [("user", Presence::Present), ("pass", Presence::Present), ("old", Presence::Absent)];
     let data = data.map(|(key, presence)| (key.to_owned(), presence)).into();
     assert_eq!(plan, changed(|changes| changes.data = data));
@@ -129,8 +141,7 @@ fn what_the_driver_wrote_on_another_node_stays_until_there_is_something_newer_he
 #[test]
 fn what_others_changed_is_put_right() {
     let mut edited = meta();
-    edited.writers.data.clear();
-    edited.writers.others_wrote_data = true;
+    edited.writers.data = written_by_others(&["user"]);
     assert_eq!(planned(&edited, None, &desired(), AS_BEFORE), Plan::Read);
     let found = Held { digests: digests(&[("user", 8)]), ..held() };
     let data = BTreeMap::from([("user".to_owned(), Presence::Present)]);
@@ -139,7 +150,7 @@ fn what_others_changed_is_put_right() {
 
     let mut relabelled = meta();
     relabelled.labels = texts(&[(MANAGED_LABEL, MANAGED), ("env", "prod"), ("theirs", "kept")]);
-    relabelled.writers.labels.remove("env");
+    relabelled.writers.labels.ours.remove("env");
     let labels = BTreeMap::from([("env".to_owned(), Some("test".to_owned()))]);
     let put_right = changed(|changes| changes.labels = labels);
     assert_eq!(planned(&relabelled, Some(&held()), &desired(), AS_BEFORE), put_right);
@@ -229,13 +240,43 @@ fn a_class_that_lives_on_is_named_without_a_look_at_the_content() {
 #[test]
 fn what_is_another_nodes_turn_is_left_but_for_labels_and_owners() {
     let mut edited = fed_by("api");
-    edited.writers.others_wrote_data = true;
+    edited.writers.data = written_by_others(&["user"]);
     let mut desired = desired();
     desired.digests = digests(&[("user", 7)]);
+    assert!(is_edited(&edited, &desired));
     assert_eq!(planned(&edited, Some(&held()), &desired, Claim::Leave), Plan::Nothing);
     assert_eq!(planned(&edited, None, &desired, Claim::Leave), Plan::Nothing);
     let owners = [owner("web"), owner("new")];
     let Plan::Change(changes) = plan(&edited, None, &desired, &owners, &Claim::Leave) else {
+        unreachable!("an owner is missing")
+    };
+    assert!(changes.is_owners_only());
+}
+
+#[test]
+fn keys_of_others_beside_the_declared_ones_are_neither_read_nor_written() {
+    let mut meta = meta();
+    meta.writers.data.theirs = written_by_others(&["token", "ca.crt"]).theirs;
+    for claim in [AS_BEFORE, Claim::Leave, Claim::Pause] {
+        assert_eq!(planned(&meta, None, &desired(), claim), Plan::Nothing);
+    }
+    let held = Held { digests: digests(&[("user", 1), ("token", 9), ("ca.crt", 9)]), ..held() };
+    assert_eq!(planned(&meta, Some(&held), &desired(), NEWER), Plan::Nothing, "nor with news");
+}
+
+#[test]
+fn while_a_quarrel_pauses_nothing_that_others_changed_is_touched_but_a_new_owner_comes() {
+    let mut edited = meta();
+    edited.writers.data = written_by_others(&["user"]);
+    edited.labels = texts(&[(MANAGED_LABEL, MANAGED)]);
+    edited.writers.labels.ours.remove("env");
+    edited.annotations.clear();
+    edited.writers.annotations = Written::default();
+    for held in [None, Some(&held())] {
+        assert_eq!(planned(&edited, held, &desired(), Claim::Pause), Plan::Nothing);
+    }
+    let Plan::Change(changes) = plan(&edited, None, &desired(), &[owner("web"), owner("new")], &Claim::Pause)
+    else {
         unreachable!("an owner is missing")
     };
     assert!(changes.is_owners_only());

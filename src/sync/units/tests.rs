@@ -1,6 +1,7 @@
 //! What happens to a Secret of a node as volumes come, change and go.
 
 use super::*;
+use crate::sync::quarrel::{LONGEST_PAUSE, LULL};
 use crate::sync::secret_object::DataItem;
 
 fn at(seconds: u64) -> SystemTime {
@@ -23,7 +24,7 @@ fn source(pod: &str, secrets: &[&str], changed: u64) -> Source {
         pod: PodRef { namespace: "team".into(), name: pod.into(), uid: format!("uid-{pod}") },
         class: ObjectKey::new("team", "class"),
         provider: "vault".into(),
-        objects: secrets.iter().map(|name| object(name)).collect(),
+        objects: secrets.iter().map(|name| ((*name).to_owned(), object(name))).collect(),
         pod_status: OwnerReference::default(),
         changed: at(changed),
     }
@@ -35,7 +36,8 @@ fn key(name: &str) -> ObjectKey {
 
 fn settle(units: &mut Units, name: &str) {
     let generation = units.view(&key(name)).unwrap().generation;
-    units.settle(&key(name), generation, Settled { held: Some(Held::default()), ..Settled::default() });
+    let settled = Settled { held: Some(Held::default()), ..Settled::default() };
+    units.settle(&key(name), generation, settled, Instant::now());
 }
 
 fn newer(units: &Units, name: &str) -> Newer {
@@ -69,9 +71,9 @@ fn a_class_that_asks_for_something_else_makes_only_that_due() {
         settle(&mut units, name);
     }
     let mut changed = source("web", &["kept", "altered", "added"], 5);
-    changed.objects[1].labels.insert("env".into(), "test".into());
+    changed.objects.get_mut("altered").unwrap().labels.insert("env".into(), "test".into());
     let moved = units.put(changed, Freshness::Same, Instant::now());
-    assert_eq!(moved, Moved { due: vec![key("altered"), key("added")], forsaken: vec![key("dropped")] });
+    assert_eq!(moved, Moved { due: vec![key("added"), key("altered")], forsaken: vec![key("dropped")] });
     assert!(units.end(&key("dropped")) && units.view(&key("dropped")).is_none());
 }
 
@@ -96,7 +98,7 @@ fn what_happens_during_the_work_is_not_settled_by_it() {
     units.put(source("web", &["db"], 5), Freshness::New, Instant::now());
     let view = units.view(&key("db")).unwrap();
     units.put(source("web", &["db"], 6), Freshness::New, Instant::now());
-    units.settle(&key("db"), view.generation, Settled::default());
+    units.settle(&key("db"), view.generation, Settled::default(), Instant::now());
     assert_eq!(newer(&units, "db"), Newer::Yes);
     settle(&mut units, "db");
     assert_eq!(newer(&units, "db"), Newer::No);
@@ -109,13 +111,73 @@ fn a_secret_that_somebody_deletes_time_and_again_comes_back_ever_later() {
     let pauses: Vec<_> = (0..20)
         .map(|turn| {
             units.note_created(&key("db"), start + Duration::from_secs(turn));
-            units.pause_before_recreation(&key("db"))
+            units.pause_before_recreation(&key("db"), start + Duration::from_secs(turn))
         })
         .collect();
-    assert_eq!(pauses[..3], [RECREATE_AFTER, RECREATE_AFTER * 2, RECREATE_AFTER * 4]);
-    assert_eq!(pauses[19], QUARREL / 2);
-    units.note_created(&key("db"), start + QUARREL * 2);
-    assert_eq!(units.pause_before_recreation(&key("db")), RECREATE_AFTER);
+    assert_eq!(pauses[..3], [FIRST_PAUSE, FIRST_PAUSE * 2, FIRST_PAUSE * 4]);
+    assert_eq!(pauses[19], LONGEST_PAUSE);
+    let later = start + LULL * 2;
+    assert_eq!(units.pause_before_recreation(&key("db"), later), FIRST_PAUSE, "long forgotten");
+    units.note_created(&key("db"), later);
+    assert_eq!(units.pause_before_recreation(&key("db"), later), FIRST_PAUSE);
+}
+
+/// Somebody changes the Secret, and a driver puts it right. How long it waited.
+fn put_right(units: &mut Units, now: &mut Instant) -> Duration {
+    let mut pause = Duration::ZERO;
+    loop {
+        let left = units.wait_to_put_right(&key("db"), Duration::ZERO, *now);
+        if left.is_zero() {
+            break;
+        }
+        pause += left;
+        *now += left;
+    }
+    let generation = units.view(&key("db")).unwrap().generation;
+    units.settle(&key("db"), generation, Settled { is_right: true, ..Settled::default() }, *now);
+    pause
+}
+
+#[test]
+fn what_somebody_changes_time_and_again_is_put_right_ever_later_and_told_from_the_third_time_on() {
+    let (mut units, mut now) = (Units::default(), Instant::now());
+    units.put(source("web", &["db"], 5), Freshness::New, now);
+    settle(&mut units, "db");
+    let mut told = Vec::new();
+    let pauses: Vec<_> = (0..12)
+        .map(|_| {
+            told.push(units.note_quarrel(&key("db"), now));
+            put_right(&mut units, &mut now).as_secs()
+        })
+        .collect();
+    assert_eq!(pauses, [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+    assert_eq!(told[..5], [false, false, false, true, true]);
+    assert!(units.note_quarrel(&key("db"), now));
+    assert!(!units.note_quarrel(&key("db"), now), "each time is told once");
+    now += LULL;
+    assert_eq!(put_right(&mut units, &mut now), Duration::ZERO, "long forgotten");
+}
+
+#[test]
+fn content_that_others_wrote_and_that_is_as_it_should_be_is_no_quarrel() {
+    let (mut units, now) = (Units::default(), Instant::now());
+    units.put(source("web", &["db"], 5), Freshness::New, now);
+    for _ in 0..5 {
+        assert_eq!(units.wait_to_put_right(&key("db"), Duration::ZERO, now), Duration::ZERO);
+        let generation = units.view(&key("db")).unwrap().generation;
+        units.settle(&key("db"), generation, Settled::default(), now);
+    }
+    assert!(!units.note_quarrel(&key("db"), now));
+}
+
+#[test]
+fn a_turn_and_a_pause_are_waited_for_one_after_the_other() {
+    let (mut units, mut now) = (Units::default(), Instant::now());
+    units.put(source("web", &["db"], 5), Freshness::New, now);
+    put_right(&mut units, &mut now);
+    put_right(&mut units, &mut now);
+    let turn = Duration::from_secs(3);
+    assert_eq!(units.wait_to_put_right(&key("db"), turn, now), turn + Duration::from_secs(2));
 }
 
 #[test]
@@ -188,7 +250,7 @@ fn an_owner_that_is_lost_is_remembered_until_it_has_been_dealt_with() {
     units.put(source("web", &["db"], 5), Freshness::New, now);
     let before = units.view(&key("db")).unwrap();
     units.note_lost_owner(&key("db"));
-    units.settle(&key("db"), before.generation, Settled::default());
+    units.settle(&key("db"), before.generation, Settled::default(), Instant::now());
     assert!(units.view(&key("db")).unwrap().has_lost_owner, "it was lost meanwhile");
     settle(&mut units, "db");
     assert!(!units.view(&key("db")).unwrap().has_lost_owner);
@@ -226,4 +288,18 @@ fn classes_that_meet_are_news_once_while_they_do() {
     for (name, met, is_alone, is_news) in rows {
         assert_eq!(units.note_classes(&key("db"), classes(met), is_alone), is_news, "{name}");
     }
+}
+
+#[test]
+fn a_namespace_is_known_as_long_as_it_has_a_secret() {
+    let mut units = Units::default();
+    units.put(source("web", &["db"], 5), Freshness::New, Instant::now());
+    assert!(units.has_namespace("team"));
+    for other in ["tea", "team-a", "", "zone"] {
+        assert!(!units.has_namespace(other), "{other}");
+    }
+    units.remove("/pods/web/mount", Instant::now());
+    assert!(units.has_namespace("team"), "what it leaves has not been said");
+    assert!(units.end(&key("db")));
+    assert!(!units.has_namespace("team"));
 }

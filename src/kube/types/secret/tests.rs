@@ -1,5 +1,7 @@
 //! Secrets to and from JSON.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -64,14 +66,25 @@ fn the_writers_of_fields_are_told_apart() {
     let meta: SecretMeta =
         serde_json::from_value(json!({"metadata": {"managedFields": managed_fields()}})).unwrap();
     let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
-    assert_eq!(meta.writers.data, set(&["user", "pass"]));
-    assert_eq!(meta.writers.labels, set(&["env"]));
-    assert_eq!(meta.writers.annotations, set(&["a/b"]));
+    assert_eq!(meta.writers.data.ours, set(&["user", "pass"]));
+    assert_eq!(meta.writers.labels.ours, set(&["env"]));
+    assert_eq!(meta.writers.annotations.ours, set(&["a/b"]));
     assert_eq!(meta.writers.at, "2026-01-02T03:04:05Z");
-    assert!(!meta.writers.others_wrote_data, "a label is no content");
-    let others = json!([{"manager": "kubectl", "fieldsV1": {"f:data": {"f:user": {}}}}]);
+    assert_eq!(&*meta.writers.labels.theirs["x"], "kubectl");
+    assert!(meta.writers.data.theirs.is_empty(), "a label is no content");
+    let others = json!([
+        {"manager": "csi-secrets-store", "time": "2026-01-02T03:04:05Z",
+            "fieldsV1": {"f:data": {"f:user": {}, "f:pass": {}}}},
+        {"manager": "kubectl", "time": "2027-01-01T00:00:00Z", "fieldsV1": {"f:data": {".": {}, "f:user": {}}}},
+        {"manager": "csi-secrets-store-operator", "fieldsV1": {"f:data": {"f:more": {}}}},
+    ]);
     let meta: SecretMeta = serde_json::from_value(json!({"metadata": {"managedFields": others}})).unwrap();
-    assert!(meta.writers.others_wrote_data && meta.writers.data.is_empty());
+    let data = &meta.writers.data;
+    assert_eq!(data.ours, set(&["user", "pass"]), "another name is another writer");
+    assert_eq!(data.theirs.keys().map(String::as_str).collect::<Vec<_>>(), ["more", "user"]);
+    assert_eq!(meta.writers.at, "2026-01-02T03:04:05Z", "the driver's own time");
+    assert!(data.is_ours_alone("pass") && data.is_ours("user"));
+    assert!(!data.is_ours_alone("user") && !data.is_ours("more"), "applied by both, or by another");
 }
 
 #[test]
