@@ -90,6 +90,7 @@ const LAYERS: &[Layer<'_>] = &[
             "sys",
             "config::Rotation",
             "secret",
+            "semaphore",
             "timestamp",
         ],
     ),
@@ -214,7 +215,6 @@ const OWNERS: &[Owner<'_>] = &[
     (
         "std::fs",
         &[
-            "driver.rs",
             "kube/config.rs",
             "kube/token.rs",
             "metrics/process.rs",
@@ -230,6 +230,7 @@ const OWNERS: &[Owner<'_>] = &[
             "bin/",
             "confinement/",
             "doctor/",
+            "driver.rs",
             "logging.rs",
             "mounter/program.rs",
             "operator/mod.rs",

@@ -14,6 +14,7 @@ mod outcome;
 pub mod phases;
 pub mod pod_status;
 mod publishing;
+mod question;
 pub mod refresh_times;
 pub mod request;
 pub mod rotation;

@@ -2,20 +2,15 @@
 //!
 //! Before every step that can take long the caller's deadline is asked: nobody is worked for who has left.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::kube::budget::Budget;
 use crate::kube::error::ApiError;
-use crate::kube::types::{LARGEST_PARAMETERS_BYTES, ObjectKey, Parameters, SecretProviderClass};
+use crate::kube::types::{ObjectKey, SecretProviderClass};
 use crate::provider::answer::{MountResponse, ObjectVersion};
-use crate::provider::calls::Caller;
-use crate::provider::client::{Answered, CallError, MountRequest, Provider, with_retries};
-use crate::provider::name::ProviderName;
-use crate::provider::registry::Unreachable;
+use crate::provider::client::Answered;
 use crate::rpc::deadline::Deadline;
-use crate::rpc::status::Code;
 use crate::sync::{Freshness, MirroredVolume};
 use crate::volume::live::LiveVolume;
 use crate::volume::payload::{File, FileMode, Payload};
@@ -23,7 +18,6 @@ use crate::volume::place::{Found, Place};
 use crate::volume::writer::{WriteError, Written};
 
 use super::Publisher;
-use super::attributes::{Attributes, secrets_json};
 use super::error::{ProviderError, PublishError};
 use super::fingerprint::Fingerprint;
 use super::outcome::Outcome;
@@ -36,17 +30,17 @@ use super::volumes::Record;
 
 /// One publish in hand.
 pub(super) struct Publishing<'a> {
-    publisher: &'a Publisher,
-    request: &'a PublishRequest,
-    deadline: Deadline,
-    if_absent: IfAbsent,
+    pub(super) publisher: &'a Publisher,
+    pub(super) request: &'a PublishRequest,
+    pub(super) deadline: Deadline,
+    pub(super) if_absent: IfAbsent,
     provider: String,
-    phases: Phases,
+    pub(super) phases: Phases,
 }
 
 /// What happens while there is a provider's socket but nobody listens on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum IfAbsent {
+pub(super) enum IfAbsent {
     /// Wait until the deadline.
     Wait,
     /// Say so.
@@ -203,7 +197,7 @@ impl<'a> Publishing<'a> {
     }
 
     /// The class as it is now, whole enough to be used.
-    fn class(
+    pub(super) fn class(
         &mut self,
         look_up: impl FnOnce(Budget) -> Result<Arc<SecretProviderClass>, ApiError>,
     ) -> Result<Arc<SecretProviderClass>, PublishError> {
@@ -225,7 +219,7 @@ impl<'a> Publishing<'a> {
         Ok(found)
     }
 
-    fn class_key(&self) -> ObjectKey {
+    pub(super) fn class_key(&self) -> ObjectKey {
         ObjectKey::new(&self.request.pod.namespace, &self.request.class)
     }
 
@@ -282,91 +276,6 @@ impl<'a> Publishing<'a> {
         // What a provider writes is charged to its own pod.
         let memory = if by_provider { 0 } else { volume.memory().map_err(PublishError::Mount)? };
         Ok(Filled { objects, written, by_provider, memory })
-    }
-
-    /// What the provider answers. Of those who have much to say to it, one asks at a time.
-    fn answer(&mut self, class: &SecretProviderClass) -> Result<Answered, PublishError> {
-        if !self.has_much_to_say(class) {
-            return self.phases.time(Phase::Provider, || self.ask(class));
-        }
-        let Some(_turn) = self.publisher.classes.turn(self.deadline.at_most().min(TURN_PATIENCE)) else {
-            return Err(PublishError::Deadline { before: "asking the provider with that much to say" });
-        };
-        let whole = self.class(|budget| self.publisher.classes.whole(&class.key, budget).map(Arc::new))?;
-        self.phases.time(Phase::Provider, || self.ask(&whole))
-    }
-
-    /// True when the question to the provider takes more memory than many may take at once.
-    fn has_much_to_say(&self, class: &SecretProviderClass) -> bool {
-        let attributes = self.request.attributes.iter();
-        let of_pod: usize = attributes.map(|(key, value)| key.len() + value.expose().len()).sum();
-        of_pod > LARGEST_PARAMETERS_BYTES || matches!(class.parameters, Parameters::TooLarge { .. })
-    }
-
-    /// One question to the provider, with the one retry rule, and the checks that every answer must pass.
-    fn ask(&self, class: &SecretProviderClass) -> Result<Answered, PublishError> {
-        let name = ProviderName::parse(&class.provider).map_err(ProviderError::InvalidName)?;
-        let precedence = self.publisher.precedence;
-        let Parameters::Held(parameters) = &class.parameters else {
-            return Err(PublishError::ClassTooLarge { class: class.key.to_string() });
-        };
-        let merged = Attributes::merge(parameters, self.request, precedence).map_err(|source| {
-            let class = class.key.to_string();
-            PublishError::ClassWithReservedParameter { class, source }
-        })?;
-        self.publisher.report_collisions(self.request, &merged.collisions);
-        let key = self.class_key();
-        let question = MountRequest {
-            caller: Caller { namespace: key.namespace, class: key.name },
-            attributes: merged.json,
-            secrets: secrets_json(&self.request.secrets),
-            target_path: self.request.target.as_str().to_owned(),
-        };
-        let answered = with_retries(
-            self.deadline,
-            || {
-                // Found anew for each attempt: a provider that restarts may come back on another socket.
-                let provider = self.find(&name).map_err(ProviderError::Unreachable)?;
-                self.call(&provider, &question).map_err(ProviderError::Call)
-            },
-            ProviderError::may_pass,
-        )?;
-        let answer = &answered.response;
-        if !answer.error_code.is_empty() {
-            return Err(ProviderError::Answered { code: answer.error_code.clone() }.into());
-        }
-        if answer.objects.is_empty() {
-            return Err(ProviderError::NoObjects.into());
-        }
-        if answer.encoded_bytes > SECRET_LIMIT_BYTES {
-            log::info!(provider = name.as_str(), bytes = answer.encoded_bytes;
-                "the provider's answer is too large for one Kubernetes Secret, mirroring it may fail");
-        }
-        Ok(answered)
-    }
-
-    fn find(&self, name: &ProviderName) -> Result<Arc<Provider>, Unreachable> {
-        let providers = &self.publisher.providers;
-        match self.if_absent {
-            IfAbsent::Wait => {
-                let tell = |socket: &Path| self.publisher.report_wait(self.request, name, socket);
-                providers.wait_for(name, self.deadline, tell)
-            }
-            IfAbsent::Fail => providers.find(name),
-        }
-    }
-
-    fn call(&self, provider: &Provider, question: &MountRequest) -> Result<Answered, CallError> {
-        let begun = Instant::now();
-        let answered = provider.mount(question, self.deadline);
-        let code = match &answered {
-            Ok(_) => Code::Ok,
-            Err(CallError::Failed(status)) => status.code,
-            // Not a call of this provider's, so not its time either.
-            Err(CallError::Full { .. }) => return answered,
-        };
-        self.publisher.metrics.provider_called(provider.name().as_str(), code.name(), begun.elapsed());
-        answered
     }
 
     fn ensure_pod_status(
@@ -466,11 +375,7 @@ impl<'a> Publishing<'a> {
 
 /// The longest that one step of a publish waits for the API server, retries included.
 const API_PATIENCE: Duration = Duration::from_secs(10);
-/// The longest that a publish with much to say waits for others of its kind.
-const TURN_PATIENCE: Duration = Duration::from_secs(30);
 /// The longest that a first publish waits for the Secrets that its class asks for.
 const SYNC_PATIENCE: Duration = Duration::from_secs(5);
 /// The longest that a refresh takes: ten seconds less than kubelet waits, enough to answer.
 const REFRESH_PATIENCE: Duration = Duration::from_secs(110);
-/// etcd takes objects of about this size.
-const SECRET_LIMIT_BYTES: u64 = 1024 * 1024;
