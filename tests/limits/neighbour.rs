@@ -62,6 +62,12 @@ impl Neighbours {
 }
 
 impl Seen {
+    /// Adds what was seen before.
+    pub fn add(&mut self, other: Seen) {
+        self.took.extend(other.took);
+        self.failures.extend(other.failures);
+    }
+
     /// So many of a hundred publishes took no longer.
     pub fn percentile(&self, of_hundred: usize) -> Duration {
         let mut took = self.took.clone();

@@ -24,6 +24,8 @@ pub struct Node {
     // After the world, with which the driver ends.
     group: Group,
     before: Seen,
+    /// What the neighbours saw until a restart, which is an outage of its own.
+    until_restart: Seen,
     neighbours: Option<Neighbours>,
 }
 
@@ -45,13 +47,16 @@ impl Node {
         let before = neighbours.stop();
         assert!(before.failures.is_empty(), "in peace: {:?}", before.failures);
         let neighbours = Some(Neighbours::start(&world, "small"));
-        Node { provider, world, group, before, neighbours }
+        Node { provider, world, group, before, until_restart: Seen::default(), neighbours }
     }
 
     /// Kills the driver and starts it in a new container of the same pod, as kubelet does.
     pub fn restart(&mut self) {
+        let seen = self.neighbours.take().expect("they are watched").stop();
+        self.until_restart.add(seen);
         drop(self.world.take_driver().kill());
         spawn(&mut self.world, &mut self.group);
+        self.neighbours = Some(Neighbours::start(&self.world, "small"));
     }
 
     /// The memory that the pod has now, in MiB.
@@ -70,7 +75,8 @@ impl Node {
 
     /// The driver lives, the kernel had nothing to end, and the neighbours hardly noticed: what the table says of it.
     pub fn report(mut self, came_of_it: String) -> Report {
-        let meanwhile = self.neighbours.take().expect("they are watched").stop();
+        let mut meanwhile = self.neighbours.take().expect("they are watched").stop();
+        meanwhile.add(std::mem::take(&mut self.until_restart));
         let peak_mib = self.group.peak_mib();
         assert_eq!(self.world.kubelet.probe(), Ok(true), "the driver is gone: {}", self.world.driver().log());
         assert!(meanwhile.failures.is_empty(), "neighbours were told: {:?}", meanwhile.failures);

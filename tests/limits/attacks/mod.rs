@@ -2,10 +2,12 @@
 
 mod answers;
 mod content;
+mod ports;
+mod tenants;
 
 use crate::table::Report;
 
 /// All of them, by their names.
 pub fn all() -> Vec<(&'static str, fn() -> Report)> {
-    [&answers::ALL[..], &content::ALL].concat()
+    [&answers::ALL[..], &content::ALL, &ports::ALL, &tenants::ALL].concat()
 }
