@@ -5,13 +5,13 @@
 //! drained within the grace period, the times of refreshes are kept, events are sent, the process ends.
 
 mod adoption;
+mod csi_endpoint;
 mod listeners;
 mod memory;
 mod processes;
 
 use std::fmt;
 use std::io;
-use std::net::ToSocketAddrs;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Weak};
@@ -22,8 +22,6 @@ use self::listeners::Listeners;
 use self::processes::SeparationError;
 use crate::build_info::BuildInfo;
 use crate::config::{DriverConfig, DriverFlags, Endpoint, Invocation, Rotation, process_environment};
-use crate::csi::identity::Identity;
-use crate::csi::node::Node;
 use crate::health::{Latch, Readiness};
 use crate::kube::budget::Budget;
 use crate::kube::client::Client;
@@ -41,11 +39,10 @@ use crate::publish::volumes::Volumes;
 use crate::registration::{self, Registrar, RegistrationError};
 use crate::rpc::Environment;
 use crate::rpc::deadline::Deadline;
-use crate::rpc::pool::Pool;
-use crate::rpc::server::{Server, ServerError};
+use crate::rpc::server::ServerError;
 use crate::shutdown::{Shutdown, ShutdownError};
 use crate::sync::{SecretSync, SyncSettings};
-use crate::sys::{process, socket};
+use crate::sys::process;
 use crate::volume::limits::ContentLimits;
 use crate::volume::target::TargetPath;
 use crate::{kube, logging};
@@ -108,7 +105,7 @@ fn run(config: DriverConfig) -> Result<(), RunError> {
     let adopted = adoption::adopt_volumes(&publisher, config.kubelet_pods_dir.as_deref());
     watch_volumes(&metrics, &publisher);
 
-    let server = serve_csi(&config, &environment, &publisher, &metrics)?;
+    let server = csi_endpoint::serve(&config, &environment, &publisher, &metrics)?;
     greet_api_server(publisher.client.clone(), api_latch, shutdown.clone())?;
     take_up_secrets(Arc::clone(&publisher), adopted, shutdown.clone())?;
     if let Rotation::Every(_) = config.rotation {
@@ -258,48 +255,6 @@ fn watch_volumes(metrics: &Metrics, publisher: &Arc<Publisher>) {
     });
 }
 
-fn serve_csi(
-    config: &DriverConfig,
-    environment: &Environment,
-    publisher: &Arc<Publisher>,
-    metrics: &Arc<Metrics>,
-) -> Result<Server, RunError> {
-    let pool = Pool::start(config.max_concurrent_calls, MAX_QUEUED_CALLS).map_err(RunError::Thread)?;
-    let identity =
-        Identity { name: config.driver_name.clone(), version: BuildInfo::current().version.to_owned() };
-    let node = Node {
-        id: config.node_id.clone(),
-        pods_dir: config.kubelet_pods_dir.clone(),
-        publisher: Arc::clone(publisher),
-    };
-    let services = vec![
-        identity.methods(pool.clone(), Arc::clone(metrics)),
-        node.methods(pool.clone(), Arc::clone(metrics)),
-    ];
-    let server = match &config.endpoint {
-        Endpoint::Unix(path) => {
-            shut_directory(path);
-            Server::start_unix(environment, path, pool, services)
-        }
-        Endpoint::Tcp(address) => {
-            only_loopback(address)?;
-            Server::start(environment, address, pool, services)
-        }
-    };
-    let server = server.map_err(RunError::Server)?;
-    log::info!(endpoint:% = config.endpoint; "serving CSI");
-    Ok(server)
-}
-
-/// The socket is for its owner alone in any case.
-fn shut_directory(socket: &Path) {
-    match socket::shut_own_directory(socket, &RefreshTimes::FILES) {
-        Ok(true) => log::info!("the directory of the CSI socket had mode 0755 and has 0700 now"),
-        Ok(false) => {}
-        Err(error) => log::warn!(error:% = error; "could not give the directory of the CSI socket mode 0700"),
-    }
-}
-
 /// The HTTP listeners that are asked for.
 fn serve_http(
     config: &DriverConfig,
@@ -335,14 +290,6 @@ fn registrar(
         endpoint: registration.endpoint.clone(),
     };
     Registrar::new(settings, readiness.clone(), Arc::clone(metrics)).map(Some).map_err(RunError::Registration)
-}
-
-/// Whoever reaches the CSI endpoint can mount secrets on this node: it must not be a network.
-fn only_loopback(address: &str) -> Result<(), RunError> {
-    let is_loopback = address
-        .to_socket_addrs()
-        .is_ok_and(|mut found| found.len() > 0 && found.all(|address| address.ip().is_loopback()));
-    if is_loopback { Ok(()) } else { Err(RunError::OpenEndpoint { address: address.to_owned() }) }
 }
 
 /// Not ready until the API server has answered once.
@@ -438,8 +385,6 @@ impl fmt::Display for RunError {
 
 /// An API server that needs longer for one request is as good as away.
 const API_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// Calls that wait for a worker: more than a node has pods, so that a burst after a restart is not refused.
-const MAX_QUEUED_CALLS: usize = 256;
 const HEALTH_CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 const GREETING_FIRST_PAUSE: Duration = Duration::from_secs(1);
 const GREETING_LAST_PAUSE: Duration = Duration::from_secs(30);

@@ -223,7 +223,17 @@ const OWNERS: &[Owner<'_>] = &[
             "sys/",
         ],
     ),
-    ("std::net", &["config/", "doctor/page.rs", "driver.rs", "http/", "kube/config.rs", "kube/transport.rs"]),
+    (
+        "std::net",
+        &[
+            "config/",
+            "doctor/page.rs",
+            "driver/csi_endpoint.rs",
+            "http/",
+            "kube/config.rs",
+            "kube/transport.rs",
+        ],
+    ),
     (
         "std::process",
         &[

@@ -5,6 +5,8 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::sys::epoll::{Epoll, Interest};
+
 use super::answer::Answer;
 use super::{Method, Refusal, Request, parse_head};
 
@@ -13,6 +15,7 @@ pub(super) struct Incomplete {
     pub(super) stream: TcpStream,
     pub(super) since: Instant,
     head: Vec<u8>,
+    is_watched: bool,
 }
 
 /// What has become of a head.
@@ -27,7 +30,23 @@ pub(super) enum Head {
 
 impl Incomplete {
     pub(super) fn new(stream: TcpStream, since: Instant) -> Incomplete {
-        Incomplete { stream, since, head: Vec::new() }
+        Incomplete { stream, since, head: Vec::new(), is_watched: false }
+    }
+
+    /// Has more of its head be told of.
+    pub(super) fn watch(&mut self, epoll: &Epoll, number: u64) -> io::Result<()> {
+        if !std::mem::replace(&mut self.is_watched, true) {
+            epoll.watch(&self.stream, number, Interest::Read)?;
+        }
+        Ok(())
+    }
+
+    /// The connection alone, which is not watched any more.
+    pub(super) fn into_stream(self, epoll: &Epoll) -> io::Result<TcpStream> {
+        if self.is_watched {
+            epoll.forget(&self.stream)?;
+        }
+        Ok(self.stream)
     }
 
     /// Takes in what has come since.
@@ -64,11 +83,12 @@ pub(super) struct Answering {
     sent: usize,
     discarded: usize,
     next: Next,
+    watched: Option<Interest>,
 }
 
 /// What an answer waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Next {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
     /// Room for more of it.
     Room,
     /// The client's end. All is with the kernel, and the client knows that no more will come; what it still sends is
@@ -99,6 +119,23 @@ impl Answering {
             sent: 0,
             discarded: 0,
             next: Next::Room,
+            watched: None,
+        }
+    }
+
+    /// Has what it waits for be told of.
+    pub(super) fn watch(&mut self, epoll: &Epoll, number: u64) -> io::Result<()> {
+        let interest = match self.next {
+            Next::Room => Some(Interest::Write),
+            Next::End => Some(Interest::Read),
+            Next::Time | Next::Over => None,
+        };
+        match (std::mem::replace(&mut self.watched, interest), interest) {
+            (None, None) => Ok(()),
+            (None, Some(interest)) => epoll.watch(&self.stream, number, interest),
+            (Some(_), None) => epoll.forget(&self.stream),
+            (Some(before), Some(interest)) if before == interest => Ok(()),
+            (Some(_), Some(interest)) => epoll.change(&self.stream, number, interest),
         }
     }
 
@@ -107,15 +144,15 @@ impl Answering {
         self.next == Next::Room
     }
 
-    /// Does what can be done now.
-    pub(super) fn go_on(&mut self, now: Instant) -> Next {
+    /// Does what can be done now. False when it can be dropped.
+    pub(super) fn go_on(&mut self, now: Instant) -> bool {
         let next = match self.next {
             Next::Room => self.send(now),
             Next::End => self.read_away(now),
             Next::Time | Next::Over => Ok(self.next),
         };
         self.next = next.unwrap_or(Next::Over);
-        self.next
+        self.next != Next::Over
     }
 
     fn send(&mut self, now: Instant) -> io::Result<Next> {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::sys::epoll::{Bell, Epoll, Interest};
 
 use super::answer::Answer;
-use super::connection::{Answering, Head, Incomplete, Next};
+use super::connection::{Answering, Head, Incomplete};
 use super::maker::Makers;
 use super::{Limits, Method, Refusal, Request, Response, Routes};
 
@@ -161,39 +161,43 @@ impl Hall {
     }
 
     fn welcome(&mut self, stream: TcpStream, now: Instant) {
-        let number = self.next;
-        self.next += 1;
-        let watched =
-            stream.set_nonblocking(true).and_then(|()| self.epoll.watch(&stream, number, Interest::Read));
-        if let Err(error) = watched {
+        if let Err(error) = stream.set_nonblocking(true) {
             return self.warn(&error, now);
         }
+        let number = self.next;
+        self.next += 1;
         self.incomplete.insert(number, Incomplete::new(stream, now));
         self.read(number, now);
         if self.incomplete.len() > self.limits.incomplete {
-            self.turn_away_the_oldest(now);
+            // Without a word, which would cost as much as an answer: whoever is slow in a crowd is one of many.
+            self.incomplete.pop_first();
         }
     }
 
-    /// Looks after a connection that has something to do.
+    /// Looks after a connection that has something to do, if it is still there.
     fn attend(&mut self, number: Number, now: Instant) {
         if self.incomplete.contains_key(&number) {
             self.read(number, now);
-        } else if self.answering.contains_key(&number) {
-            self.go_on(number, now);
         } else {
-            // Who waits for a page is heard of when the connection breaks. Or it is gone already.
-            self.waiting.iter_mut().for_each(|queue| queue.retain(|waiting| waiting.number != number));
+            self.go_on(number, now);
         }
     }
 
     fn read(&mut self, number: Number, now: Instant) {
         let Some(incomplete) = self.incomplete.get_mut(&number) else { return };
         let head = incomplete.read();
-        if matches!(head, Head::Partial) {
+        if let Head::Partial = head {
+            if let Err(error) = incomplete.watch(&self.epoll, number) {
+                self.incomplete.remove(&number);
+                self.warn(&error, now);
+            }
             return;
         }
-        let Some(Incomplete { stream, .. }) = self.incomplete.remove(&number) else { return };
+        let Some(incomplete) = self.incomplete.remove(&number) else { return };
+        let stream = match incomplete.into_stream(&self.epoll) {
+            Ok(stream) => stream,
+            Err(error) => return self.warn(&error, now),
+        };
         match head {
             Head::Partial | Head::Gone => {}
             Head::Whole(request) => self.serve(number, stream, &request, now),
@@ -208,13 +212,16 @@ impl Hall {
             let answer = Arc::new(Answer::from(self.routes.answer_at_once(request)));
             return self.answer(number, stream, method, answer, now);
         };
-        if let Err(error) = self.epoll.change(&stream, number, Interest::Nothing) {
-            return self.warn(&error, now);
-        }
         queue.push_back(Waiting { number, stream, method });
-        if queue.len() > self.limits.waiting
-            && let Some(Waiting { number, stream, method }) = queue.pop_front()
-        {
+        if self.waiting.iter().map(VecDeque::len).sum::<usize>() > self.limits.waiting {
+            self.send_one_away(now);
+        }
+    }
+
+    /// Who waits longest for the page that most wait for is told to come back.
+    fn send_one_away(&mut self, now: Instant) {
+        let longest = self.waiting.iter_mut().max_by_key(|queue| queue.len());
+        if let Some(Waiting { number, stream, method }) = longest.and_then(VecDeque::pop_front) {
             self.answer(number, stream, method, Arc::clone(&self.crowded), now);
         }
     }
@@ -242,26 +249,15 @@ impl Hall {
 
     fn go_on(&mut self, number: Number, now: Instant) {
         let Some(answering) = self.answering.get_mut(&number) else { return };
-        let changed = match answering.go_on(now) {
-            Next::Room => self.epoll.change(&answering.stream, number, Interest::Write),
-            Next::End => self.epoll.change(&answering.stream, number, Interest::Read),
-            Next::Time => self.epoll.forget(&answering.stream),
-            Next::Over => {
-                self.answering.remove(&number);
-                return;
-            }
+        let watched = if answering.go_on(now) {
+            answering.watch(&self.epoll, number)
+        } else {
+            self.answering.remove(&number);
+            return;
         };
-        if let Err(error) = changed {
+        if let Err(error) = watched {
             self.answering.remove(&number);
             self.warn(&error, now);
-        }
-    }
-
-    /// The oldest incomplete connection goes.
-    fn turn_away_the_oldest(&mut self, now: Instant) {
-        if let Some((_, Incomplete { stream, .. })) = self.incomplete.pop_first() {
-            // One attempt, and the end: whoever is slow in a crowd has no claim to a place among those who get answers.
-            Answering::new(stream, Arc::clone(&self.crowded), Method::Get, now, Duration::ZERO).go_on(now);
         }
     }
 
@@ -286,20 +282,30 @@ impl Hall {
         while let Some(oldest) = self.incomplete.first_entry()
             && oldest.get().since + limit <= now
         {
-            let (number, Incomplete { stream, .. }) = oldest.remove_entry();
-            self.refuse(number, stream, Refusal::TooSlow, now);
+            let (number, incomplete) = oldest.remove_entry();
+            match incomplete.into_stream(&self.epoll) {
+                Ok(stream) => self.refuse(number, stream, Refusal::TooSlow, now),
+                Err(error) => self.warn(&error, now),
+            }
         }
         self.answering.retain(|_, answering| answering.until > now);
     }
 
     fn keep_out_until(&mut self, until: Instant) {
         self.door.closed_until = Some(until);
-        self.watch_the_door(Interest::Nothing);
+        let Some(listener) = &self.door.listener else { return };
+        if let Err(error) = self.epoll.forget(listener) {
+            log::error!(server = self.name.as_str(), error:%; "could not let connections wait");
+        }
     }
 
     fn open_the_door(&mut self) {
-        if self.door.closed_until.take().is_some() {
-            self.watch_the_door(Interest::Read);
+        if self.door.closed_until.take().is_none() {
+            return;
+        }
+        let Some(listener) = &self.door.listener else { return };
+        if let Err(error) = self.epoll.watch(listener, DOOR, Interest::Read) {
+            log::error!(server = self.name.as_str(), error:%; "could not watch for connections: none is taken any more");
         }
     }
 
@@ -308,13 +314,6 @@ impl Hall {
         self.door.closed_until = None;
         self.door.listener = None;
         self.incomplete.clear();
-    }
-
-    fn watch_the_door(&self, interest: Interest) {
-        let Some(listener) = &self.door.listener else { return };
-        if let Err(error) = self.epoll.change(listener, DOOR, interest) {
-            log::error!(server = self.name.as_str(), error:%; "could not watch for connections");
-        }
     }
 
     /// At most once a minute: clients can bring these errors about by holding many connections.

@@ -120,7 +120,8 @@ impl Drop for Server {
 pub struct Limits {
     /// Those whose request is not whole. When one more comes, the oldest goes.
     pub incomplete: usize,
-    /// Those that wait for a page, for each page. When one more comes, the oldest is told to come back.
+    /// Those that wait for a page. When one more comes, the oldest of those that wait for the same page as most is told
+    /// to come back.
     pub waiting: usize,
     /// Those that have an answer to take. When one more comes, the one goes that took nothing for the longest time.
     pub answering: usize,
@@ -131,12 +132,13 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// A head comes with the connection or a round trip later, and is read at once, so a quarter of a second in a crowd
-    /// of a thousand connections a second is ample.
+    /// For a thousand connections a second. A head comes with the connection or a round trip later, and is read at once,
+    /// so a quarter of a second is ample. A page is made within milliseconds, but by the CPU limit that we ship the whole
+    /// process may rest for a tenth of a second before.
     fn default() -> Limits {
         Limits {
             incomplete: 256,
-            waiting: 64,
+            waiting: 512,
             answering: 128,
             head: Duration::from_secs(5),
             answer: Duration::from_secs(10),

@@ -261,10 +261,10 @@ fn a_slow_client_has_its_time_while_others_are_served() {
 }
 
 #[test]
-fn of_incomplete_connections_the_oldest_goes_and_is_told_to_come_back() {
+fn of_incomplete_connections_the_oldest_goes() {
     let server = serve(Limits { incomplete: 2, ..Limits::default() });
     let mut clients: Vec<TcpStream> = (0..3).map(|_| connect(&server)).collect();
-    assert!(read_all(&mut clients[0]).starts_with("HTTP/1.1 503 "));
+    assert_eq!(read_all(&mut clients[0]), "");
     for client in &mut clients[1..] {
         client.write_all(HELLO).unwrap();
         assert!(read_all(client).ends_with("hello"));
@@ -280,7 +280,7 @@ fn of_those_who_wait_for_a_page_the_oldest_is_told_to_come_back() {
     // Connections are let in in the order in which they were made, but heard in any.
     for client in &mut clients {
         client.write_all(HELD).unwrap();
-        assert_greeted(&server);
+        assert!(ask(&server, HELLO).ends_with("hello"));
     }
     for client in &mut clients[..3] {
         assert!(read_all(client).starts_with("HTTP/1.1 503 "));
@@ -290,6 +290,32 @@ fn of_those_who_wait_for_a_page_the_oldest_is_told_to_come_back() {
     for client in &mut clients[3..] {
         assert!(read_all(client).ends_with("done"));
     }
+}
+
+#[test]
+fn those_who_wait_for_a_page_that_many_want_take_nobodys_place_elsewhere() {
+    let (routes, has_entered, release) = held();
+    let (quiet, release_quiet) = mpsc::channel::<()>();
+    let quiet_released = Mutex::new(release_quiet);
+    let routes = routes.page("/quiet", move || {
+        quiet_released.lock().unwrap().recv_timeout(DEADLINE).unwrap();
+        Response::text(Status::Ok, "quiet")
+    });
+    let limits = Limits { waiting: 4, ..Limits::default() };
+    let server = Server::start_with(limits, "127.0.0.1:0", "test", routes).unwrap();
+    let mut first = connect(&server);
+    first.write_all(b"GET /quiet HTTP/1.0\r\n\r\n").unwrap();
+    assert_greeted(&server);
+    let mut many: Vec<TcpStream> = (0..10).map(|_| connect(&server)).collect();
+    for client in &mut many {
+        client.write_all(HELD).unwrap();
+    }
+    assert_greeted(&server);
+    quiet.send(()).unwrap();
+    assert!(read_all(&mut first).ends_with("quiet"));
+    has_entered.recv_timeout(DEADLINE).unwrap();
+    release.send(()).unwrap();
+    assert!(read_all(&mut many[9]).ends_with("done"));
 }
 
 #[test]

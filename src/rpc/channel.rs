@@ -41,6 +41,7 @@ impl Channel {
             .http2_bdp_probe(false)
             .initial_reconnect_backoff(RECONNECT_FIRST)
             .max_reconnect_backoff(RECONNECT_LATER)
+            // For the path of a socket the library asks no proxy either way; nothing should ever make it think of one.
             .enable_http_proxy(false)
             // Retries are decided in one place, by the caller.
             .enable_retry(false)

@@ -38,6 +38,7 @@ mod operator_manifests;
 mod pod_status;
 mod provider;
 mod provider_socket;
+mod proxies;
 mod publish;
 mod publish_failure;
 mod queries;
