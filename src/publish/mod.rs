@@ -15,6 +15,7 @@ mod publishing;
 pub mod refresh_times;
 pub mod request;
 pub mod rotation;
+mod turn;
 pub mod volumes;
 
 use std::sync::Arc;

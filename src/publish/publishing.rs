@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::kube::budget::Budget;
 use crate::kube::error::ApiError;
-use crate::kube::types::{LARGEST_PARAMETERS_BYTES, ObjectKey, Parameters, SecretProviderClass};
+use crate::kube::types::{ObjectKey, Parameters, SecretProviderClass};
 use crate::provider::client::{
     CallError, MountRequest, MountResponse, ObjectVersion, Provider, with_retries,
 };
@@ -35,12 +35,12 @@ use super::volumes::Record;
 
 /// One publish in hand.
 pub(super) struct Publishing<'a> {
-    publisher: &'a Publisher,
-    request: &'a PublishRequest,
-    deadline: Deadline,
+    pub(super) publisher: &'a Publisher,
+    pub(super) request: &'a PublishRequest,
+    pub(super) deadline: Deadline,
     if_absent: IfAbsent,
     provider: String,
-    phases: Phases,
+    pub(super) phases: Phases,
 }
 
 /// What happens while there is a provider's socket but nobody listens on it.
@@ -200,7 +200,7 @@ impl<'a> Publishing<'a> {
     }
 
     /// The class as it is now, whole enough to be used.
-    fn class(
+    pub(super) fn class(
         &mut self,
         look_up: impl FnOnce(Budget) -> Result<Arc<SecretProviderClass>, ApiError>,
     ) -> Result<Arc<SecretProviderClass>, PublishError> {
@@ -236,16 +236,7 @@ impl<'a> Publishing<'a> {
     ) -> Result<Filled, PublishError> {
         // The class may be the last known form of one that cannot be read now.
         self.provider.clone_from(&class.provider);
-        let answer = if self.has_much_to_say(class) {
-            let Some(_turn) = self.publisher.classes.turn(self.deadline.at_most().min(TURN_PATIENCE)) else {
-                return Err(PublishError::Deadline { before: "asking the provider with that much to say" });
-            };
-            let whole =
-                self.class(|budget| self.publisher.classes.whole(&class.key, budget).map(Arc::new))?;
-            self.phases.time(Phase::Provider, || self.ask(&whole))?
-        } else {
-            self.phases.time(Phase::Provider, || self.ask(class))?
-        };
+        let answer = self.ask_in_turn(class)?;
         self.in_time("writing the files")?;
         self.phases.time(Phase::Write, || self.write(answer, volume, known))
     }
@@ -278,15 +269,8 @@ impl<'a> Publishing<'a> {
         Ok(Filled { objects, written, by_provider })
     }
 
-    /// True when the question to the provider takes more memory than many may take at once.
-    fn has_much_to_say(&self, class: &SecretProviderClass) -> bool {
-        let attributes = self.request.attributes.iter();
-        let of_pod: usize = attributes.map(|(key, value)| key.len() + value.expose().len()).sum();
-        of_pod > LARGEST_PARAMETERS_BYTES || matches!(class.parameters, Parameters::TooLarge { .. })
-    }
-
     /// One question to the provider, with the one retry rule, and the checks that every answer must pass.
-    fn ask(&self, class: &SecretProviderClass) -> Result<MountResponse, PublishError> {
+    pub(super) fn ask(&self, class: &SecretProviderClass) -> Result<MountResponse, PublishError> {
         let name = ProviderName::parse(&class.provider).map_err(ProviderError::InvalidName)?;
         let precedence = self.publisher.precedence;
         let Parameters::Held(parameters) = &class.parameters else {
@@ -444,8 +428,6 @@ impl<'a> Publishing<'a> {
 
 /// The longest that one step of a publish waits for the API server, retries included.
 const API_PATIENCE: Duration = Duration::from_secs(10);
-/// The longest that a publish with much to say waits for others of its kind.
-const TURN_PATIENCE: Duration = Duration::from_secs(30);
 /// The longest that a first publish waits for the Secrets that its class asks for.
 const SYNC_PATIENCE: Duration = Duration::from_secs(5);
 /// The longest that a refresh takes: ten seconds less than kubelet waits, enough to answer.
