@@ -12,10 +12,10 @@ mod outcome;
 pub mod phases;
 pub mod pod_status;
 mod publishing;
+mod question;
 pub mod refresh_times;
 pub mod request;
 pub mod rotation;
-mod turn;
 pub mod volumes;
 
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::kube::budget::Budget;
 use crate::kube::error::ApiError;
-use crate::kube::types::{ObjectKey, Parameters, SecretProviderClass};
+use crate::kube::types::{ObjectKey, SecretProviderClass};
 use crate::provider::client::{
     CallError, MountRequest, MountResponse, ObjectVersion, Provider, with_retries,
 };
@@ -23,7 +23,6 @@ use crate::volume::place::{Found, Place};
 use crate::volume::writer::Written;
 
 use super::Publisher;
-use super::attributes::{Attributes, secrets_json};
 use super::error::{ProviderError, PublishError};
 use super::outcome::Outcome;
 use super::phases::{Phase, Phases};
@@ -218,7 +217,6 @@ impl<'a> Publishing<'a> {
         if found.parameters.is_empty() {
             return Err(PublishError::ClassWithoutParameters { class });
         }
-        self.publisher.report_excess(self.request, &found);
         Ok(found)
     }
 
@@ -270,28 +268,17 @@ impl<'a> Publishing<'a> {
     }
 
     /// One question to the provider, with the one retry rule, and the checks that every answer must pass.
-    pub(super) fn ask(&self, class: &SecretProviderClass) -> Result<MountResponse, PublishError> {
-        let name = ProviderName::parse(&class.provider).map_err(ProviderError::InvalidName)?;
-        let precedence = self.publisher.precedence;
-        let Parameters::Held(parameters) = &class.parameters else {
-            return Err(PublishError::ClassTooLarge { class: class.key.to_string() });
-        };
-        let merged = Attributes::merge(parameters, self.request, precedence).map_err(|source| {
-            let class = class.key.to_string();
-            PublishError::ClassWithReservedParameter { class, source }
-        })?;
-        self.publisher.report_collisions(self.request, &merged.collisions);
-        let question = MountRequest {
-            attributes: merged.json,
-            secrets: secrets_json(&self.request.secrets),
-            target_path: self.request.target.as_str().to_owned(),
-        };
+    pub(super) fn ask(
+        &self,
+        name: &ProviderName,
+        question: &MountRequest,
+    ) -> Result<MountResponse, PublishError> {
         let answer = with_retries(
             self.deadline,
             || {
                 // Found anew for each attempt: a provider that restarts may come back on another socket.
-                let provider = self.find(&name).map_err(ProviderError::Unreachable)?;
-                self.call(&provider, &question).map_err(ProviderError::Call)
+                let provider = self.find(name).map_err(ProviderError::Unreachable)?;
+                self.call(&provider, question).map_err(ProviderError::Call)
             },
             ProviderError::may_pass,
         )?;
