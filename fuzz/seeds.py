@@ -241,6 +241,11 @@ def api_object():
     ]
     answers += [(code, b"") for code in range(16)]
     objects += [(4, code, body) for code, body in answers]
+    texts = {"k%d" % number: "" for number in range(70)}
+    many = [{}] * 130, [{"secretName": "s", "data": [{}] * 260}], [{"secretName": "s", "type": "t", "labels": texts}]
+    objects += [(5, 0, json.dumps(entries).encode()) for entries in many]
+    parameters = {"%x" % number: "" for number in range(1100)}
+    objects.append((0, 0, json.dumps({"spec": {"parameters": parameters, "secretObjects": [{}] * 130}}).encode()))
     return [bytes([kind, code]) + body for kind, code, body in objects]
 
 

@@ -148,7 +148,6 @@ const OWNERS: &[Owner<'_>] = &[
             "publish/attributes.rs",
             "reference_provider/control.rs",
             "reference_provider/mount.rs",
-            "sync/secret_object.rs",
         ],
     ),
     // `volume` walks by the kernel's error numbers.

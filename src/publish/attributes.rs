@@ -7,8 +7,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Serializer;
-
 use crate::kube::text::json_len;
 use crate::kube::types::TextMap;
 use crate::secret::SecretString;
@@ -96,7 +94,14 @@ fn to_json<'a>(texts: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Secre
     let room = texts.clone().map(|(key, value)| json_len(key) + json_len(value) + 6).sum::<usize>() + 2;
     let mut text = Vec::with_capacity(room);
     // Writing strings into memory cannot fail, and what is written is UTF-8.
-    let written = serde_json::Serializer::new(&mut text).collect_map(texts).is_ok();
+    let mut written = true;
+    for (at, (key, value)) in texts.enumerate() {
+        text.push(if at == 0 { b'{' } else { b',' });
+        written &= serde_json::to_writer(&mut text, key).is_ok();
+        text.push(b':');
+        written &= serde_json::to_writer(&mut text, value).is_ok();
+    }
+    text.extend_from_slice(if text.is_empty() { b"{}" } else { b"}" });
     debug_assert!(written && text.len() <= room, "strings always have a JSON form");
     SecretString::new(String::from_utf8(text).unwrap_or_default())
 }
@@ -185,6 +190,15 @@ mod tests {
         assert_eq!(of(&[(TOKENS, "old")], &[(TOKENS, "new")]), format!(r#"{{"{TOKENS}":"new"}}"#));
         assert_eq!(of(&[(TOKENS, "old")], &[(TOKENS, "")]), format!(r#"{{"{TOKENS}":"old"}}"#));
         assert_eq!(of(&[], &[]), "{}");
+    }
+
+    #[test]
+    fn both_sides_come_in_the_order_of_their_keys_however_they_alternate() {
+        let request = request(&[("b", "2"), ("c", "3"), ("f", "6")], &[]);
+        let class = parameters(&[("a", "1"), ("d", "4"), ("e", "5"), ("g", "7")]);
+        let merged = Attributes::merge(&class, &request, Precedence::Class).unwrap();
+        let json = r#"{"a":"1","b":"2","c":"3","d":"4","e":"5","f":"6","g":"7"}"#;
+        assert_eq!(merged.json.expose(), json);
     }
 
     #[test]

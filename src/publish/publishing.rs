@@ -215,7 +215,6 @@ impl<'a> Publishing<'a> {
         if found.parameters.is_empty() {
             return Err(PublishError::ClassWithoutParameters { class });
         }
-        self.publisher.report_excess(self.request, &found);
         Ok(found)
     }
 
@@ -233,7 +232,7 @@ impl<'a> Publishing<'a> {
     ) -> Result<Filled, PublishError> {
         // The class may be the last known form of one that cannot be read now.
         self.provider.clone_from(&class.provider);
-        let Answered { response, share } = self.answer(class)?;
+        let Answered { response, share } = self.ask_in_turn(class)?;
         self.in_time("writing the files")?;
         let filled = self.phases.time(Phase::Write, || self.write(response, volume, known));
         // Until here the content was in memory twice.

@@ -1,10 +1,13 @@
-//! The question to the provider: what it is told, that it is found and asked, and what every answer must pass.
+//! What a provider is asked, and when. What a class or a pod tells a provider is held several times over while the
+//! provider is asked, and tenants choose how much that is and how many pods ask at once: so those who have much to say
+//! take turns. Everybody else never waits for them.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::kube::types::{LARGEST_PARAMETERS_BYTES, Parameters, SecretProviderClass};
+use crate::kube::types::limits::LARGEST_PARAMETERS_BYTES;
+use crate::kube::types::{Parameters, SecretProviderClass};
 use crate::provider::calls::Caller;
 use crate::provider::client::{Answered, CallError, MountRequest, Provider, with_retries};
 use crate::provider::name::ProviderName;
@@ -17,27 +20,31 @@ use super::phases::Phase;
 use super::publishing::{IfAbsent, Publishing};
 
 impl Publishing<'_> {
-    /// What the provider answers. Of those who have much to say to it, one asks at a time.
-    pub(super) fn answer(&mut self, class: &SecretProviderClass) -> Result<Answered, PublishError> {
-        if !self.has_much_to_say(class) {
-            return self.phases.time(Phase::Provider, || self.ask(class));
-        }
-        let Some(_turn) = self.publisher.classes.turn(self.deadline.at_most().min(TURN_PATIENCE)) else {
-            return Err(PublishError::Deadline { before: "asking the provider with that much to say" });
+    /// Asks the provider, in turn where there is much to say: the class is read as a whole only then.
+    pub(super) fn ask_in_turn(&mut self, class: &SecretProviderClass) -> Result<Answered, PublishError> {
+        self.publisher.report_excess(self.request, class);
+        let (_turn, (name, question)) = if self.has_much_to_say(class) {
+            let classes = &self.publisher.classes;
+            let Some(turn) = classes.turn(self.deadline.at_most().min(TURN_PATIENCE)) else {
+                return Err(PublishError::Deadline { before: "its turn among those with large classes" });
+            };
+            // Only as long as it takes to put the question.
+            let whole = self.class(|budget| classes.whole(&class.key, budget).map(Arc::new))?;
+            (Some(turn), self.question(&whole)?)
+        } else {
+            (None, self.question(class)?)
         };
-        let whole = self.class(|budget| self.publisher.classes.whole(&class.key, budget).map(Arc::new))?;
-        self.phases.time(Phase::Provider, || self.ask(&whole))
+        self.phases.time(Phase::Provider, || self.ask(&name, &question))
     }
 
-    /// True when the question to the provider takes more memory than many may take at once.
     fn has_much_to_say(&self, class: &SecretProviderClass) -> bool {
         let attributes = self.request.attributes.iter();
         let of_pod: usize = attributes.map(|(key, value)| key.len() + value.expose().len()).sum();
         of_pod > LARGEST_PARAMETERS_BYTES || matches!(class.parameters, Parameters::TooLarge { .. })
     }
 
-    /// One question to the provider, with the one retry rule, and the checks that every answer must pass.
-    fn ask(&self, class: &SecretProviderClass) -> Result<Answered, PublishError> {
+    /// The question, and whom it is for.
+    fn question(&self, class: &SecretProviderClass) -> Result<(ProviderName, MountRequest), PublishError> {
         let name = ProviderName::parse(&class.provider).map_err(ProviderError::InvalidName)?;
         let precedence = self.publisher.precedence;
         let Parameters::Held(parameters) = &class.parameters else {
@@ -55,12 +62,17 @@ impl Publishing<'_> {
             secrets: secrets_json(&self.request.secrets),
             target_path: self.request.target.as_str().to_owned(),
         };
+        Ok((name, question))
+    }
+
+    /// One question to the provider, with the one retry rule, and the checks that every answer must pass.
+    fn ask(&self, name: &ProviderName, question: &MountRequest) -> Result<Answered, PublishError> {
         let answered = with_retries(
             self.deadline,
             || {
                 // Found anew for each attempt: a provider that restarts may come back on another socket.
-                let provider = self.find(&name).map_err(ProviderError::Unreachable)?;
-                self.call(&provider, &question).map_err(ProviderError::Call)
+                let provider = self.find(name).map_err(ProviderError::Unreachable)?;
+                self.call(&provider, question).map_err(ProviderError::Call)
             },
             ProviderError::may_pass,
         )?;
@@ -103,7 +115,7 @@ impl Publishing<'_> {
     }
 }
 
-/// The longest that a publish with much to say waits for others of its kind.
+/// The longest that a publish waits for its turn. Kubelet calls again.
 const TURN_PATIENCE: Duration = Duration::from_secs(30);
 /// etcd takes objects of about this size.
 const SECRET_LIMIT_BYTES: u64 = 1024 * 1024;

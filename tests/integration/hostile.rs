@@ -12,6 +12,7 @@ mod pods;
 mod provider_frames;
 mod providers;
 mod race;
+mod sizes;
 mod tls;
 mod volumes;
 

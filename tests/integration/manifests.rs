@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use secrets_store_csi_driver::admin::PATIENCE;
+use secrets_store_csi_driver::kube::types::limits::{
+    LARGEST_PARAMETERS_BYTES, LARGEST_SECRET_OBJECTS_BYTES, LONGEST_TEXT_BYTES, MOST_DATA, MOST_LABELS,
+    MOST_PARAMETERS, MOST_SECRET_OBJECTS, TEXT_OVERHEAD_BYTES,
+};
 use serde_json::Value;
 
 use super::support::yaml;
@@ -217,6 +221,54 @@ fn every_field_of_a_custom_resource_is_described_and_has_the_established_type() 
             expected.sort();
             assert_eq!(found, expected, "{name} {wanted}");
         }
+    }
+}
+
+#[test]
+fn the_schema_of_a_class_permits_what_the_driver_holds_of_one() {
+    let file = format!("{DEPLOY}/crds/secrets-store.csi.x-k8s.io_secretproviderclasses.yaml");
+    let [definition] = &yaml::read(Path::new(&file))[..] else { panic!("one document") };
+    for version in definition["spec"]["versions"].as_array().expect("a list") {
+        let spec = &version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
+        let (parameters, objects) = (&spec["parameters"], &spec["secretObjects"]);
+        let entry = &objects["items"]["properties"];
+        let item = &entry["data"]["items"]["properties"];
+        let values = "additionalProperties";
+        let rows = [
+            (&spec["provider"]["maxLength"], 253),
+            (&parameters["maxProperties"], MOST_PARAMETERS),
+            (&parameters[values]["maxLength"], LARGEST_PARAMETERS_BYTES),
+            (&objects["maxItems"], MOST_SECRET_OBJECTS),
+            (&entry["secretName"]["maxLength"], 253),
+            (&entry["type"]["maxLength"], 253),
+            (&entry["labels"]["maxProperties"], MOST_LABELS),
+            // What Kubernetes takes.
+            (&entry["labels"][values]["maxLength"], 63),
+            (&entry["annotations"]["maxProperties"], MOST_LABELS),
+            (&entry["annotations"][values]["maxLength"], LONGEST_TEXT_BYTES),
+            (&entry["data"]["maxItems"], MOST_DATA),
+            // A path, as the kernel takes it.
+            (&item["objectName"]["maxLength"], 4096),
+            (&item["key"]["maxLength"], 253),
+        ];
+        for (at, (limit, expected)) in rows.into_iter().enumerate() {
+            assert_eq!(*limit, expected, "{} row {at}", version["name"]);
+        }
+        // And the document says so.
+        let page = read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/limits.md")));
+        let says = |text: &str| assert!(page.contains(text), "docs/limits.md does not say {text:?}");
+        says(&format!(
+            "| `parameters` | {MOST_PARAMETERS} | {} KiB together, as JSON |",
+            LARGEST_PARAMETERS_BYTES / 1024
+        ));
+        says(&format!(
+            "| `secretObjects` | {MOST_SECRET_OBJECTS} | {} KiB together",
+            LARGEST_SECRET_OBJECTS_BYTES / 1024
+        ));
+        says(&format!("each text counts {TEXT_OVERHEAD_BYTES} more"));
+        says(&format!("| `labels` | {MOST_LABELS} | 63 characters each |"));
+        says(&format!("| `annotations` | {MOST_LABELS} | {} KiB each |", LONGEST_TEXT_BYTES / 1024));
+        says(&format!("| `data` | {MOST_DATA} |"));
     }
 }
 

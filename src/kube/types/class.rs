@@ -400,14 +400,14 @@ mod tests {
             seed.deserialize(object).unwrap().unwrap()
         };
         let of = |count: usize| (0..count).map(|number| (number.to_string(), json!(""))).collect();
-        assert!(matches!(class(&of(512), ClassSeed::Usual).parameters, Parameters::Held(_)));
-        let many = class(&of(513), ClassSeed::Usual);
+        assert!(matches!(class(&of(1024), ClassSeed::Usual).parameters, Parameters::Held(_)));
+        let many = class(&of(1025), ClassSeed::Usual);
         assert_eq!(
             many.parameters,
-            Parameters::TooLarge { count: 513, bytes: 513 * 6 + 10 + 90 * 2 + 413 * 3 }
+            Parameters::TooLarge { count: 1025, bytes: 1025 * 6 + 10 + 90 * 2 + 900 * 3 + 25 * 4 }
         );
-        let Parameters::Held(all) = class(&of(513), ClassSeed::Whole).parameters else { panic!() };
-        assert_eq!(all.len(), 513);
+        let Parameters::Held(all) = class(&of(1025), ClassSeed::Whole).parameters else { panic!() };
+        assert_eq!(all.len(), 1025);
         // A control character takes six bytes as JSON.
         let large = |length: usize| Map::from_iter([("a".to_owned(), json!("\u{1}".repeat(length)))]);
         assert!(matches!(class(&large(21_844), ClassSeed::Usual).parameters, Parameters::Held(_)));
@@ -429,14 +429,14 @@ mod tests {
 
     #[test]
     fn what_a_class_has_too_much_of_is_told_in_one_sentence() {
-        let parameters: Map<String, Value> = (0..600).map(|n| (n.to_string(), json!("hunter2"))).collect();
+        let parameters: Map<String, Value> = (0..1100).map(|n| (n.to_string(), json!("hunter2"))).collect();
         let spec = json!({"parameters": parameters, "secretObjects": vec![json!({}); 999]});
         let class = read(json!({"metadata": {"namespace": "team", "name": "db"}, "spec": spec})).unwrap();
         let excess = class.excess().unwrap();
         assert_eq!(
             excess,
-            "class team/db is too large: its 600 parameters of 9490 bytes are used, but not kept, so that it is read \
-             anew for each refresh (512 of 131072 bytes are kept); of its 999 secretObjects only the first 128 are \
+            "class team/db is too large: its 1100 parameters of 17590 bytes are used, but not kept, so that it is read \
+             anew for each refresh (1024 of 131072 bytes are kept); of its 999 secretObjects only the first 128 are \
              looked at (one class may have 128, with texts of 196608 bytes)"
         );
     }

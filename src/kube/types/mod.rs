@@ -24,7 +24,7 @@ pub use class::{ClassSeed, SecretProviderClass, ShapeError};
 pub use csi_driver::CsiDriver;
 pub use event::{Event, EventMeta, InvolvedObject, Source};
 pub use meta::{OwnerReference, PodStatusMeta};
-pub use parameters::{LARGEST_PARAMETERS_BYTES, Parameters};
+pub use parameters::Parameters;
 pub use pod::{Pod, PodVolume};
 pub use pod_status::{ObjectVersion, PodStatus, SecretProviderClassPodStatus};
 pub use secret::{MANAGED, MANAGED_LABEL, NewSecret, Secret, SecretMeta, SecretPatch};
@@ -34,6 +34,15 @@ pub use tolerant::Shaped;
 pub use touched::{Kind, Touched};
 pub use watched::{ObjectKey, Watched, is_older};
 pub use writers::{FIELD_MANAGER, Writers, Written};
+
+/// How much of a class is held.
+pub mod limits {
+    pub use super::parameters::{LARGEST_PARAMETERS_BYTES, MOST_PARAMETERS};
+    pub use super::secret_objects::{
+        LARGEST_SECRET_OBJECTS_BYTES, LONGEST_TEXT_BYTES, MOST_DATA, MOST_LABELS, MOST_SECRET_OBJECTS,
+        TEXT_OVERHEAD_BYTES,
+    };
+}
 
 use serde::{Deserialize, Deserializer};
 

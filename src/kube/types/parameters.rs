@@ -136,7 +136,7 @@ impl Shapes<'_> for Value<'_> {
 }
 
 /// Parameters that are held of one class.
-pub const MOST_PARAMETERS: usize = 512;
+pub const MOST_PARAMETERS: usize = 1024;
 /// What they may take as JSON, which is how a provider gets them. A call holds them three times over, and all pods of a
 /// node may be mounted at once.
 pub const LARGEST_PARAMETERS_BYTES: usize = 128 * 1024;
