@@ -314,6 +314,9 @@ impl Keeper {
                 if before.is_some_and(|before| !before.owners.iter().all(is_there)) {
                     self.units().note_lost_owner(key);
                 }
+                if before.is_some_and(|before| now.writers.took_from_others(&before.writers)) {
+                    self.units().note_put_right(key, Instant::now());
+                }
                 if !self.units().knows(key, &now.uid, &now.resource_version) {
                     self.queue.add(key, SETTLE_AFTER);
                 }

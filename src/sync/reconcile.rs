@@ -149,7 +149,12 @@ impl Reconciliation<'_> {
                     Progress::OwnersMissing
                 }
                 Plan::Change(changes) => {
+                    let writes = self.writes;
                     present = self.change(&meta, desired, &changes)?;
+                    if edit.is_some() && self.writes == writes {
+                        // Most often another node was faster, and the Secret was changed back since.
+                        self.keeper.units().note_put_right(self.key, Instant::now());
+                    }
                     continue;
                 }
                 Plan::Read => {

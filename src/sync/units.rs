@@ -218,7 +218,6 @@ impl Units {
     /// The Secret was compared with what its volumes held, and is as it should be.
     pub fn settle(&mut self, key: &ObjectKey, generation: u64, settled: Settled, now: Instant) {
         if let Some(unit) = self.units.get_mut(key) {
-            // By whichever node: so all of them wait for as long before the next time.
             if std::mem::take(&mut unit.is_edited) && settled.is_right {
                 unit.repairs.note(now);
             }
@@ -257,6 +256,16 @@ impl Units {
         unit.is_edited = true;
         let pause = unit.repairs.pause(now);
         self.wait_for_turn(key, turn + pause, now)
+    }
+
+    /// Another node's driver put it right: so that all of them wait for as long before the next time.
+    pub fn note_put_right(&mut self, key: &ObjectKey, now: Instant) {
+        if let Some(unit) = self.units.get_mut(key) {
+            unit.repairs.note(now);
+            if std::mem::take(&mut unit.is_edited) {
+                unit.waits_since = None;
+            }
+        }
     }
 
     /// True when the Secret has been put right so often that its owner has to know, and more often than when this was

@@ -51,6 +51,16 @@ impl Written {
 }
 
 impl Writers {
+    /// True when a driver has written a field since `before` that was not its own then.
+    pub fn took_from_others(&self, before: &Writers) -> bool {
+        let pairs = [
+            (&self.data, &before.data),
+            (&self.labels, &before.labels),
+            (&self.annotations, &before.annotations),
+        ];
+        pairs.iter().any(|(now, before)| !now.ours.is_subset(&before.ours))
+    }
+
     pub(super) fn of(entries: Vec<RawManager>) -> Writers {
         let mut writers = Writers::default();
         for RawManager { manager, time, fields } in entries {

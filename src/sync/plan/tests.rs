@@ -109,7 +109,10 @@ fn nothing_is_done_when_nothing_differs() {
 fn new_content_is_written_key_by_key_and_what_the_driver_no_longer_declares_goes() {
     let mut desired = desired();
     desired.digests = digests(&[("user", 2), ("pass", 3)]);
-    let held = Held { digests: digests(&[("user", 1), ("old", 9), ("theirs", 9), ("both", 9)]), ..held() };
+    let held = Held {
+        digests: digests(&[("user", 1), ("old", 9), ("theirs", 9), ("both", 9), ("unnoted", 9)]),
+        ..held()
+    };
     let mut meta = meta();
     meta.writers.data.ours.extend(["old", "both"].map(str::to_owned));
     meta.writers.data.theirs.extend(["theirs", "both"].map(|key| (key.to_owned(), Arc::from("x"))));

@@ -39,17 +39,17 @@ struct Lane {
 #[derive(Default)]
 struct Entry {
     due: Option<Instant>,
-    held: Held,
+    holder: Holder,
     failures: u32,
 }
 
 /// Who works on a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Held {
+enum Holder {
     #[default]
-    ByNobody,
-    ByWorker,
-    ByPublish,
+    Nobody,
+    Worker,
+    Publish,
 }
 
 impl State {
@@ -96,7 +96,7 @@ impl State {
             self.turn += 1;
             lane.served = self.turn;
             lane.workers += 1;
-            lane.change(&name, |entry| (entry.due, entry.held) = (None, Held::ByWorker));
+            lane.change(&name, |entry| (entry.due, entry.holder) = (None, Holder::Worker));
             Some(ObjectKey { namespace, name })
         });
         taken.map_or(Next::Wait(soonest.map(|due| due.saturating_duration_since(now))), Next::Due)
@@ -105,9 +105,9 @@ impl State {
     /// For a publish: that very key, unless somebody works on it.
     pub fn take(&mut self, key: &ObjectKey) -> bool {
         let lane = self.lane(key);
-        let is_held = lane.entries.get(&key.name).is_some_and(|entry| entry.held != Held::ByNobody);
+        let is_held = lane.entries.get(&key.name).is_some_and(|entry| entry.holder != Holder::Nobody);
         if !is_held {
-            lane.change(&key.name, |entry| (entry.due, entry.held) = (None, Held::ByPublish));
+            lane.change(&key.name, |entry| (entry.due, entry.holder) = (None, Holder::Publish));
         }
         !is_held
     }
@@ -121,15 +121,15 @@ impl State {
         below: impl FnOnce(Duration) -> Duration,
     ) {
         let Some(lane) = self.lanes.get_mut(&key.namespace) else { return };
-        let Some(held) = lane.entries.get(&key.name).map(|entry| entry.held) else { return };
-        lane.workers = lane.workers.saturating_sub(usize::from(held == Held::ByWorker));
+        let Some(holder) = lane.entries.get(&key.name).map(|entry| entry.holder) else { return };
+        lane.workers = lane.workers.saturating_sub(usize::from(holder == Holder::Worker));
         lane.change(&key.name, |entry| {
             let pause = match how {
                 Done::Settled => None,
                 Done::Later(time) => Some(time),
                 Done::Failed => Some(backoff(entry.failures, below)),
             };
-            entry.held = Held::ByNobody;
+            entry.holder = Holder::Nobody;
             entry.failures = if how == Done::Failed { entry.failures.saturating_add(1) } else { 0 };
             let again = pause.map(|pause| now + pause);
             entry.due = entry.due.into_iter().chain(again).min();
@@ -157,10 +157,10 @@ impl Lane {
             self.waiting.remove(&(due, name.to_owned()));
         }
         change(&mut entry);
-        match (entry.held, entry.due) {
-            (Held::ByNobody, None) => return,
-            (Held::ByNobody, Some(due)) => drop(self.waiting.insert((due, name.to_owned()))),
-            (Held::ByWorker | Held::ByPublish, _) => {}
+        match (entry.holder, entry.due) {
+            (Holder::Nobody, None) => return,
+            (Holder::Nobody, Some(due)) => drop(self.waiting.insert((due, name.to_owned()))),
+            (Holder::Worker | Holder::Publish, _) => {}
         }
         self.entries.insert(name.to_owned(), entry);
     }

@@ -59,6 +59,8 @@ impl Reconciliation<'_> {
             Fed::Nowhere => (Claim::Write { is_heir: true }, turn()),
             // The node that feeds it puts it right, if that is alive.
             Fed::Elsewhere(_) if edits::is_overwritten(meta, &word.desired) => (Claim::Repair, turn()),
+            // So does the node of the pod that feeds it, of those that have pods of its class.
+            Fed::Here if has_edit && is_sisters(word, meta) => (Claim::Repair, turn()),
             // Its content is another class's, and need not have the keys of this one.
             Fed::Elsewhere(_) => (Claim::Leave, Duration::ZERO),
             Fed::Here | Fed::Left(_) => (Claim::Repair, Duration::ZERO),
@@ -74,4 +76,9 @@ impl Reconciliation<'_> {
         let patience = self.keeper.units().wait_for_turn(self.key, turn, now);
         if patience.is_zero() { (claim, patience) } else { (Claim::Leave, patience) }
     }
+}
+
+/// True when the Secret names a pod of another node as its feeder, or none any longer.
+fn is_sisters(word: &Word, meta: &SecretMeta) -> bool {
+    Feeder::of(meta).is_some_and(|named| word.here.iter().all(|here| here.uid != named.uid))
 }

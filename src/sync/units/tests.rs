@@ -303,3 +303,18 @@ fn a_namespace_is_known_as_long_as_it_has_a_secret() {
     assert!(units.end(&key("db")));
     assert!(!units.has_namespace("team"));
 }
+
+#[test]
+fn what_another_node_puts_right_counts_as_much_and_a_wait_for_it_begins_anew() {
+    let (mut units, mut now) = (Units::default(), Instant::now());
+    units.put(source("web", &["db"], 5), Freshness::New, now);
+    let turn = Duration::from_secs(2);
+    assert_eq!(units.wait_to_put_right(&key("db"), turn, now), turn);
+    now += Duration::from_secs(1);
+    units.note_put_right(&key("db"), now);
+    let pause = Duration::from_secs(1);
+    assert_eq!(units.wait_to_put_right(&key("db"), turn, now), turn + pause, "it is changed back again");
+    units.note_put_right(&key("db"), now);
+    settle(&mut units, "db");
+    assert_eq!(units.wait_to_put_right(&key("db"), turn, now), turn + pause * 2, "it counted once");
+}

@@ -48,6 +48,8 @@ fn a_rotation_reaches_its_secret_while_thousands_of_other_namespaces_wait() {
     }
     let before = made(&mirror);
     eventually("the others are made as well", || made(&mirror) > before);
+    let failed = mirror.errors("APIServerError");
+    assert!(failed <= 6.0, "a publish tries what it has time for, and {failed} times it had none");
     let log = mirror.world.driver().log();
     let complaints = log.lines().filter(|line| line.contains("could not bring a secret up to date")).count();
     assert!(complaints <= 6, "of each class that has too many for its publish: {complaints} lines");

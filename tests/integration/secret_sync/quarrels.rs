@@ -73,9 +73,9 @@ fn writes(mirror: &Mirror) -> Vec<String> {
 }
 
 fn message_of(mirror: &Mirror, pod: &str, reason: &str) -> Option<String> {
-    let events = mirror.world.api.events_for(pod).into_iter();
-    let of_reason = events.filter(|event| event["reason"] == reason).last()?;
-    of_reason["message"].as_str().map(str::to_owned)
+    let mut events = mirror.world.api.events_for(pod).into_iter();
+    let last = events.rfind(|event| event["reason"] == reason)?;
+    last["message"].as_str().map(str::to_owned)
 }
 
 /// Each Secret has its own class and pod.

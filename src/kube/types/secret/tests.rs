@@ -83,6 +83,10 @@ fn the_writers_of_fields_are_told_apart() {
     assert_eq!(data.ours, set(&["user", "pass"]), "another name is another writer");
     assert_eq!(data.theirs.keys().map(String::as_str).collect::<Vec<_>>(), ["more", "user"]);
     assert_eq!(meta.writers.at, "2026-01-02T03:04:05Z", "the driver's own time");
+    let mut before = meta.writers.clone();
+    assert!(!meta.writers.took_from_others(&before));
+    before.data.ours.remove("pass");
+    assert!(meta.writers.took_from_others(&before) && !before.took_from_others(&meta.writers));
     assert!(data.is_ours_alone("pass") && data.is_ours("user"));
     assert!(!data.is_ours_alone("user") && !data.is_ours("more"), "applied by both, or by another");
 }
