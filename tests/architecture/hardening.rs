@@ -47,8 +47,11 @@ fn what_ships_checks_its_arithmetic() {
         shipped.contains("\ninherits = \"release\"\n") && !shipped.contains("overflow-checks"),
         "{shipped}"
     );
+    let own = section(&manifest, "[profile.static.package.secrets-store-csi-driver]");
+    assert!(own.contains("\noverflow-checks = true\n"), "{own}");
     // A crate without them would be one that computes with what a peer sent.
-    assert!(!manifest.contains("[profile.release.") && !manifest.contains("[profile.static."));
+    let others = manifest.matches("[profile.static.").count() - 1;
+    assert!(!manifest.contains("[profile.release.") && others == 0);
 }
 
 /// The build under test is the one that ships, but for its linker.
