@@ -1,5 +1,7 @@
 //! Whoever may create classes and pods in a namespace of his own: objects as large as the API server stores.
 
+use std::time::Duration;
+
 use secrets_store_csi_driver::rpc::status::Status;
 use serde_json::{Map, Value, json};
 
@@ -30,8 +32,8 @@ pub const ALL: [Attack; 7] = [
         let node = Node::start("parameters");
         bomb(node, &|class| class["spec"]["parameters"] = many(STORED / 11))
     }),
-    ("a pod of 6 MiB", || pod(6 << 20)),
-    ("a pod of 24 MiB", || pod(24 << 20)),
+    ("a pod of 6 MiB", || pod("pod-of-6", 6 << 20)),
+    ("a pod of 24 MiB", || pod("pod-of-24", 24 << 20)),
 ];
 
 /// What etcd takes, in bytes.
@@ -65,7 +67,7 @@ fn bomb(node: Node, spoil: &dyn Fn(&mut Value)) -> Report {
         }
     };
     put(0);
-    let pods = names.map(|name| tenants_pod(&node, name, &json!([])));
+    let pods = names.map(|name| pod_of(&node, TENANT, name, name, &json!([])));
     let outcomes = node.publish_all(&pods);
     for round in 1..4 {
         put(round);
@@ -74,36 +76,30 @@ fn bomb(node: Node, spoil: &dyn Fn(&mut Value)) -> Report {
     let mounted = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
     let told = outcomes.iter().find_map(|outcome| outcome.as_ref().err()).map(Status::to_string);
     assert_eq!(mounted, pods.len(), "a class that is there already still mounts: {told:?}");
-    node.report("both pods mounted".to_owned())
+    node.report_within(PATIENCE, "both pods mounted".to_owned())
 }
 
 /// A pod that the API server knows, with such containers.
-fn tenants_pod(node: &Node, name: &str, containers: &Value) -> Pod {
-    let mut pod = node.world.pod(name, name);
-    pod.namespace = TENANT.to_owned();
-    node.world.api.put(json!({
-        "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"namespace": TENANT, "name": name, "uid": pod.uid},
+fn pod_of(node: &Node, namespace: &str, name: &str, class: &str, containers: &Value) -> Pod {
+    let stored = node.world.api.put(json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": namespace, "name": name},
         "spec": {"nodeName": node.world.node, "containers": containers, "volumes": [{"name": "secrets", "csi": {
-            "driver": "secrets-store.csi.k8s.io", "volumeAttributes": {"secretProviderClass": name}}}]},
+            "driver": "secrets-store.csi.k8s.io", "volumeAttributes": {"secretProviderClass": class}}}]},
     }));
+    let uid = stored["metadata"]["uid"].as_str().expect("the server gives one");
+    let mut pod = node.world.pod_of_uid(name, class, uid);
+    pod.namespace = namespace.to_owned();
     pod
 }
 
 /// A pod of that size on the node of others, whose Secret is restored after a restart all the same.
-fn pod(bytes: usize) -> Report {
-    let mut node = Node::start("pod");
+fn pod(name: &str, bytes: usize) -> Report {
+    let mut node = Node::start(name);
     let mut class = objects::class("default", "mirrored", "honest", json!({"bytes": "100"}));
     class["spec"]["secretObjects"] = json!([secret("others", entries())]);
     node.world.api.put(class);
-    let others = node.world.pod("others", "mirrored");
-    node.world.api.put(json!({
-        "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"namespace": "default", "name": "others", "uid": others.uid},
-        "spec": {"nodeName": node.world.node, "volumes": [{"name": "secrets", "csi": {
-            "driver": "secrets-store.csi.k8s.io", "volumeAttributes": {"secretProviderClass": "mirrored"}}}]},
-    }));
-    tenants_pod(&node, "fat", &json!([{"name": "c", "args": ["<".repeat(bytes)]}]));
+    let others = pod_of(&node, "default", "others", "mirrored", &json!([]));
+    pod_of(&node, TENANT, "fat", "none", &json!([{"name": "c", "args": ["<".repeat(bytes)]}]));
     node.world.kubelet.publish(&others).expect("it is no concern of theirs");
     let path = "/api/v1/namespaces/default/secrets/others";
     eventually("the Secret is made", || node.world.api.get(path).is_some());
@@ -113,5 +109,8 @@ fn pod(bytes: usize) -> Report {
     node.report("another pod's Secret made, and restored after a restart".to_owned())
 }
 
+/// Megabytes are read and put together again for each of these calls: by the driver, by the double of the API server and
+/// by the provider, all on the processors on which the neighbours wait.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// The attacker's namespace.
 const TENANT: &str = "tenant";
