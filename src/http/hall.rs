@@ -86,7 +86,7 @@ impl Hall {
             let numbers = match self.epoll.wait(until.into_iter().flatten().min()) {
                 Ok(numbers) => numbers,
                 Err(error) => {
-                    log::error!(server = self.name.as_str(), error:%; "could not wait for connections: nothing is served any more");
+                    log::error!(server = self.name.as_str(), error:%; "nothing is served any more");
                     return;
                 }
             };
@@ -305,7 +305,7 @@ impl Hall {
         }
         let Some(listener) = &self.door.listener else { return };
         if let Err(error) = self.epoll.watch(listener, DOOR, Interest::Read) {
-            log::error!(server = self.name.as_str(), error:%; "could not watch for connections: none is taken any more");
+            log::error!(server = self.name.as_str(), error:%; "no connection is taken any more");
         }
     }
 

@@ -132,9 +132,9 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// For a thousand connections a second. A head comes with the connection or a round trip later, and is read at once,
-    /// so a quarter of a second is ample. A page is made within milliseconds, but by the CPU limit that we ship the whole
-    /// process may rest for a tenth of a second before.
+    /// For a thousand connections a second. A head comes with the connection or a round trip later, and is read at
+    /// once, so a quarter of a second is ample. A page is made within milliseconds, but by the CPU limit that we ship
+    /// the whole process may rest for a tenth of a second before.
     fn default() -> Limits {
         Limits {
             incomplete: 256,
