@@ -15,7 +15,7 @@ use crate::node::Node;
 use crate::support::umask_lock;
 use crate::table::Report;
 
-type Attack = (&'static str, fn() -> Report);
+use super::Attack;
 
 pub const ALL: [Attack; 5] = [
     ("an honest answer of 60 MiB, with room for it", honest),
@@ -109,6 +109,7 @@ impl Hostile {
     }
 }
 
+#[expect(clippy::ptr_arg, reason = "the library's type of a message")]
 fn write(message: &Vec<u8>, into: &mut GrpcSlice) -> grpcio::Result<()> {
     *into = GrpcSlice::from(message.clone());
     Ok(())

@@ -12,7 +12,7 @@ use crate::support::provider::versions_only;
 use crate::support::world::Pod;
 use crate::table::Report;
 
-type Attack = (&'static str, fn() -> Report);
+use super::Attack;
 
 pub const ALL: [Attack; 4] = [
     ("41 volumes of 3.5 MiB in one pod", one_pod),

@@ -7,7 +7,10 @@ mod tenants;
 
 use crate::table::Report;
 
-/// All of them, by their names.
-pub fn all() -> Vec<(&'static str, fn() -> Report)> {
+/// What an attack is, and the attack.
+pub type Attack = (&'static str, fn() -> Report);
+
+/// All of them.
+pub fn all() -> Vec<Attack> {
     [&answers::ALL[..], &content::ALL, &ports::ALL, &tenants::ALL].concat()
 }

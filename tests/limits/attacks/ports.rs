@@ -11,7 +11,7 @@ use crate::group::SHIPPED_BYTES;
 use crate::node::Node;
 use crate::table::Report;
 
-type Attack = (&'static str, fn() -> Report);
+use super::Attack;
 
 pub const ALL: [Attack; 1] = [("1,000 silent connections a second on each port", silent)];
 

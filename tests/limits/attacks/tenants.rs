@@ -12,7 +12,7 @@ use crate::support::provider::answer;
 use crate::support::world::Pod;
 use crate::table::Report;
 
-type Attack = (&'static str, fn() -> Report);
+use super::Attack;
 
 pub const ALL: [Attack; 7] = [
     ("480,000 secretObjects, in two classes and pods", || {
