@@ -11,7 +11,7 @@ use crate::kube::text::json_len;
 use crate::kube::types::TextMap;
 use crate::secret::SecretString;
 
-use super::request::{KUBELET_PREFIX, PublishRequest, TOKENS};
+use super::request::{KUBELET_KEYS, KUBELET_PREFIX, PublishRequest, TOKENS};
 
 /// Who wins where a class and a pod use one key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct Attributes {
     pub json: SecretString,
     /// Keys that both the class and the pod set, to different values; the loser's value is dropped.
     pub collisions: Vec<String>,
+    /// Keys of kubelet's prefix that kubelet does not set: they are left out.
+    pub unknown: Vec<String>,
 }
 
 impl Attributes {
@@ -41,9 +43,13 @@ impl Attributes {
             return Err(ReservedParameter { key: key.to_owned() });
         }
         let mut of_pod: BTreeMap<&str, &str> = BTreeMap::new();
-        let mut collisions = Vec::new();
+        let (mut collisions, mut unknown) = (Vec::new(), Vec::new());
         for (key, value) in &request.attributes {
             let (key, value) = (key.as_str(), value.expose());
+            if key.starts_with(KUBELET_PREFIX) && !KUBELET_KEYS.contains(&key) {
+                unknown.push(key.to_owned());
+                continue;
+            }
             match parameters.get(key) {
                 Some(of_class) if of_class != value => {
                     collisions.push(key.to_owned());
@@ -63,7 +69,7 @@ impl Attributes {
         }
         let of_class = parameters.iter().filter(|(key, _)| !of_pod.contains_key(key));
         let merged = in_order(of_class, of_pod.iter().map(|(key, value)| (*key, *value)));
-        Ok(Attributes { json: to_json(merged), collisions })
+        Ok(Attributes { json: to_json(merged), collisions, unknown })
     }
 }
 
@@ -169,6 +175,19 @@ mod tests {
             assert_eq!(merged.json.expose(), format!(r#"{{"address":"{address}","same":"1"}}"#));
             assert_eq!(merged.collisions, ["address"]);
         }
+    }
+
+    #[test]
+    fn a_pod_cannot_speak_for_kubelet_in_keys_that_kubelet_does_not_set() {
+        let known = KUBELET_KEYS.map(|key| (key, "kubelet"));
+        let own = [("csi.storage.k8s.io/pod.labels", "evil"), ("csi.storage.k8s.io/", "evil"), ("own", "x")];
+        let request = request(&[&known[..], &own].concat(), &[]);
+        let merged = Attributes::merge(&TextMap::default(), &request, Precedence::Pod).unwrap();
+        assert!(!merged.json.expose().contains("evil"), "{}", merged.json.expose());
+        for (key, _) in known {
+            assert!(merged.json.expose().contains(&format!("\"{key}\":\"kubelet\"")), "{key}");
+        }
+        assert_eq!(merged.unknown, ["csi.storage.k8s.io/", "csi.storage.k8s.io/pod.labels"]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use crate::kube::event::Reason;
+use crate::kube::text::printable;
 use crate::kube::types::SecretProviderClass;
 use crate::metrics::PublishKind;
 use crate::provider::name::ProviderName;
@@ -106,6 +107,16 @@ impl Publisher {
         }
     }
 
+    /// Tells the log which attributes of a pod were left out: the keys, never the values.
+    pub(super) fn report_unknown(&self, request: &PublishRequest, keys: &[String]) {
+        if keys.is_empty() {
+            return;
+        }
+        let keys = printable(&keys.join(", "), LONGEST_KEYS_BYTES);
+        log::warn!(pod = pod_name(&request.pod), keys = keys;
+            "the pod sets attributes that begin as kubelet's do: no provider hears of them");
+    }
+
     /// Tells the pod's owner that the pod and its class contradict each other: the keys, never the values.
     pub(super) fn report_collisions(&self, request: &PublishRequest, collisions: &[String]) {
         if collisions.is_empty() {
@@ -121,6 +132,8 @@ impl Publisher {
     }
 }
 
+/// Keys are a pod's text without a limit of their own.
+const LONGEST_KEYS_BYTES: usize = 512;
 /// Reason of the event when a pod cannot start because of us.
 const PUBLISH_FAILED: Reason = Reason { name: "SecretsStorePublishFailed", component: COMPONENT };
 /// Reason of the event when a pod cannot start before a provider listens.

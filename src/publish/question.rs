@@ -55,6 +55,10 @@ impl Publishing<'_> {
             PublishError::ClassWithReservedParameter { class, source }
         })?;
         self.publisher.report_collisions(self.request, &merged.collisions);
+        // Told once: what a pod asks for stays the same.
+        if self.if_absent == IfAbsent::Wait {
+            self.publisher.report_unknown(self.request, &merged.unknown);
+        }
         let key = self.class_key();
         let question = MountRequest {
             caller: Caller { namespace: key.namespace, class: key.name },

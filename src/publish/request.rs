@@ -42,5 +42,12 @@ pub const POD_NAMESPACE: &str = "csi.storage.k8s.io/pod.namespace";
 pub const POD_UID: &str = "csi.storage.k8s.io/pod.uid";
 /// Attribute or secret: tokens of the pod's service account, by audience.
 pub const TOKENS: &str = "csi.storage.k8s.io/serviceAccount.tokens";
+/// What kubelet sets of these. Any other key of the prefix is a pod's own, and no provider hears of it: one that a later
+/// kubelet sets is believed once this driver knows it.
+pub const KUBELET_KEYS: [&str; 6] = [EPHEMERAL, POD_NAME, POD_NAMESPACE, POD_UID, SERVICE_ACCOUNT, TOKENS];
+/// Attribute: whether the volume is one of a pod, which it always is.
+const EPHEMERAL: &str = "csi.storage.k8s.io/ephemeral";
+/// Attribute: name of the pod's service account.
+const SERVICE_ACCOUNT: &str = "csi.storage.k8s.io/serviceAccount.name";
 /// Attribute: name of the SecretProviderClass.
 pub const CLASS: &str = "secretProviderClass";
