@@ -83,6 +83,39 @@ pub fn complaints(document: &Document, evidence: &Evidence) -> Vec<String> {
     complaints
 }
 
+/// Complaints about sections that claim something and name nothing that shows it.
+fn bare_sections(document: &Document, evidence: &Evidence) -> Vec<String> {
+    let mut complaints = Vec::new();
+    let mut section = String::new();
+    let (mut claims, mut is_shown) = (false, false);
+    let mut close = |section: &str, claims: bool, is_shown: bool| {
+        if claims && !is_shown && !NO_CLAIMS.contains(&section) {
+            complaints.push(format!("{}: nothing shows what stands under \"{section}\"", document.name));
+        }
+    };
+    for (_, line) in document.prose() {
+        if let Some(title) = line.strip_prefix("### ").or_else(|| line.strip_prefix("## ")) {
+            close(&section, claims, is_shown);
+            (section, claims, is_shown) = (title.to_owned(), false, false);
+        } else if !section.is_empty() {
+            claims |= !line.trim().is_empty();
+            is_shown |= code(line).any(|name| name.starts_with("make ") || evidence.has(name));
+        }
+    }
+    close(&section, claims, is_shown);
+    complaints
+}
+
+/// Sections that say something else than how a boundary is defended.
+const NO_CLAIMS: [&str; 4] = [
+    "Reporting",
+    // Of the boundaries, each of which has a section of its own.
+    "Who is trusted with what",
+    // Of others' code: what was read, and what is known of it.
+    "What is bundled",
+    "Not defended yet",
+];
+
 /// What is written as code.
 fn code(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2)
@@ -101,6 +134,29 @@ fn whatever_the_page_on_security_names_is_there() {
     let document = Document::read("SECURITY.md");
     let complaints = complaints(&document, &Evidence::of_the_tree());
     assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+}
+
+#[test]
+fn every_section_on_security_that_claims_something_names_what_shows_it() {
+    let complaints = bare_sections(&Document::read("SECURITY.md"), &Evidence::of_the_tree());
+    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+}
+
+#[test]
+fn a_section_that_nothing_shows_is_found() {
+    let evidence = Evidence { files: ["a.rs".to_owned()].into(), tests: ["it_is_so".to_owned()].into() };
+    let rows = [
+        ("## One\n\nText.\n", 1),
+        ("## One\n\nText, `a.rs`.\n### Two\n\nText (`it_is_so`).\n### Three\n`make e2e`\n", 0),
+        ("## One\n\n### Two\n\nText and `code`.\n", 1),
+        ("## Reporting\n\nText.\n## Not defended yet\n\nText.\n", 0),
+        ("Text.\n", 0),
+    ];
+    for (text, count) in rows {
+        let document = Document { name: "made-up.md".to_owned(), text: text.to_owned() };
+        let complaints = bare_sections(&document, &evidence);
+        assert_eq!(complaints.len(), count, "{text}: {complaints:?}");
+    }
 }
 
 #[test]
