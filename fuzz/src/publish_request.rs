@@ -7,8 +7,9 @@ use std::path::Path;
 use protobuf::Message;
 use secrets_store_csi_driver::csi::request;
 use secrets_store_csi_driver::fuzzing;
+use secrets_store_csi_driver::kube::types::TextMap;
 use secrets_store_csi_driver::publish::attributes::{Attributes, Precedence, secrets_json};
-use secrets_store_csi_driver::publish::request::PublishRequest;
+use secrets_store_csi_driver::publish::request::{KUBELET_KEYS, PublishRequest};
 use secrets_store_csi_driver::rpc::pb::csi as pb;
 use secrets_store_csi_driver::rpc::status::{Code, Status};
 use secrets_store_csi_driver::secret::SecretString;
@@ -113,9 +114,13 @@ fn exposed(map: &BTreeMap<String, SecretString>) -> BTreeMap<String, String> {
 /// What the provider is told: both sides, each key once, and kubelet's keys from kubelet alone.
 fn told(request: &PublishRequest, parameters: &BTreeMap<String, String>) {
     let is_reserved = |key: &String| key.starts_with("csi.storage.k8s.io/");
-    let attributes = exposed(&request.attributes);
+    let mut attributes = exposed(&request.attributes);
+    let unknown: BTreeMap<_, _> = attributes
+        .extract_if(.., |key, _| is_reserved(key) && !KUBELET_KEYS.contains(&key.as_str()))
+        .collect();
+    let of_class: TextMap = parameters.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     for precedence in [Precedence::Class, Precedence::Pod] {
-        let merged = match Attributes::merge(parameters, request, precedence) {
+        let merged = match Attributes::merge(&of_class, request, precedence) {
             Ok(merged) => merged,
             Err(error) => {
                 assert!(parameters.keys().any(is_reserved), "{error}");
@@ -135,6 +140,7 @@ fn told(request: &PublishRequest, parameters: &BTreeMap<String, String>) {
             expected.insert(tokens.to_owned(), newer.expose().to_owned());
         }
         assert_eq!(object(merged.json.expose()), expected);
+        assert!(merged.unknown.iter().eq(unknown.keys()), "what a pod makes up reaches no provider");
         let differ = |key: &&String| attributes.get(*key).is_some_and(|value| *value != parameters[*key]);
         assert_eq!(merged.collisions, parameters.keys().filter(differ).cloned().collect::<Vec<_>>());
     }

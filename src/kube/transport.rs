@@ -315,6 +315,11 @@ pub(super) fn io_trouble(cause: &io::Error) -> Trouble {
     if let Some(tls) = cause.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         return Trouble::Tls { cause: shown(tls) };
     }
+    // The library says so of a body that does not go on, under whatever kind.
+    let inner = cause.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>());
+    if let Some(ureq::Error::Timeout(_)) = inner {
+        return Trouble::Timeout;
+    }
     match cause.kind() {
         io::ErrorKind::ConnectionRefused
         | io::ErrorKind::HostUnreachable

@@ -87,14 +87,15 @@ fn cuts_the_body() -> Sheet {
 }
 
 fn endless_line() -> Sheet {
-    endless("larger than 4194304 bytes", |node| {
+    endless("larger than 67108864 bytes", FAILED_REQUESTS, |node| {
         let bytes = format!("{HEAD}Connection: close\r\n\r\n{{\"kind\":\"");
         node.world.api.answer_raw(Matcher::any(), bytes, Then::Again(vec![b'a'; 65_536]));
     })
 }
 
 fn endless_chunks() -> Sheet {
-    endless("larger than 4194304 bytes", |node| {
+    // Its first byte shows that it is none, under a head that was good.
+    endless("it is not JSON", &[], |node| {
         let chunk = format!("8000\r\n{}\r\n", "a".repeat(0x8000)).into_bytes();
         node.world.api.answer_raw(
             Matcher::any(),
@@ -105,24 +106,27 @@ fn endless_chunks() -> Sheet {
 }
 
 fn endless_headers() -> Sheet {
-    endless("the answer is malformed", |node| {
+    endless("the answer is malformed", FAILED_REQUESTS, |node| {
         node.world.api.answer_raw(Matcher::any(), HEAD, Then::Again(b"X-Header: value\r\n".repeat(1000)));
     })
 }
 
 /// No more of it is read than an answer may have. Whoever answers so is not one that is away for a while, so the class
 /// as it was last known is not used.
-fn endless(words: &'static str, inject: fn(&Node)) -> Sheet {
+fn endless(words: &'static str, requests: &'static [&'static str], inject: fn(&Node)) -> Sheet {
     spoilt(words, inject, |node, live| {
         node.comes_to_keep(live, "old", words);
-        node.rose_at_least(&[
-            "api_requests_total{code=+",
+        let failures = [
             "failing_volumes +1",
             "node_publish_error_total{error_type=SecretProviderClassNotFound,provider=} +2",
             "rotation_reconcile_error_total{error_type=SecretProviderClassNotFound,provider=} +1",
-        ]);
+        ];
+        node.rose_at_least(&[requests, &failures].concat());
     })
 }
+
+/// Of any code.
+const FAILED_REQUESTS: &[&str] = &["api_requests_total{code=+"];
 
 /// It is seen at once that this is no answer.
 fn spoilt(words: &str, inject: fn(&Node), refresh: impl Fn(&mut Node, &Pod)) -> Sheet {

@@ -70,7 +70,8 @@ fn many_files() -> Sheet {
 }
 
 fn too_many_files() -> Sheet {
-    refused(files(100_000), "more than 65536 components", "FileWriteError")
+    let words = "more than 65536 objects and files";
+    refused_with(Code::ResourceExhausted, files(100_000), words, "GRPCProviderError")
 }
 
 fn no_object() -> Sheet {
@@ -84,17 +85,28 @@ fn long_error_code() -> Sheet {
 
 /// The picture that all of them give.
 fn refused(response: pb::MountResponse, words: &str, error_type: &str) -> Sheet {
+    refused_with(Code::Unknown, response, words, error_type)
+}
+
+fn refused_with(code: Code, response: pb::MountResponse, words: &str, error_type: &str) -> Sheet {
     let mut node = Node::start();
     node.may_grow(LARGE);
     let (live, fresh) = (node.live_pod(), node.pod("web"));
     node.answer_with(response);
     node.kept(&live, "old", words);
-    node.refused(&fresh, Code::Unknown, words);
-    node.rose(&[
-        "failing_volumes +1",
-        &format!("node_publish_error_total{{error_type={error_type},provider=test}} +2"),
-        &format!("rotation_reconcile_error_total{{error_type={error_type},provider=test}} +1"),
-    ]);
+    node.refused(&fresh, code, words);
+    let called = format!("provider_call_duration_seconds_count{{code={code},provider=test}} +2");
+    let mut rose = vec!["failing_volumes +1"];
+    // Of those that are refused later, the call itself went well.
+    if code != Code::Unknown {
+        rose.push(&called);
+    }
+    let failed = [
+        format!("node_publish_error_total{{error_type={error_type},provider=test}} +2"),
+        format!("rotation_reconcile_error_total{{error_type={error_type},provider=test}} +1"),
+    ];
+    rose.extend(failed.iter().map(String::as_str));
+    node.rose(&rose);
     node.recovers(&[&live, &fresh]);
     node.end()
 }
