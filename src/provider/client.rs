@@ -1,5 +1,6 @@
 //! Calls to one provider.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
@@ -168,8 +169,10 @@ impl Provider {
         let answer = channel.begin_if_present(MOUNT, message, deadline);
         let answer = answer.map_err(|status| self.failed(status, deadline))?;
         let gave_up = || CallError::Failed(crowded(&self.name));
-        let _turn = turn().ok_or_else(gave_up)?;
-        let mut message = answer.receive().map_err(|status| self.failed(status, deadline))?;
+        let turn = RefCell::new(Some(turn().ok_or_else(gave_up)?));
+        // Some providers begin an answer long before they have it: nobody waits for that in the line behind.
+        let received = answer.receive_patiently(TURN, || drop(turn.take()));
+        let mut message = received.map_err(|status| self.failed(status, deadline))?;
         self.was_absent.store(false, Ordering::Relaxed);
         let bytes = u64::try_from(message.size()).unwrap_or(u64::MAX);
         let in_memory = self.memory.has_read(bytes);
@@ -373,6 +376,8 @@ pub(super) fn sleep_unless_past(delay: Duration, deadline: Deadline) -> bool {
     }
 }
 
+/// The largest answers take a fraction of it. Who needs longer goes on without a turn, within the library's buffers.
+const TURN: Duration = Duration::from_millis(100);
 const OUT_OF_BUFFERS: &str = "Buffers full";
 /// The library's clock for deadlines counts in milliseconds.
 const ALMOST_PAST: Duration = Duration::from_millis(50);

@@ -4,7 +4,7 @@ use std::io::BufRead;
 use std::path::Path;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_core::Stream;
 use grpcio::{
@@ -145,11 +145,30 @@ impl<R> Answer<R> {
     }
 
     /// Takes in its one message.
-    pub fn receive(mut self) -> Result<R, Status> {
-        let Some(message) = self.next()? else {
+    pub fn receive(self) -> Result<R, Status> {
+        self.receive_patiently(Duration::MAX, || ())
+    }
+
+    /// The same, and says so by `is_late`, once, when it has not come to its end after `patience`.
+    pub fn receive_patiently(mut self, patience: Duration, is_late: impl FnOnce()) -> Result<R, Status> {
+        let late_at = Instant::now().checked_add(patience);
+        let mut is_late = Some(is_late);
+        let mut next = |answer: &mut Answer<R>| {
+            if is_late.is_some() {
+                let is_over = || late_at.is_some_and(|at| Instant::now() >= at);
+                if let Some(next) = answer.next_unless(is_over) {
+                    return next;
+                }
+                if let (false, Some(is_late)) = (answer.deadline.is_past(), is_late.take()) {
+                    is_late();
+                }
+            }
+            answer.next_unless(|| false).unwrap_or_else(|| Err(late()))
+        };
+        let Some(message) = next(&mut self)? else {
             return Err(Status::new(Code::Internal, "the answer says OK and holds no message"));
         };
-        match self.next()? {
+        match next(&mut self)? {
             None => {
                 self.is_over = true;
                 Ok(message)
@@ -158,14 +177,13 @@ impl<R> Answer<R> {
         }
     }
 
-    /// The next message; none when the answer has ended and is OK.
-    fn next(&mut self) -> Result<Option<R>, Status> {
+    /// The next message, or none when the answer has ended and is OK; `None` when `give_up` said so first, or the
+    /// deadline is past.
+    fn next_unless(&mut self, give_up: impl Fn() -> bool) -> Option<Result<Option<R>, Status>> {
         let (receiver, deadline) = (&mut self.receiver, self.deadline);
         let next = std::future::poll_fn(|context| Pin::new(&mut *receiver).poll_next(context));
-        match wait(next, || deadline.is_past()) {
-            Some(next) => next.transpose().map_err(Status::from_grpcio),
-            None => Err(late()),
-        }
+        let next = wait(next, || deadline.is_past() || give_up())?;
+        Some(next.transpose().map_err(Status::from_grpcio))
     }
 }
 

@@ -2,14 +2,50 @@
 //! program of somebody else's that runs beside the driver, so each of these costs its own callers alone.
 
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use protobuf::Message as _;
 
 use super::callers::{FEW_THREADS, Held, most_grown_by_bursts_kib};
 use super::*;
 use crate::support::eventually;
 use crate::support::http2::*;
+use crate::support::wire::{WireProvider, answer_head, message, trailers};
+
+#[test]
+fn a_provider_that_begins_an_answer_and_never_ends_it_keeps_none_of_its_other_callers_waiting() {
+    let (world, provider) = node(&[]);
+    let has_begun = Arc::new(AtomicBool::new(false));
+    let begun = Arc::clone(&has_begun);
+    let _wire = WireProvider::instead_of(provider.socket(), move |wire| {
+        let answer = good().write_to_bytes().map_err(std::io::Error::other)?;
+        wire.greet()?;
+        let hangs = wire.request()?;
+        wire.write(&answer_head(hangs))?;
+        begun.store(true, Ordering::SeqCst);
+        loop {
+            let stream = wire.request()?;
+            wire.write(&[answer_head(stream), message(stream, &answer), trailers(stream, "0")].concat())?;
+        }
+    });
+    let hanging = world.pod("hanging", "db");
+    thread::scope(|scope| {
+        let call = scope.spawn(|| world.kubelet.publish_within(&hanging, Duration::from_secs(12)));
+        eventually("it has begun", || has_begun.load(Ordering::SeqCst));
+        for number in 0..5 {
+            let pod = world.pod(&format!("other-{number}"), "db");
+            let asked = Instant::now();
+            world.kubelet.publish(&pod).unwrap();
+            assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+            assert_is_good(&pod, "beside a call that hangs");
+        }
+        assert!(!call.is_finished(), "it hung all the time");
+        assert!(call.join().unwrap().is_err());
+    });
+}
 
 #[test]
 fn a_provider_that_floods_its_caller_costs_bounded_memory_and_no_threads_and_other_providers_are_served() {
