@@ -87,7 +87,8 @@ impl<'a> Publishing<'a> {
             return Err(PublishError::Busy);
         };
         let place = Place::open_or_create(target)?;
-        let found = match place.look() {
+        let known = self.publisher.volumes.record(target.as_str()).and_then(|record| record.refreshed?.mount);
+        let found = match place.look_again(known) {
             Ok(found) => found,
             Err(error) => {
                 place.abandon();

@@ -65,9 +65,19 @@ impl Place {
 
     /// Says what is at this place.
     pub fn look(&self) -> Result<Found, PlaceError> {
+        self.look_again(None)
+    }
+
+    /// The same for who has looked before. `known` is the kernel's number of the mount that was a volume then: where it is
+    /// one that is never used again, the list of mounts, which is long on a busy node, need not be read once more.
+    pub fn look_again(&self, known: Option<u64>) -> Result<Found, PlaceError> {
         let found = self.find()?;
         if let Found::Unfinished(volume) | Found::Live(volume) = &found {
             let check = |source| PlaceError::Check { target: self.target.clone(), source };
+            let known = known.filter(|id| *id >= FIRST_UNIQUE_MOUNT);
+            if known.is_some() && volume.mount_id().map_err(check)? == known {
+                return Ok(found);
+            }
             if !whose::is_volume(&volume.root, self.target.below()).map_err(check)? {
                 return Err(PlaceError::ForeignMount { target: self.target.clone() });
             }
@@ -353,6 +363,8 @@ impl fmt::Display for PlaceError {
 
 impl std::error::Error for PlaceError {}
 
+/// Numbers from here on are given to one mount alone, since kernel 6.8; those below come again.
+const FIRST_UNIQUE_MOUNT: u64 = 1 << 31;
 /// As kubelet makes the directories above a volume.
 const DIRECTORY_MODE: u32 = 0o750;
 /// One volume is one mount; a few more can only come from crashes of other software.
