@@ -16,6 +16,7 @@ pub mod objects;
 pub mod plugin_watcher;
 pub mod provider;
 pub mod random;
+pub mod raw;
 pub mod registrar;
 pub mod scene;
 pub mod shell;

@@ -4,13 +4,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use grpcio::{
-    CallOption, ChannelBuilder, Client, EnvBuilder, Environment, Error, GrpcSlice, Marshaller, MessageReader,
-    Method, MethodType, Server, ServerBuilder, ServerCredentials, ServiceBuilder,
-};
+use grpcio::{CallOption, ChannelBuilder, Client, EnvBuilder, Environment, Error};
 
 use super::*;
-use crate::support::umask_lock;
+use crate::support::raw::{RawProvider, method};
 
 /// What is hostile about a message, and the message.
 type Row = (&'static str, Vec<u8>);
@@ -90,9 +87,11 @@ fn an_answer_that_is_no_message_leaves_a_live_volume_as_it_is() {
     let (world, provider, pod) = live_node();
     let socket = provider.socket().to_owned();
     drop(provider);
-    let raw = RawProvider::start(&socket);
+    let answer = Arc::new(Mutex::new(Vec::new()));
+    let said = Arc::clone(&answer);
+    let _raw = RawProvider::start(&socket, move || said.lock().unwrap().clone());
     for (name, message) in broken() {
-        *raw.answer.lock().unwrap() = message;
+        *answer.lock().unwrap() = message;
         let begun = Instant::now();
         world.kubelet.publish(&pod).unwrap_or_else(|status| panic!("{name}: {status}"));
         assert!(begun.elapsed() < Duration::from_secs(20), "{name}: {:?}", begun.elapsed());
@@ -102,35 +101,6 @@ fn an_answer_that_is_no_message_leaves_a_live_volume_as_it_is() {
         assert!(condition.abnormal && condition.message.contains(why), "{name}: {}", condition.message);
     }
     assert_log_is_whole(&world);
-}
-
-/// A provider whose answer is any bytes.
-struct RawProvider {
-    answer: Arc<Mutex<Vec<u8>>>,
-    _server: Server,
-}
-
-impl RawProvider {
-    fn start(socket: &Path) -> RawProvider {
-        std::fs::remove_file(socket).ok();
-        let answer = Arc::new(Mutex::new(Vec::new()));
-        let said = Arc::clone(&answer);
-        let service = ServiceBuilder::new()
-            .add_unary_handler(&method("/v1alpha1.CSIDriverProvider/Mount"), move |context, _, sink| {
-                let sending = sink.success(said.lock().unwrap().clone());
-                // Whether it arrives shows on the other side.
-                context.spawn(async move { drop(sending.await) });
-            })
-            .build();
-        let environment = Arc::new(EnvBuilder::new().cq_count(1).build());
-        let mut server = ServerBuilder::new(environment).register_service(service).build().unwrap();
-        let umask = umask_lock();
-        let address = format!("unix:{}", socket.display());
-        server.add_listening_port(address, ServerCredentials::insecure()).unwrap();
-        drop(umask);
-        server.start();
-        RawProvider { answer, _server: server }
-    }
 }
 
 fn client(world: &World) -> (Arc<Environment>, Client) {
@@ -143,24 +113,6 @@ fn client(world: &World) -> (Arc<Environment>, Client) {
 fn send(client: &Client, path: &'static str, message: &[u8]) -> grpcio::Result<Vec<u8>> {
     let option = CallOption::default().timeout(Duration::from_secs(30));
     client.unary_call(&method(path), &message.to_vec(), option)
-}
-
-/// A method whose messages are bytes.
-fn method(name: &'static str) -> Method<Vec<u8>, Vec<u8>> {
-    let bytes = Marshaller { ser: write, de: read };
-    Method { ty: MethodType::Unary, name, req_mar: bytes, resp_mar: Marshaller { ser: write, de: read } }
-}
-
-#[expect(clippy::ptr_arg, reason = "the library's signature")]
-fn write(message: &Vec<u8>, into: &mut GrpcSlice) -> grpcio::Result<()> {
-    *into = GrpcSlice::from(message.clone());
-    Ok(())
-}
-
-fn read(mut from: MessageReader) -> grpcio::Result<Vec<u8>> {
-    let mut message = Vec::new();
-    std::io::Read::read_to_end(&mut from, &mut message).map_err(|error| Error::Codec(Box::new(error)))?;
-    Ok(message)
 }
 
 fn shown(outcome: &grpcio::Result<Vec<u8>>) -> String {

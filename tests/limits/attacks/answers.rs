@@ -1,18 +1,10 @@
 //! A provider, or a tenant through an honest one, whose answers are larger than anybody can use.
 
-use std::fs;
-use std::path::Path;
-use std::sync::Arc;
-
-use grpcio::{
-    EnvBuilder, GrpcSlice, Marshaller, MessageReader, Method, MethodType, Server, ServerBuilder,
-    ServerCredentials, ServiceBuilder,
-};
 use secrets_store_csi_driver::rpc::status::Code;
 use serde_json::json;
 
 use crate::node::Node;
-use crate::support::umask_lock;
+use crate::support::raw::RawProvider;
 use crate::table::Report;
 
 use super::Attack;
@@ -28,7 +20,7 @@ pub const ALL: [Attack; 5] = [
 /// One answer of zeros, beside honest ones of another provider.
 fn huge(name: &str, bytes: usize) -> Report {
     let node = Node::start(name);
-    let _hostile = Hostile::start(&node.world.providers(), move || vec![0; bytes - 1]);
+    let _hostile = RawProvider::start(&node.world.path(SOCKET), move || vec![0; bytes - 1]);
     node.world.class("huge", "hostile", json!({"a": "b"}));
     let refused =
         node.world.kubelet.publish(&node.world.pod("attacker", "huge")).expect_err("it is too large");
@@ -63,7 +55,8 @@ fn many_large() -> Report {
 /// Within the limit of size, and made of the smallest parts that there are.
 fn crowd(name: &str, part: &'static [u8]) -> Report {
     let node = Node::start(name);
-    let _hostile = Hostile::start(&node.world.providers(), move || part.repeat((4 << 20) / part.len() - 1));
+    let _hostile =
+        RawProvider::start(&node.world.path(SOCKET), move || part.repeat((4 << 20) / part.len() - 1));
     node.world.class("crowd", "hostile", json!({"a": "b"}));
     let refused =
         node.world.kubelet.publish(&node.world.pod("attacker", "crowd")).expect_err("it is no answer");
@@ -73,50 +66,7 @@ fn crowd(name: &str, part: &'static [u8]) -> Report {
 
 const LARGE_BYTES: usize = 60 << 20;
 const RAISED: &[&str] = &["--max-call-recv-msg-size=67108864", "--volume-size-limit=64Mi"];
+/// Of the provider `hostile`.
+const SOCKET: &str = "providers/hostile.sock";
 /// Field 19 as a number.
 const UNKNOWN: &[u8] = &[0x98, 0x01, 1];
-
-/// A provider whose answer is any bytes.
-struct Hostile {
-    _server: Server,
-}
-
-impl Hostile {
-    fn start(providers: &Path, answer: impl Fn() -> Vec<u8> + Clone + Send + 'static) -> Hostile {
-        let socket = providers.join("hostile.sock");
-        drop(fs::remove_file(&socket));
-        let method = Method {
-            ty: MethodType::Unary,
-            name: "/v1alpha1.CSIDriverProvider/Mount",
-            req_mar: Marshaller { ser: write, de: read },
-            resp_mar: Marshaller { ser: write, de: read },
-        };
-        let service = ServiceBuilder::new()
-            .add_unary_handler(&method, move |context, _: Vec<u8>, sink| {
-                let sending = sink.success(answer());
-                // Whether it arrives shows on the other side.
-                context.spawn(async move { drop(sending.await) });
-            })
-            .build();
-        let environment = Arc::new(EnvBuilder::new().cq_count(1).build());
-        let mut server = ServerBuilder::new(environment).register_service(service).build().unwrap();
-        let umask = umask_lock();
-        let address = format!("unix:{}", socket.display());
-        server.add_listening_port(address, ServerCredentials::insecure()).unwrap();
-        drop(umask);
-        server.start();
-        Hostile { _server: server }
-    }
-}
-
-#[expect(clippy::ptr_arg, reason = "the library's type of a message")]
-fn write(message: &Vec<u8>, into: &mut GrpcSlice) -> grpcio::Result<()> {
-    *into = GrpcSlice::from(message.clone());
-    Ok(())
-}
-
-fn read(mut from: MessageReader) -> grpcio::Result<Vec<u8>> {
-    let mut message = Vec::new();
-    std::io::Read::read_to_end(&mut from, &mut message).expect("memory can be read");
-    Ok(message)
-}
