@@ -16,9 +16,9 @@ use zeroize::Zeroizing;
 use super::budget::Budget;
 use super::config::{ClusterConfig, ConfigError};
 use super::error::{ApiError, Call, Trouble, json_problem};
-use super::gate::Gate;
+use super::gate::{Gate, Line};
 use super::jitter::Jitter;
-use super::resource::SECRETS;
+use super::resource::{PODS, SECRETS};
 use super::retry::Retry;
 use super::stream::{Stream, Unread};
 use super::token::TokenFile;
@@ -200,7 +200,7 @@ impl Client {
         send: impl Fn(&Transport, Option<&SecretString>, Duration) -> Result<T, Trouble>,
     ) -> Result<T, ApiError> {
         let inner = &*self.0;
-        let pass = inner.gate.enter(budget.remaining());
+        let pass = inner.gate.enter(outgoing.line(), budget.remaining());
         if pass.is_none() {
             return Err(ApiError::OutOfTime { call: outgoing.call.clone() });
         }
@@ -239,6 +239,14 @@ impl Unread {
 }
 
 impl Outgoing {
+    /// A Secret is the last that a pod waits for, and a pod is asked for on behalf of its Secrets. Where many pods start
+    /// at once, what is about to end goes before what has just begun, so that fewer are under way at a time. Those who
+    /// ask about Secrets are few enough to leave passes for the others.
+    fn line(&self) -> Line {
+        let is_for_secrets = [&SECRETS, &PODS].iter().any(|one| self.call.resource == one.qualified());
+        if is_for_secrets { Line::First } else { Line::Second }
+    }
+
     fn carries_secret(&self) -> bool {
         self.body.is_some() && self.call.resource == SECRETS.qualified()
     }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use crate::kube::budget::Budget;
 use crate::kube::client::Client;
 use crate::kube::error::ApiError;
-use crate::kube::gate::{Gate, Pass};
+use crate::kube::gate::{Gate, Line, Pass};
 use crate::kube::types::{ObjectKey, SecretProviderClass};
 use crate::kube::watch::{Cache, Follower, Pause, Selection};
 
@@ -89,7 +89,7 @@ impl Classes {
 
     /// Waits, at most that long, until this publish may have much in hand; none when its turn did not come.
     pub fn turn(&self, patience: Duration) -> Option<Pass<'_>> {
-        self.turns.enter(patience)
+        self.turns.enter(Line::Second, patience)
     }
 
     /// What a class has too much of, if that has not been said of it yet.

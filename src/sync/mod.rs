@@ -98,16 +98,25 @@ impl SecretSync {
     /// what there is no time for, or no place because many pods of the namespace start at once.
     pub fn published(&self, volume: MirroredVolume, budget: Budget) {
         let namespace = volume.pod.namespace.clone();
-        let mut due = self.0.put(volume);
-        let place = if due.is_empty() { None } else { self.0.publishes.enter(&namespace, budget) };
-        let late = due.iter().position(|key| {
-            let is_mine = place.is_some() && !budget.is_spent() && self.0.queue.take(key, budget.remaining());
-            if is_mine {
-                self.0.attend(key, Waiting::Pod, budget);
+        let due = self.0.put(volume);
+        let queue = &self.0.queue;
+        // From here on whoever looks at one of these Secrets sees this volume as well: one look serves many publishes.
+        let asked: Vec<_> = due.iter().map(|key| (key, queue.ask(key, budget.remaining()))).collect();
+        let is_served = || asked.iter().all(|(key, ticket)| queue.is_served(key, *ticket));
+        if is_served() {
+            return;
+        }
+        let place = self.0.publishes.enter(&namespace, || budget.is_spent() || is_served());
+        for (key, ticket) in &asked {
+            if queue.is_served(key, *ticket) {
+                continue;
             }
-            !is_mine
-        });
-        self.0.queue.add_all(&due.split_off(late.unwrap_or(due.len())), Duration::ZERO);
+            if place.is_some() && !budget.is_spent() && queue.take(key, budget.remaining()) {
+                self.0.attend(key, Waiting::Pod, budget);
+            } else {
+                queue.add(key, Duration::ZERO);
+            }
+        }
     }
 
     /// A volume was refreshed, or found: its Secrets are brought up to date by and by.

@@ -1,10 +1,9 @@
 //! The publishes that bring their Secrets up to date before they are answered.
 //!
 //! Each of them keeps a thread that kubelet's other calls could use, and asks the API server, which takes a bounded
-//! number of requests at a time. So there are few, fewer of one namespace, and some wait for a place; the rest leaves
-//! its Secrets to the workers.
+//! number of requests at a time. So there are few, fewer of one namespace, and most wait for a place, or until another
+//! has done their work with its own; the rest leaves its Secrets to the workers.
 
-use crate::kube::budget::Budget;
 use crate::places::{Place, Places, Share};
 
 /// Those in hand.
@@ -13,15 +12,16 @@ pub struct Publishes {
 }
 
 impl Publishes {
-    /// Of that many publishes at a time, a third may wait.
+    /// Of that many publishes at a time, two thirds may wait: more pods than kubelet starts on a node by default, and a
+    /// third of all threads stays with the other calls.
     pub fn new(most: usize) -> Publishes {
-        Publishes { places: Places::new(MOST, most / 3) }
+        Publishes { places: Places::new(MOST, most * 2 / 3) }
     }
 
-    /// A place for a publish of that namespace, if there is one in time.
-    pub fn enter(&self, namespace: &str, budget: Budget) -> Option<Place<'_, String>> {
+    /// A place for a publish of that namespace, if there is one before `is_over`.
+    pub fn enter(&self, namespace: &str, is_over: impl Fn() -> bool) -> Option<Place<'_, String>> {
         let share = Share { of: namespace.to_owned(), most: MOST_OF_ONE };
-        self.places.enter(vec![share], || budget.is_spent()).ok()
+        self.places.enter(vec![share], is_over).ok()
     }
 }
 
@@ -32,13 +32,10 @@ const MOST_OF_ONE: usize = 4;
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn fill<'a>(publishes: &'a Publishes, namespace: &str) -> Vec<Place<'a, String>> {
-        let over = Budget::lasting(Duration::ZERO);
-        std::iter::from_fn(|| publishes.enter(namespace, over)).collect()
+        std::iter::from_fn(|| publishes.enter(namespace, || true)).collect()
     }
 
     #[test]

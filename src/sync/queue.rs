@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use crate::kube::jitter::Jitter;
 use crate::kube::types::ObjectKey;
 
+pub use state::Ticket;
 use state::{Next, State};
 
 /// The work that waits.
@@ -51,6 +52,18 @@ impl Queue {
         keys.iter().for_each(|key| state.add(key, at));
         drop(state);
         self.news.notify_all();
+    }
+
+    /// The key is due after `delay` at the latest. Answers what [`Queue::is_served`] is asked with.
+    pub fn ask(&self, key: &ObjectKey, delay: Duration) -> Ticket {
+        let ticket = self.lock().ask(key, Instant::now() + delay);
+        self.news.notify_all();
+        ticket
+    }
+
+    /// True when work on the key has begun since it was asked for, and ended without a failure.
+    pub fn is_served(&self, key: &ObjectKey, ticket: Ticket) -> bool {
+        self.lock().is_served(key, ticket)
     }
 
     /// Forgets the key; who works on it goes on.

@@ -13,7 +13,13 @@ pub struct State {
     workers_of_one: usize,
     /// Counts the keys that were handed out to workers.
     turn: u64,
+    /// Counts the keys that were handed out to anybody.
+    begun: u64,
 }
+
+/// Tells the work that begins from now on from what began before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket(u64);
 
 /// What is to be done next.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,6 +47,10 @@ struct Entry {
     due: Option<Instant>,
     holder: Holder,
     failures: u32,
+    /// Its number among all that were handed out, when it was last.
+    begun: u64,
+    /// The same of the last time that did not fail. One that is new has nobody who asked for it and waits.
+    served: u64,
 }
 
 /// Who works on a key.
@@ -55,19 +65,34 @@ enum Holder {
 impl State {
     /// Nothing waits yet.
     pub fn new(workers_of_one: usize) -> State {
-        State { lanes: BTreeMap::new(), workers_of_one, turn: 0 }
+        State { lanes: BTreeMap::new(), workers_of_one, turn: 0, begun: 0 }
     }
 
     /// The key is due at that time, or earlier if it was so already.
     pub fn add(&mut self, key: &ObjectKey, at: Instant) {
-        self.lane(key).change(&key.name, |entry| {
+        let begun = self.begun;
+        self.lane(key).change(&key.name, begun, |entry| {
             entry.due = Some(entry.due.map_or(at, |due| due.min(at)));
         });
     }
 
+    /// The same, for one who wants to know when somebody has worked on the key from now on.
+    pub fn ask(&mut self, key: &ObjectKey, at: Instant) -> Ticket {
+        self.add(key, at);
+        Ticket(self.begun)
+    }
+
+    /// True when work on the key that began after it was asked for has ended, and did not fail.
+    pub fn is_served(&self, key: &ObjectKey, Ticket(asked): Ticket) -> bool {
+        let entry = self.lanes.get(&key.namespace).and_then(|lane| lane.entries.get(&key.name));
+        // What is due stays until it is taken, so one that is not there any longer has been.
+        entry.is_none_or(|entry| entry.served > asked)
+    }
+
     /// The key is not due any longer.
     pub fn forget(&mut self, key: &ObjectKey) {
-        self.lane(key).change(&key.name, |entry| {
+        let begun = self.begun;
+        self.lane(key).change(&key.name, begun, |entry| {
             entry.due = None;
             entry.failures = 0;
         });
@@ -96,7 +121,8 @@ impl State {
             self.turn += 1;
             lane.served = self.turn;
             lane.workers += 1;
-            lane.change(&name, |entry| (entry.due, entry.holder) = (None, Holder::Worker));
+            self.begun += 1;
+            lane.change(&name, self.begun, |entry| entry.hand_out(Holder::Worker, self.begun));
             Some(ObjectKey { namespace, name })
         });
         taken.map_or(Next::Wait(soonest.map(|due| due.saturating_duration_since(now))), Next::Due)
@@ -104,12 +130,14 @@ impl State {
 
     /// For a publish: that very key, unless somebody works on it.
     pub fn take(&mut self, key: &ObjectKey) -> bool {
+        let begun = self.begun + 1;
         let lane = self.lane(key);
-        let is_held = lane.entries.get(&key.name).is_some_and(|entry| entry.holder != Holder::Nobody);
-        if !is_held {
-            lane.change(&key.name, |entry| (entry.due, entry.holder) = (None, Holder::Publish));
+        if lane.entries.get(&key.name).is_some_and(|entry| entry.holder != Holder::Nobody) {
+            return false;
         }
-        !is_held
+        lane.change(&key.name, begun - 1, |entry| entry.hand_out(Holder::Publish, begun));
+        self.begun = begun;
+        true
     }
 
     /// Nobody works on the key any longer. `below` is chance below a bound.
@@ -123,13 +151,16 @@ impl State {
         let Some(lane) = self.lanes.get_mut(&key.namespace) else { return };
         let Some(holder) = lane.entries.get(&key.name).map(|entry| entry.holder) else { return };
         lane.workers = lane.workers.saturating_sub(usize::from(holder == Holder::Worker));
-        lane.change(&key.name, |entry| {
+        lane.change(&key.name, self.begun, |entry| {
             let pause = match how {
                 Done::Settled => None,
                 Done::Later(time) => Some(time),
                 Done::Failed => Some(backoff(entry.failures, below)),
             };
             entry.holder = Holder::Nobody;
+            if how != Done::Failed {
+                entry.served = entry.begun;
+            }
             entry.failures = if how == Done::Failed { entry.failures.saturating_add(1) } else { 0 };
             let again = pause.map(|pause| now + pause);
             entry.due = entry.due.into_iter().chain(again).min();
@@ -151,8 +182,10 @@ impl State {
 
 impl Lane {
     /// Changes an entry, new or not, and keeps in step what is derived from it. One of which nothing is left goes.
-    fn change(&mut self, name: &str, change: impl FnOnce(&mut Entry)) {
-        let mut entry = self.entries.remove(name).unwrap_or_default();
+    /// `begun` counts the keys that were handed out so far.
+    fn change(&mut self, name: &str, begun: u64, change: impl FnOnce(&mut Entry)) {
+        let comes = || Entry { begun, served: begun, ..Entry::default() };
+        let mut entry = self.entries.remove(name).unwrap_or_else(comes);
         if let Some(due) = entry.due {
             self.waiting.remove(&(due, name.to_owned()));
         }
@@ -163,6 +196,12 @@ impl Lane {
             (Holder::Worker | Holder::Publish, _) => {}
         }
         self.entries.insert(name.to_owned(), entry);
+    }
+}
+
+impl Entry {
+    fn hand_out(&mut self, to: Holder, begun: u64) {
+        (self.due, self.holder, self.begun) = (None, to, begun);
     }
 }
 

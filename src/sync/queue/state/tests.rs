@@ -50,6 +50,35 @@ fn a_key_is_handed_out_once_and_to_one_worker() {
 }
 
 #[test]
+fn who_asks_for_a_key_is_served_by_work_of_others_that_begins_later_and_does_not_fail() {
+    let (mut state, now) = (state(), Instant::now());
+    let first = state.ask(&key("a"), now + seconds(5));
+    assert!(!state.is_served(&key("a"), first), "nobody has begun");
+    assert!(state.take(&key("a")));
+    let late = state.ask(&key("a"), now + seconds(5));
+    assert!(!state.is_served(&key("a"), first), "the work is not done");
+    state.done(&key("a"), Done::Settled, now, none);
+    assert!(state.is_served(&key("a"), first), "although it is asked for again");
+    assert!(!state.is_served(&key("a"), late), "the work may not have seen what the late one brought");
+    assert_eq!(
+        state.next(now + seconds(5)),
+        Next::Due(key("a")),
+        "a worker does what no publish did in time"
+    );
+    state.done(&key("a"), Done::Failed, now, none);
+    assert!(!state.is_served(&key("a"), late), "it failed");
+    assert!(state.take(&key("a")));
+    state.done(&key("a"), Done::Settled, now, none);
+    assert!(state.is_served(&key("a"), late));
+    assert!(state.lanes.is_empty());
+    let last = state.ask(&key("a"), now + seconds(5));
+    assert!(state.is_served(&key("a"), late), "although it is asked for anew");
+    assert!(state.take(&key("a")));
+    assert!(state.is_served(&key("a"), late), "although somebody works on it again");
+    assert!(!state.is_served(&key("a"), last));
+}
+
+#[test]
 fn what_is_added_during_the_work_is_done_after_it() {
     let (mut state, now) = (state(), Instant::now());
     assert!(state.take(&key("a")));
