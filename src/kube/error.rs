@@ -27,6 +27,8 @@ pub enum ApiError {
         message: String,
         /// How long the server asks callers to stay away.
         retry_after: Option<Duration>,
+        /// True where a cause is that a field cannot be changed.
+        is_about_immutable_field: bool,
     },
     /// No answer came; see [`Trouble`].
     Transport {
@@ -120,7 +122,9 @@ impl ApiError {
         };
         let named = status.as_ref().and_then(|status| status.pointer("/details/retryAfterSeconds")?.as_u64());
         let retry_after = retry_after.or(named.map(Duration::from_secs));
-        ApiError::Status { call, code, reason, message, retry_after }
+        let causes = status.as_ref().and_then(|status| status.pointer("/details/causes")?.as_array());
+        let is_about_immutable_field = causes.into_iter().flatten().any(is_about_immutable_field);
+        ApiError::Status { call, code, reason, message, retry_after, is_about_immutable_field }
     }
 
     /// The same for an answer to a request that carried a Secret: the server, or a policy that it asks, may repeat what
@@ -185,6 +189,11 @@ impl ApiError {
     /// An object of that name exists; a create that was repeated after a lost answer ends here as well.
     pub fn is_already_exists(&self) -> bool {
         self.code() == Some(409) && self.reason() == "AlreadyExists"
+    }
+
+    /// The server says that a field cannot be changed: only an object that is made anew has another value there.
+    pub fn is_about_immutable_field(&self) -> bool {
+        matches!(self, ApiError::Status { code: 422, is_about_immutable_field: true, .. })
     }
 
     /// The service account may not do this.
@@ -265,6 +274,12 @@ fn cause(cause: &Value) -> Option<String> {
         _ => "invalid value",
     };
     Some(format!("{field}: {words}"))
+}
+
+/// True of the API server's own word that a field keeps its value. A policy that refuses a request names no field.
+fn is_about_immutable_field(cause: &Value) -> bool {
+    let text = |name: &str| cause.get(name).and_then(Value::as_str).unwrap_or_default();
+    !text("field").is_empty() && text("message").ends_with("field is immutable")
 }
 
 /// The place of a JSON error, without the value that serde would quote.
@@ -400,6 +415,27 @@ mod tests {
             );
             assert!(text.contains("CustomResourceDefinition"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_field_that_cannot_be_changed_is_told_from_every_other_refusal() {
+        let immutable = r#"{"reason":"FieldValueInvalid","field":"spec.attachRequired","message":"Invalid value: true: field is immutable"}"#;
+        let rows = [
+            ("immutable", 422, immutable, true),
+            (
+                "another reason",
+                422,
+                r#"{"field":"spec.x","message":"Invalid value: 1: must be positive"}"#,
+                false,
+            ),
+            ("a policy", 422, r#"{"message":"failed expression: field is immutable"}"#, false),
+            ("another code", 400, immutable, false),
+        ];
+        for (name, code, cause, expected) in rows {
+            let body = format!(r#"{{"kind":"Status","details":{{"causes":[{cause}]}}}}"#);
+            assert_eq!(answer(code, &body).is_about_immutable_field(), expected, "{name}");
+        }
+        assert!(!answer(422, r#"{"kind":"Status"}"#).is_about_immutable_field());
     }
 
     #[test]

@@ -97,6 +97,21 @@ impl Client {
         self.fetch(&at.outgoing(Verb::Create, at.collection()?, Some(object)), budget)
     }
 
+    /// Whether the server would take the object if there were none of its name: everything is checked, by policies too,
+    /// and nothing is stored.
+    ///
+    /// # Errors
+    /// [`ApiError`]: why it would not.
+    pub fn check_creation(&self, at: &ObjectRef, object: &Value, budget: Budget) -> Result<(), ApiError> {
+        let path = format!("{}?dryRun=All", at.collection()?);
+        match self.send(&at.outgoing(Verb::Create, path, Some(object)), budget) {
+            Ok(_) => Ok(()),
+            // That there is one comes out last.
+            Err(error) if error.is_already_exists() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Replaces the object if it still has the resource version that `object` carries, and returns it as stored.
     ///
     /// # Errors
@@ -134,6 +149,15 @@ impl Client {
             "status": status,
         });
         self.fetch(&at.outgoing(Verb::Apply, path, Some(&body)), budget)
+    }
+
+    /// Changes some fields of the object's status by JSON merge patch, whoever has set them, and returns the object as
+    /// stored.
+    ///
+    /// # Errors
+    /// [`ApiError`], as of [`Client::merge_object`].
+    pub fn merge_status(&self, at: &ObjectRef, patch: &Value, budget: Budget) -> Result<Value, ApiError> {
+        self.fetch(&at.outgoing(Verb::Patch, format!("{}/status", at.path()?), Some(patch)), budget)
     }
 
     /// Deletes the object if the preconditions hold; false when it was not there. What it owns goes later.

@@ -49,6 +49,12 @@ impl Cluster {
         self.write(kind, "create", at, || self.client.create_object(at, object, budget()))
     }
 
+    /// Whether the object could be made, were it not there.
+    pub(super) fn check_creation(&self, at: &ObjectRef, object: &Value) -> Result<(), Refusal> {
+        self.permit()?;
+        self.client.check_creation(at, object, budget()).map_err(Refusal::Api)
+    }
+
     pub(super) fn replace(
         &self,
         kind: &'static str,
@@ -71,6 +77,12 @@ impl Cluster {
     pub(super) fn merge_request(&self, patch: &Value) -> Result<Value, Refusal> {
         self.permit()?;
         self.client.merge_object(&request(), patch, budget()).map_err(Refusal::Api)
+    }
+
+    /// Changes some fields of its status, whoever has set them.
+    pub(super) fn merge_status(&self, patch: &Value) -> Result<Value, Refusal> {
+        self.permit()?;
+        self.client.merge_status(&request(), patch, budget()).map_err(Refusal::Api)
     }
 
     /// Writes the operator's part of its status.
@@ -120,9 +132,9 @@ impl Refusal {
         matches!(self, Refusal::Api(error) if error.is_conflict() || error.is_already_exists() || error.is_not_found())
     }
 
-    /// The object cannot take this form.
-    pub(super) fn is_invalid(&self) -> bool {
-        matches!(self, Refusal::Api(error) if error.code() == Some(422))
+    /// The object cannot take this form, but another one of its name could.
+    pub(super) fn is_about_immutable_field(&self) -> bool {
+        matches!(self, Refusal::Api(error) if error.is_about_immutable_field())
     }
 
     /// There is no such object.

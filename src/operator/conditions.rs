@@ -19,6 +19,8 @@ pub struct Findings<'a> {
     pub observation: Option<&'a str>,
     /// The driver on the nodes.
     pub driver: Driver<'a>,
+    /// There is no CSIDriver object, and it could not be made.
+    pub lacks_csi_driver: bool,
 }
 
 /// What is known of the driver on the nodes.
@@ -57,11 +59,29 @@ impl Status {
         let types = condition_types();
         let mut conditions = list("conditions");
         conditions.retain(|condition| types.iter().any(|known| condition["type"] == known.as_str()));
-        conditions.iter_mut().for_each(normalise);
+        let conditions = conditions.iter().map(|condition| whole(condition, &CONDITION_FIELDS)).collect();
         let mut generations = list("generations");
-        generations.retain(|entry| entry["resource"] == "daemonsets" && entry["name"] == NODE);
-        generations.iter_mut().for_each(normalise);
+        generations.retain(is_of_the_driver);
+        let generations = generations.iter().map(|entry| whole(entry, &GENERATION_FIELDS)).collect();
         Status { conditions, generations }
+    }
+
+    /// Whether the driver has an entry here that it has not there.
+    pub fn has_more_generations_than(&self, other: &Status) -> bool {
+        let place = |entry: &Value| (entry["namespace"].clone(), entry["group"].clone());
+        let has = |entry: &Value| other.generations.iter().any(|one| place(one) == place(entry));
+        !self.generations.iter().all(has)
+    }
+
+    /// The generations of the object without those of the driver, if any of these is not in this status. Who wrote them
+    /// was another operator, and only who replaces the list takes them away.
+    pub fn generations_of_others(&self, object: &Value) -> Option<Vec<Value>> {
+        let stored = object.pointer("/status/generations").and_then(Value::as_array)?;
+        let place = |entry: &Value| (entry["namespace"].clone(), entry["group"].clone());
+        let is_ours = |entry: &Value| self.generations.iter().any(|ours| place(ours) == place(entry));
+        let (of_the_driver, others): (Vec<_>, Vec<_>) =
+            stored.iter().partition(|entry| is_of_the_driver(entry));
+        of_the_driver.iter().any(|entry| !is_ours(entry)).then(|| others.into_iter().cloned().collect())
     }
 
     /// What it should say now. `now` is the time as the API writes it.
@@ -118,7 +138,7 @@ fn condition_types() -> [String; 6] {
 }
 
 fn standings(findings: Findings<'_>) -> [Option<Standing>; 6] {
-    let Findings { management, statics, node, observation, driver } = findings;
+    let Findings { management, statics, node, observation, driver, lacks_csi_driver } = findings;
     let problem = |problem: Option<&str>, reason, fine| match problem {
         Some(message) => Standing { is_true: true, reason, message: message.to_owned() },
         None => Standing { is_true: false, reason: fine, message: String::new() },
@@ -130,6 +150,7 @@ fn standings(findings: Findings<'_>) -> [Option<Standing>; 6] {
             let removed = || Standing { is_true: false, reason: "Removed", message: String::new() };
             (Some(removed()), Some(removed()))
         }
+        Driver::Installed(object) if lacks_csi_driver => (Some(no_csi_driver()), Some(progress(object))),
         Driver::Installed(object) => (Some(availability(object)), Some(progress(object))),
     };
     [
@@ -140,6 +161,12 @@ fn standings(findings: Findings<'_>) -> [Option<Standing>; 6] {
         progressing,
         Some(problem(lines(node).as_deref(), "SyncError", "AsExpected")),
     ]
+}
+
+fn no_csi_driver() -> Standing {
+    let message =
+        "There is no CSIDriver object, and it cannot be made: no pod with a volume of this driver can start";
+    Standing { is_true: false, reason: "NoCSIDriver", message: message.to_owned() }
 }
 
 fn availability(daemon_set: &Value) -> Standing {
@@ -164,31 +191,36 @@ impl Standing {
         let status = if is_true { "True" } else { "False" };
         let before = before.filter(|before| before["status"] == status);
         let since = before.and_then(|before| before["lastTransitionTime"].as_str()).unwrap_or(now);
-        let mut condition = json!({
+        // The empty texts too: what is not written keeps the text of whoever reported before.
+        json!({
             "type": name, "status": status, "lastTransitionTime": since, "reason": reason, "message": message,
-        });
-        normalise(&mut condition);
-        condition
+        })
     }
 }
 
 fn entry(namespace: &str, at: i64) -> Value {
-    let mut entry = json!({
+    json!({
         "group": "apps", "resource": "daemonsets", "namespace": namespace, "name": NODE,
-        "lastGeneration": at,
-    });
-    normalise(&mut entry);
-    entry
+        "lastGeneration": at, "hash": "",
+    })
 }
 
-/// Servers and clients differ in whether they write what is empty.
-fn normalise(entry: &mut Value) {
-    if let Some(fields) = entry.as_object_mut() {
-        let kept =
-            std::mem::take(fields).into_iter().filter(|(_, value)| !value.is_null() && *value != json!(""));
-        *fields = kept.collect::<Map<_, _>>();
-    }
+fn is_of_the_driver(entry: &Value) -> bool {
+    entry["resource"] == "daemonsets" && entry["name"] == NODE
 }
+
+/// The entry with these fields and no others. One that is not there reads as empty: servers and clients differ in
+/// whether they write what is empty.
+fn whole(entry: &Value, fields: &[&str]) -> Value {
+    let value = |field: &&str| {
+        let value = entry.get(*field).filter(|value| !value.is_null()).cloned();
+        ((*field).to_owned(), value.unwrap_or_else(|| json!("")))
+    };
+    Value::Object(fields.iter().map(value).collect::<Map<_, _>>())
+}
+
+const CONDITION_FIELDS: [&str; 5] = ["type", "status", "lastTransitionTime", "reason", "message"];
+const GENERATION_FIELDS: [&str; 6] = ["group", "resource", "namespace", "name", "lastGeneration", "hash"];
 
 #[cfg(test)]
 mod tests {
@@ -216,7 +248,10 @@ mod tests {
     }
 
     fn told(status: &Status) -> Vec<String> {
-        let text = |condition: &Value, name: &str| condition[name].as_str().unwrap_or("-").to_owned();
+        let text = |condition: &Value, name: &str| match condition[name].as_str() {
+            Some("") | None => "-".to_owned(),
+            Some(text) => text.to_owned(),
+        };
         let told = |c: &Value| format!("{} {} {}", text(c, "type"), text(c, "status"), text(c, "reason"));
         status.conditions.iter().map(told).collect()
     }
@@ -242,7 +277,7 @@ mod tests {
             status.json()["generations"],
             json!([{
                 "group": "apps", "resource": "daemonsets", "namespace": "storage",
-                "name": "secrets-store-csi-driver-node", "lastGeneration": 4,
+                "name": "secrets-store-csi-driver-node", "lastGeneration": 4, "hash": "",
             }])
         );
         assert_eq!(status.recorded_generation("storage"), Some(4));
@@ -260,6 +295,7 @@ mod tests {
             node: &node,
             observation: Some("could not get proxies"),
             driver: Driver::Unknown,
+            lacks_csi_driver: false,
         };
         let status = next(&nothing(), findings, NOW);
         assert_eq!(
@@ -337,17 +373,61 @@ mod tests {
         let written = next(&nothing(), all, NOW);
         let mut stored = json!({"status": written.json()});
         for condition in stored["status"]["conditions"].as_array_mut().unwrap() {
-            for name in ["reason", "message"] {
-                if condition.get(name).is_none() {
-                    condition[name] = json!("");
-                }
-            }
+            condition.as_object_mut().unwrap().retain(|_, value| *value != json!(""));
         }
-        stored["status"]["generations"][0]["hash"] = json!("");
+        stored["status"]["generations"][0].as_object_mut().unwrap().remove("hash");
         stored["status"]["conditions"]
             .as_array_mut()
             .unwrap()
             .push(json!({"type": "Foreign", "status": "True"}));
         assert_eq!(Status::read(&stored), written);
+    }
+
+    #[test]
+    fn an_empty_text_is_written_so_that_none_of_another_operators_stays() {
+        let object = daemon_set(2, 0);
+        let all = Findings { statics: Some(&[]), driver: Driver::Installed(&object), ..Findings::default() };
+        let written = next(&nothing(), all, NOW);
+        let mut of_another = json!({"status": written.json()});
+        of_another["status"]["conditions"][1]["message"] = json!("AsExpected: of the former operator");
+        of_another["status"]["generations"][0]["hash"] = json!("x");
+        let before = Status::read(&of_another);
+        let after = next(&before, all, LATER);
+        assert_ne!(before, after, "there is something to write");
+        assert_eq!(after, written);
+        for condition in after.json()["conditions"].as_array().unwrap() {
+            assert!(condition["reason"].is_string() && condition["message"].is_string(), "{condition}");
+        }
+    }
+
+    #[test]
+    fn generations_of_the_driver_that_another_operator_left_go_and_others_stay() {
+        let object = daemon_set(2, 0);
+        let all = Findings { statics: Some(&[]), driver: Driver::Installed(&object), ..Findings::default() };
+        let (installed, removed) = (
+            next(&nothing(), all, NOW),
+            next(&nothing(), Findings { driver: Driver::Removed, ..Findings::default() }, NOW),
+        );
+        let theirs = json!({"group": "apps", "resource": "deployments", "namespace": "storage", "name": "x"});
+        let with = |entries: Value| json!({"status": {"generations": entries}});
+        let (ours, elsewhere) = (entry("storage", 4), entry("elsewhere", 9));
+        let rows = [
+            ("none", with(json!([])), &installed, None),
+            ("ours", with(json!([ours, theirs])), &installed, None),
+            ("elsewhere", with(json!([elsewhere, ours, theirs])), &installed, Some(vec![theirs.clone()])),
+            ("after removal", with(json!([ours, theirs])), &removed, Some(vec![theirs.clone()])),
+            ("no status", json!({}), &removed, None),
+        ];
+        for (name, object, status, expected) in rows {
+            assert_eq!(status.generations_of_others(&object), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn without_a_csi_driver_nothing_is_available_however_many_pods_run() {
+        let object = daemon_set(2, 0);
+        let findings =
+            Findings { driver: Driver::Installed(&object), lacks_csi_driver: true, ..Findings::default() };
+        assert!(told(&next(&nothing(), findings, NOW)).join("\n").contains("Available False NoCSIDriver"));
     }
 }

@@ -30,21 +30,17 @@ impl Cluster {
                 ));
             }
             let desired = desired(live.as_ref());
-            let action = plan(&desired, live.as_ref(), recorded);
-            match (self.carry_out(&at, piece, action, live.as_ref()), live) {
+            let mut carried_out =
+                self.carry_out(&at, piece, plan(&desired, live.as_ref(), recorded), live.as_ref());
+            if let (Err(refusal), Some(live)) = (&carried_out, &live)
+                && refusal.is_about_immutable_field()
+                && let Some(action) = plan_after_refusal(&desired, live)
+            {
+                carried_out = self.carry_out(&at, piece, action, Some(live));
+            }
+            match (carried_out, live) {
                 (Ok(Some(stored)), _) | (Ok(None), Some(stored)) => return Ok(stored),
                 (Err(refusal), _) if refusal.is_overtaken() => {}
-                (Err(refusal), Some(live)) if refusal.is_invalid() => {
-                    let Some(action) = plan_after_refusal(&desired, &live) else {
-                        return Err(refusal.into());
-                    };
-                    match self.carry_out(&at, piece, action, Some(&live)) {
-                        Ok(Some(stored)) => return Ok(stored),
-                        Ok(None) => {}
-                        Err(refusal) if refusal.is_overtaken() => {}
-                        Err(refusal) => return Err(refusal.into()),
-                    }
-                }
                 (Err(refusal), _) => return Err(refusal.into()),
                 (Ok(None), None) => {}
             }
@@ -65,6 +61,8 @@ impl Cluster {
             Action::Create(object) => self.create(piece.kind(), at, &object).map(Some),
             Action::Update(object) => self.replace(piece.kind(), at, &object).map(Some),
             Action::Recreate { delete, create } => {
+                // Who is refused the new one is left with the old one rather than with none.
+                self.check_creation(at, &create)?;
                 if piece == Piece::CsiDriver {
                     self.keep_tokens(&live.map(live_tokens).unwrap_or_default())?;
                 }

@@ -3,11 +3,12 @@
 //! A turn depends on nothing but what the API server says, so it may be cut off anywhere and begun again by this process
 //! or the next. It writes nothing where there is nothing to change.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 
-use super::cluster::{Cluster, request};
+use super::cluster::{Cluster, budget, request};
 use super::conditions::{Driver, Findings, Status};
 use super::failure::Failure;
 use super::foreign;
@@ -33,6 +34,8 @@ pub struct Reconciler {
     features: Option<(Features, Instant)>,
     verbosity: Option<i32>,
     is_idle: bool,
+    /// Whether the log has been told that another installation may not be looked for.
+    is_blind: AtomicBool,
 }
 
 /// What a turn has found out, to be reported.
@@ -42,6 +45,7 @@ struct Found {
     node: Vec<String>,
     observation: Option<String>,
     driver: Place,
+    lacks_csi_driver: bool,
 }
 
 /// Where the driver is.
@@ -57,7 +61,16 @@ impl Reconciler {
     /// For the driver `operand` in `namespace`. `operator` is what the finalizer begins with.
     pub fn new(cluster: Cluster, operand: Operand, namespace: String, operator: &str) -> Reconciler {
         let finalizer = identity::finalizer(operator);
-        Reconciler { cluster, operand, namespace, finalizer, features: None, verbosity: None, is_idle: false }
+        Reconciler {
+            cluster,
+            operand,
+            namespace,
+            finalizer,
+            features: None,
+            verbosity: None,
+            is_idle: false,
+            is_blind: AtomicBool::new(false),
+        }
     }
 
     /// One turn. What is wrong is in the conditions, if they could be written.
@@ -232,6 +245,10 @@ impl Reconciler {
                 Ok(_) => {}
                 Err(failure) if failure.ends_turn() => return Err(failure),
                 Err(failure) => {
+                    if piece == Piece::CsiDriver {
+                        found.lacks_csi_driver =
+                            self.cluster.find(&piece.at("")).is_ok_and(|live| live.is_none());
+                    }
                     let failure = about(piece, failure);
                     let lines = if piece == Piece::DaemonSet { &mut found.node } else { &mut statics };
                     lines.push(failure.to_string());
@@ -271,9 +288,19 @@ impl Reconciler {
         self.cluster.hold(object, &self.finalizer, false).map(drop)
     }
 
+    /// Another installation, as far as it can be seen. Who may not look into the other namespace does not know, and that
+    /// is no reason to leave the driver uninstalled.
     fn other_installation(&self) -> Result<Option<String>, Failure> {
         let pods = ObjectRef::namespaced(&DAEMON_SETS, FOREIGN_NAMESPACE, FOREIGN_NODE);
-        let pods = self.cluster.find(&pods)?;
+        let pods = match self.cluster.client.find_object(&pods, budget()) {
+            Err(error) if error.is_forbidden() => {
+                if !self.is_blind.swap(true, Ordering::SeqCst) {
+                    log::warn!(error:% = error; "whether the driver is installed by other means is not known");
+                }
+                None
+            }
+            found => found?,
+        };
         let binding = self.cluster.find(&Piece::DriverBinding.at(&self.namespace))?;
         Ok(foreign::find(pods.as_ref(), binding.as_ref(), &self.namespace))
     }
@@ -295,16 +322,38 @@ impl Reconciler {
                 Place::Removed => Driver::Removed,
                 Place::Installed(object) => Driver::Installed(object),
             },
+            lacks_csi_driver: found.lacks_csi_driver,
         };
         let next = before.next(findings, &self.namespace, &rfc3339_seconds(SystemTime::now()));
         self.cluster.metrics.degraded(next.degraded().count());
         if next == *before {
             return Ok(());
         }
+        self.drop_generations_of_others(before, &next)?;
         match self.cluster.report(&next.json()) {
             Ok(_) => Ok(()),
             // It was let go, and there is nobody to tell any more.
             Err(refusal) if refusal.is_not_found() && is_going => Ok(()),
+            Err(refusal) => Err(Failure::from(refusal)),
+        }
+    }
+}
+
+impl Reconciler {
+    /// What another operator has said of the driver's generations would stay: by apply alone nobody takes away what
+    /// others have written.
+    fn drop_generations_of_others(&self, before: &Status, next: &Status) -> Result<(), Failure> {
+        if !before.has_more_generations_than(next) {
+            return Ok(());
+        }
+        let Some(object) = self.cluster.find(&request())? else { return Ok(()) };
+        let Some(others) = next.generations_of_others(&object) else { return Ok(()) };
+        let version = object.pointer("/metadata/resourceVersion");
+        let patch = json!({"metadata": {"resourceVersion": version}, "status": {"generations": others}});
+        match self.cluster.merge_status(&patch) {
+            Ok(_) => Ok(()),
+            // The change of whoever was faster wakes the loop again.
+            Err(refusal) if refusal.is_overtaken() => Ok(()),
             Err(refusal) => Err(Failure::from(refusal)),
         }
     }

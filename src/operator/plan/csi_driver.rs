@@ -22,7 +22,19 @@ pub(super) fn plan(desired: &Value, live: &Value) -> Action {
             }
         }
     }
+    if let Some(spec) = next.as_mut().and_then(|next| next.get_mut("spec")) {
+        drop_what_tokens_need(spec);
+    }
     next.map_or(Action::Nothing, Action::Update)
+}
+
+/// The server refuses a CSIDriver that says how tokens come and requests none, so an administrator's word on that goes
+/// with the last request.
+fn drop_what_tokens_need(spec: &mut Value) {
+    let requests_none = spec.get("tokenRequests").and_then(Value::as_array).is_none_or(Vec::is_empty);
+    if let (true, Some(spec)) = (requests_none, spec.as_object_mut()) {
+        spec.remove("serviceAccountTokenInSecrets");
+    }
 }
 
 /// The same object anew: with the operator's fields, and everything of the metadata and the spec that is others'.
@@ -32,6 +44,9 @@ pub(super) fn recreate(desired: &Value, live: &Value) -> Action {
         keep(&mut create, &["metadata", kind], live.pointer(&format!("/metadata/{kind}")));
     }
     keep(&mut create, &["spec"], live.get("spec"));
+    if let Some(spec) = create.get_mut("spec") {
+        drop_what_tokens_need(spec);
+    }
     if let Some(owners) = live.pointer("/metadata/ownerReferences").filter(|owners| owners.is_array())
         && let Some(metadata) = create.get_mut("metadata").and_then(Value::as_object_mut)
     {
@@ -196,7 +211,9 @@ mod tests {
 
     #[test]
     fn fields_that_the_operator_says_nothing_about_are_left() {
-        let desired = one(Piece::CsiDriver);
+        let (spec, operand) = (Spec::default(), operand());
+        let tokens = [json!({"audience": "by-hand"})];
+        let desired = desired(Inputs { live_tokens: &tokens, ..inputs(&spec, &operand) }, Piece::CsiDriver);
         let mut live = stored(&desired);
         live["spec"]["storageCapacity"] = json!(false);
         live["spec"]["seLinuxMount"] = json!(false);
@@ -205,6 +222,18 @@ mod tests {
         live["spec"]["requiresRepublish"] = json!(false);
         let next = updated(planned(&desired, &live));
         assert_eq!(next["spec"]["serviceAccountTokenInSecrets"], true);
+    }
+
+    #[test]
+    fn how_tokens_come_is_not_said_where_none_is_requested() {
+        let desired = one(Piece::CsiDriver);
+        let mut live = stored(&desired);
+        live["spec"]["serviceAccountTokenInSecrets"] = json!(true);
+        live["spec"]["tokenRequests"] = json!([{"audience": "by-hand"}]);
+        assert_eq!(updated(planned(&desired, &live)), stored(&desired));
+        live["spec"]["attachRequired"] = json!(true);
+        let Action::Recreate { create, .. } = planned(&desired, &live) else { panic!("attachRequired") };
+        assert_eq!(create["spec"].get("serviceAccountTokenInSecrets"), None);
     }
 
     #[test]

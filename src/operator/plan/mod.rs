@@ -51,9 +51,8 @@ pub fn plan(desired: &Desired, live: Option<&Value>, recorded: Option<i64>) -> A
     }
 }
 
-/// What to do about an object that the server refused to change into this form.
+/// What to do about an object of which the server says that a field cannot be changed.
 pub fn plan_after_refusal(desired: &Desired, live: &Value) -> Option<Action> {
-    // Servers before 1.29 let fewer fields of a CSIDriver be changed.
     (desired.piece == Piece::CsiDriver).then(|| csi_driver::recreate(&desired.object, live))
 }
 

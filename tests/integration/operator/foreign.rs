@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::support::api_server::Matcher;
+
 use super::stage::{BINDING, CSI_DRIVER, DAEMON_SET, NODE_DEGRADED, PIECES, REQUEST, ROLE, STATICS, Stage};
 
 const THEIRS: &str = "/apis/apps/v1/namespaces/kube-system/daemonsets/csi-secrets-store";
@@ -77,4 +79,22 @@ fn a_removal_leaves_what_another_installation_has_under_the_same_names() {
     let ours = PIECES.into_iter().filter(|path| ![CSI_DRIVER, ROLE, BINDING].contains(path));
     assert!(ours.into_iter().all(|path| stage.api.get(path).is_none()));
     assert!(stage.api.get(THEIRS).is_some());
+}
+
+#[test]
+fn who_may_not_look_for_another_installation_installs_and_removes_all_the_same_and_says_so_once() {
+    let stage = Stage::new();
+    stage.api.fail_always(Matcher::verb("get").and_path("/namespaces/kube-system/"), 403);
+    let operator = stage.operator();
+    stage.ask(&json!({"managementState": "Managed"}));
+    stage.wait_installed();
+    stage.nudge("another turn");
+    stage.ask(&json!({"managementState": "Removed"}));
+    stage.wait("everything is removed", |api| PIECES.iter().all(|path| api.get(path).is_none()));
+    let log = operator.log();
+    assert_eq!(
+        log.matches("whether the driver is installed by other means is not known").count(),
+        1,
+        "{log}"
+    );
 }

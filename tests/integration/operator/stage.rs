@@ -116,7 +116,7 @@ impl Stage {
         let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
         let found = conditions.iter().find(|condition| condition["type"] == name);
         found.map_or_else(String::new, |condition| {
-            let text = |field: &str| condition[field].as_str().unwrap_or("-");
+            let text = |field: &str| condition[field].as_str().filter(|text| !text.is_empty()).unwrap_or("-");
             format!("{} {}", text("status"), text("reason"))
         })
     }
@@ -148,7 +148,15 @@ impl Stage {
         PIECES.iter().all(|path| api.get(path).is_some())
             && self.condition(STATICS) == "False AsExpected"
             && self.condition(NODE_DEGRADED) == "False AsExpected"
-            && generation.is_some_and(|at| self.request()["status"]["generations"][0]["lastGeneration"] == at)
+            && generation.is_some_and(|at| self.recorded_generation() == at)
+    }
+
+    /// The generation of the DaemonSet that the operator has written down.
+    fn recorded_generation(&self) -> Value {
+        let object = self.request();
+        let all = object["status"]["generations"].as_array().into_iter().flatten();
+        let of_pods = |entry: &&Value| entry["resource"] == "daemonsets" && entry["namespace"] == NAMESPACE;
+        all.filter(of_pods).map(|entry| entry["lastGeneration"].clone()).next().unwrap_or_default()
     }
 
     /// Has the pods of the DaemonSet run on that many nodes, as its controller would report.

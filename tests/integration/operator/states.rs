@@ -1,9 +1,11 @@
 //! The management states, and the way from each to the others.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::stage::{
-    AVAILABLE, DAEMON_SET, FINALIZER, MANAGEMENT, NODE_DEGRADED, PIECES, REQUEST, STATICS, Stage,
+    AVAILABLE, DAEMON_SET, FINALIZER, MANAGEMENT, NODE_DEGRADED, PIECES, PROGRESSING, REQUEST, STATICS, Stage,
 };
 
 fn image(stage: &Stage) -> Value {
@@ -101,4 +103,58 @@ fn an_object_that_cannot_be_read_can_still_be_deleted() {
     });
     stage.wait("the object is gone", |api| api.get(REQUEST).is_none());
     assert!(PIECES.iter().all(|path| stage.api.get(path).is_none()));
+}
+
+#[test]
+fn what_a_former_operator_reported_is_taken_over_and_then_nothing_is_written() {
+    let stage = Stage::new();
+    let former = |kind: &str| {
+        json!({
+            "type": kind, "status": "False", "lastTransitionTime": "2026-01-01T00:00:00Z",
+            "reason": "AsExpected", "message": "AsExpected: old trouble of the former operator",
+        })
+    };
+    let generation = |namespace: &str, resource: &str, name: &str| {
+        json!({
+            "group": "apps", "resource": resource, "namespace": namespace, "name": name, "lastGeneration": 7,
+            "hash": "of-the-former",
+        })
+    };
+    let node = "secrets-store-csi-driver-node";
+    stage.ask(&json!({"managementState": "Managed"}));
+    stage.edit(REQUEST, |object| {
+        object["status"] = json!({
+            "conditions": [former(STATICS), former(MANAGEMENT), former("ForeignDegraded")],
+            "generations": [
+                generation("storage", "daemonsets", node),
+                generation("openshift-cluster-csi-drivers", "daemonsets", node),
+                generation("storage", "deployments", "of-somebody"),
+            ],
+        });
+    });
+    let _operator = stage.operator();
+    stage.wait_installed();
+    stage.roll_out(1);
+    stage.wait("it is available", |_| stage.condition(PROGRESSING) == "False AsExpected");
+    assert_eq!((stage.message(STATICS), stage.message(MANAGEMENT)), (String::new(), String::new()));
+    let generations = || {
+        let all = stage.request()["status"]["generations"].as_array().cloned().unwrap_or_default();
+        let place = |entry: &Value| {
+            format!("{}/{}", entry["namespace"].as_str().unwrap(), entry["name"].as_str().unwrap())
+        };
+        let mut places: Vec<_> = all.iter().map(place).collect();
+        places.sort();
+        places
+    };
+    assert_eq!(generations(), ["storage/of-somebody".to_owned(), format!("storage/{node}")]);
+
+    stage.api.forget_requests();
+    stage.nudge("a quiet minute");
+    stage.wait("it has looked", |api| api.count("get", "/daemonsets/secrets") > 0);
+    stage.api.wait(Duration::from_millis(500), |_| false);
+    assert_eq!(stage.writes(), [""; 0]);
+
+    stage.ask(&json!({"managementState": "Removed"}));
+    stage.wait("it is removed", |_| stage.condition(AVAILABLE) == "False Removed");
+    stage.wait("its generation goes too", |_| generations() == ["storage/of-somebody"]);
 }

@@ -33,15 +33,31 @@ pub fn status(store: &mut Store, place: &Place, key: Key, request: &Request) -> 
         let is_one = |one: &Value, other: &Value| keys.iter().all(|key| one[*key] == other[*key]);
         let mut merged = object["status"][list].as_array().cloned().unwrap_or_default();
         let earlier = before[list].as_array().cloned().unwrap_or_default();
+        let entries = entries.iter().map(|entry| {
+            let stored = merged.iter().find(|stored| is_one(stored, entry));
+            with_fields_of_others(entry, stored, earlier.iter().find(|earlier| is_one(earlier, entry)))
+        });
+        let entries: Vec<_> = entries.collect();
         merged.retain(|entry| !earlier.iter().any(|earlier| is_one(earlier, entry)));
         merged.retain(|entry| !entries.iter().any(|new| is_one(new, entry)));
-        merged.extend(entries.iter().cloned());
+        merged.extend(entries);
         object["status"][list] = json!(merged);
     }
     match store.replace(key, object, &manager) {
         Some(stored) => Answer::json(200, &stored),
         None => place.about().not_found(),
     }
+}
+
+/// The entry as it is applied, and what it says nothing about and its manager never said either: that is others'.
+fn with_fields_of_others(applied: &Value, stored: Option<&Value>, earlier: Option<&Value>) -> Value {
+    let mut entry = applied.clone();
+    for (field, value) in stored.and_then(Value::as_object).into_iter().flatten() {
+        if entry.get(field).is_none() && earlier.and_then(|earlier| earlier.get(field)).is_none() {
+            entry[field] = value.clone();
+        }
+    }
+    entry
 }
 
 /// The content type of a patch that is applied.

@@ -92,6 +92,8 @@ impl Request {
             "GET" | "HEAD" if is_collection && self.is_watch() => "watch",
             "GET" | "HEAD" if is_collection => "list",
             "GET" | "HEAD" => "get",
+            // As a verb of its own, so that a fault can meet either.
+            "POST" if self.parameter("dryRun") == "All" => "check",
             "POST" => "create",
             "PUT" => "update",
             "PATCH" => "patch",

@@ -47,6 +47,9 @@ pub fn create(store: &mut Store, place: &Place, request: &Request) -> Answer {
     {
         fields.remove("status");
     }
+    if request.parameter("dryRun") == "All" {
+        return Answer::json(201, &form.object(&object));
+    }
     Answer::json(201, &form.object(&store.create(key, object, &request.manager())))
 }
 
