@@ -1,4 +1,4 @@
-//! The commands of docs/, each as it stands there.
+//! The commands of the documents, each as it stands there.
 
 use std::collections::BTreeSet;
 
@@ -29,6 +29,7 @@ pub const CASES: &[Case] = &[
     document!("docs/migrating.md"),
     document!("docs/operator.md"),
     // Last: afterwards the garbage collector has to learn the custom resources anew.
+    document!("README.md"),
     document!("docs/installing.md"),
 ];
 
