@@ -47,11 +47,11 @@ export FUZZ_TIME := $(value TIME)
 export FUZZ_TARGET := $(value TARGET)
 
 .PHONY: help build test demo sanity e2e e2e-operator bundle-check crash faults limits soak soak-static lint bench \
-	bench-static bench-compare static test-static image test-image fuzz fuzz-smoke fuzz-coverage sbom sbom-check \
+	bench-static bench-compare static static-here test-static test-emulated nightly image test-image fuzz fuzz-smoke fuzz-coverage sbom sbom-check \
 	advisories parity proto proto-check fmt clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 build: ## build the driver, the operator and the reference provider
 	@scripts/ensure-tools.sh build
@@ -125,7 +125,7 @@ faults: ## inject faults into the running driver and show what comes of each; wi
 	@cargo run --quiet $(cargo_flags) $(sandbox) --example faults -- "$$FAULT_CASE"
 
 limits: export LIMITS_CASE := $(value CASE)
-limits: static ## attack the static driver in a control group of the shipped memory; with CASE=text, those that contain it
+limits: static-here ## attack the static driver in a control group of the shipped memory; with CASE=text, those that contain it
 	@scripts/ensure-tools.sh build mount
 	@cargo build $(cargo_flags) --example limits
 	@TEST_PROGRAMS='$(static)/$(machine)' \
@@ -138,7 +138,7 @@ soak: ## let pods come and go for TIME (30m) and see whether the driver holds mo
 	@cargo build $(cargo_flags) --bins --example soak
 	@$(soaking)
 
-soak-static: static ## the same with the static driver, whose allocator is another; with TIME=30m, SEED=number
+soak-static: static-here ## the same with the static driver, whose allocator is another; with TIME=30m, SEED=number
 	@scripts/ensure-tools.sh build mount
 	@cargo build $(cargo_flags) --example soak
 	@TEST_PROGRAMS='$(static)/$(machine)' $(soaking)
@@ -155,7 +155,7 @@ bench: ## measure what the driver costs, as a table, JSON and a page
 	@mkdir -p '$(results)'
 	@$(call measure,glibc)
 
-bench-static: static ## measure what the static driver costs
+bench-static: static-here ## measure what the static driver costs
 	@scripts/ensure-tools.sh build mount
 	@cargo build $(cargo_flags) --example bench
 	@mkdir -p '$(results)'
@@ -175,10 +175,22 @@ static: ## build the static programs for x86_64 and aarch64, which are what the 
 	@$(identity) scripts/static/build.sh x86_64 '$(cache)'
 	@$(identity) scripts/static/build.sh aarch64 '$(cache)'
 
-test-static: static ## run the integration tests against the static driver, in an empty root too
+static-here: ## build those of this machine's architecture alone
+	@scripts/ensure-tools.sh build python
+	@$(identity) scripts/static/build.sh '$(machine)' '$(cache)'
+
+test-static: static-here ## run the integration tests against the static driver, in an empty root too
+	@scripts/ensure-tools.sh build mount
+	TEST_ARCHITECTURES='$(machine)' cargo test $(cargo_flags) $(sandbox) --test static
+	$(tested) TEST_PROGRAMS='$(static)/$(machine)' cargo test $(cargo_flags) $(sandbox) --test integration
+
+test-emulated: static ## look at the static programs of both architectures, and run the other one's in an emulator
 	@scripts/ensure-tools.sh build mount emulator
 	cargo test $(cargo_flags) $(sandbox) --test static
-	$(tested) TEST_PROGRAMS='$(static)/$(machine)' cargo test $(cargo_flags) $(sandbox) --test integration
+	cargo test $(cargo_flags) $(sandbox) --test emulated
+
+nightly: ## run what takes long and CI does not run on each submission
+	@.ci/run crash faults test-emulated test-image
 
 image: static ## make the images of the driver and of the operator for both architectures, archives in the OCI layout
 	@$(identity) scripts/image/build.sh secrets-store-csi-driver '$(static)' '$(image)'

@@ -74,7 +74,19 @@ const LAYERS: &[Layer<'_>] = &[
         &["kube", "health", "http", "metrics", "config", "build_info", "logging", "shutdown", "timestamp"],
     ),
     ("reference_provider", &["rpc", "http", "metrics", "config", "logging", "shutdown", "secret"]),
-    ("csi", &["publish", "rpc", "volume::target", "kube::event", "metrics", "sys::mount", "secret"]),
+    (
+        "csi",
+        &[
+            "publish",
+            "rpc",
+            "volume::target",
+            "kube::event",
+            "kube::pod_tokens",
+            "metrics",
+            "sys::mount",
+            "secret",
+        ],
+    ),
     ("registration", &["rpc", "health", "metrics", "sys::at", "sys::socket"]),
     (
         "publish",

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use crate::kube::event::PodRef;
-use crate::publish::request::{CLASS, POD_NAME, POD_NAMESPACE, POD_UID, PublishRequest, UnpublishRequest};
+use crate::kube::pod_tokens;
+use crate::publish::request::{
+    CLASS, POD_NAME, POD_NAMESPACE, POD_UID, PublishRequest, TOKENS, UnpublishRequest,
+};
 use crate::rpc::pb::csi as pb;
 use crate::rpc::status::{Code, Status};
 use crate::secret::SecretString;
@@ -24,7 +27,8 @@ pub fn publish(
         return Err(invalid("Volume attributes missing in request"));
     }
     let target = TargetPath::parse(&target, pods_dir).map_err(|error| outside(&error))?;
-    let attributes = secret_values(message.volume_context);
+    let mut attributes = secret_values(message.volume_context);
+    let mut secrets = secret_values(message.secrets);
     let attribute =
         |key: &str| attributes.get(key).map(|value| value.expose().to_owned()).unwrap_or_default();
     let class = attribute(CLASS);
@@ -34,19 +38,20 @@ pub fn publish(
     if !message.readonly {
         return Err(invalid("Readonly is not true in request"));
     }
-    Ok(PublishRequest {
-        volume_id,
-        target,
-        class,
-        pod: PodRef {
-            namespace: attribute(POD_NAMESPACE),
-            name: attribute(POD_NAME),
-            uid: attribute(POD_UID),
-        },
-        secrets: secret_values(message.secrets),
-        group: group(&capability)?,
-        attributes,
-    })
+    let pod =
+        PodRef { namespace: attribute(POD_NAMESPACE), name: attribute(POD_NAME), uid: attribute(POD_UID) };
+    let group = group(&capability)?;
+    let is_foreign = |tokens: &SecretString| {
+        !tokens.expose().is_empty() && !pod_tokens::are_bound_to(tokens.expose(), &pod.uid)
+    };
+    let mut had_foreign_tokens = false;
+    for place in [&mut attributes, &mut secrets] {
+        if place.get(TOKENS).is_some_and(is_foreign) {
+            place.remove(TOKENS);
+            had_foreign_tokens = true;
+        }
+    }
+    Ok(PublishRequest { volume_id, target, class, pod, secrets, had_foreign_tokens, group, attributes })
 }
 
 /// Checks an unpublish.
@@ -106,6 +111,7 @@ fn outside(error: &TargetError) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use protobuf::MessageField;
 
     fn valid() -> pb::NodePublishVolumeRequest {
@@ -120,6 +126,13 @@ mod tests {
         }
     }
 
+    /// Tokens of one audience, bound to the pod of that uid as kubelet's are.
+    fn tokens(uid: &str) -> String {
+        let claims = format!(r#"{{"kubernetes.io":{{"pod":{{"uid":"{uid}"}}}}}}"#);
+        let token = format!("e30.{}.c2ln", base64::Engine::encode(&URL_SAFE_NO_PAD, claims));
+        format!(r#"{{"vault":{{"token":"{token}"}}}}"#)
+    }
+
     fn with_group(group: &str) -> pb::NodePublishVolumeRequest {
         let mut capability = pb::VolumeCapability::default();
         capability.mut_mount().volume_mount_group = group.to_owned();
@@ -132,6 +145,26 @@ mod tests {
         assert_eq!((request.class.as_str(), request.pod.name.as_str()), ("db", "web"));
         assert_eq!((request.pod.namespace.as_str(), request.pod.uid.as_str()), ("team", "u1"));
         assert_eq!(request.group, None);
+    }
+
+    #[test]
+    fn tokens_that_are_not_bound_to_the_pod_are_left_out_wherever_they_come() {
+        let rows = [
+            ("kubelet's", tokens("u1"), true),
+            ("another pod's", tokens("u2"), false),
+            ("a pod's own", "evil".to_owned(), false),
+        ];
+        for (name, tokens, is_kubelets) in rows {
+            for in_secrets in [false, true] {
+                let mut message = valid();
+                let map = if in_secrets { &mut message.secrets } else { &mut message.volume_context };
+                map.insert(TOKENS.to_owned(), tokens.clone());
+                let request = publish(message, None).map_err(|status| status.message).unwrap();
+                let place = if in_secrets { &request.secrets } else { &request.attributes };
+                assert_eq!(place.contains_key(TOKENS), is_kubelets, "{name}, {in_secrets}");
+                assert_eq!(request.had_foreign_tokens, !is_kubelets, "{name}, {in_secrets}");
+            }
+        }
     }
 
     /// What is wrong, how it comes about, and the answer.

@@ -21,6 +21,7 @@ pub mod gate;
 pub mod jitter;
 pub mod look;
 pub mod object;
+pub mod pod_tokens;
 pub mod resource;
 pub mod types;
 pub mod watch;

@@ -149,6 +149,7 @@ mod tests {
             pod: PodRef { namespace: "ns".to_owned(), name: "p".to_owned(), uid: "u".to_owned() },
             attributes: secret_map(attributes),
             secrets: secret_map(secrets),
+            had_foreign_tokens: false,
             group: None,
         }
     }

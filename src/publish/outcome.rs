@@ -117,6 +117,14 @@ impl Publisher {
             "the pod sets attributes that begin as kubelet's do: no provider hears of them");
     }
 
+    /// Tells the log of tokens that were left out.
+    pub(super) fn report_foreign_tokens(&self, request: &PublishRequest) {
+        if request.had_foreign_tokens {
+            log::warn!(pod = pod_name(&request.pod);
+                "tokens came with the volume that are not bound to its pod, as kubelet's are: no provider hears of them");
+        }
+    }
+
     /// Tells the pod's owner that the pod and its class contradict each other: the keys, never the values.
     pub(super) fn report_collisions(&self, request: &PublishRequest, collisions: &[String]) {
         if collisions.is_empty() {

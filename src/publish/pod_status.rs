@@ -211,6 +211,7 @@ mod tests {
             pod: PodRef { namespace: "team".to_owned(), name: "web".to_owned(), uid: "u1".to_owned() },
             attributes: Default::default(),
             secrets: Default::default(),
+            had_foreign_tokens: false,
             group: None,
         }
     }

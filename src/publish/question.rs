@@ -58,6 +58,7 @@ impl Publishing<'_> {
         // Told once: what a pod asks for stays the same.
         if self.if_absent == IfAbsent::Wait {
             self.publisher.report_unknown(self.request, &merged.unknown);
+            self.publisher.report_foreign_tokens(self.request);
         }
         let key = self.class_key();
         let question = MountRequest {

@@ -20,6 +20,8 @@ pub struct PublishRequest {
     pub attributes: BTreeMap<String, SecretString>,
     /// The Secret that the pod's volume refers to, and tokens on newer clusters.
     pub secrets: BTreeMap<String, SecretString>,
+    /// True when tokens came that are not kubelet's: they are in neither of the two.
+    pub had_foreign_tokens: bool,
     /// The pod's fsGroup, when kubelet leaves its application to us.
     pub group: Option<u32>,
 }

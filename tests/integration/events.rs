@@ -8,6 +8,7 @@ use crate::support::eventually;
 use crate::support::objects::class_path;
 use crate::support::provider::answer;
 use crate::support::scene::{ALWAYS, Scene};
+use crate::support::tokens::{TOKENS, bound_to};
 
 #[test]
 fn a_pod_that_cannot_start_is_told_why() {
@@ -85,15 +86,14 @@ fn no_secret_is_ever_said_aloud() {
     let [content, new_content, token, client, attribute] = SECRETS;
     let mut scene = Scene::start(&[ALWAYS[0], ALWAYS[1], "-v=10", "--volume-size-limit=64Ki"]);
     scene.world.class("db", "test", json!({"objects": attribute, "tenant": "blue"}));
-    let tokens =
-        format!("{{\"aud\":{{\"token\":\"{token}\",\"expirationTimestamp\":\"2030-01-01T00:00:00Z\"}}}}");
-    for key in ["csi.storage.k8s.io/serviceAccount.tokens", "clientsecret"] {
+    let tokens = bound_to(&scene.pod.uid, token);
+    for key in [TOKENS, "clientsecret"] {
         scene
             .pod
             .secrets
             .insert(key.to_owned(), if key == "clientsecret" { client.to_owned() } else { tokens.clone() });
     }
-    scene.pod.attributes.insert("csi.storage.k8s.io/serviceAccount.tokens".to_owned(), tokens);
+    scene.pod.attributes.insert(TOKENS.to_owned(), tokens);
     scene.pod.attributes.insert("tenant".to_owned(), attribute.to_owned());
 
     // Success, every kind of failure that has a payload in hand, a refresh, and the end.

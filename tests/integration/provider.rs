@@ -9,10 +9,9 @@ use serde_json::{Value, json};
 
 use crate::support::provider::{ScriptedProvider, answer};
 use crate::support::scene::{ALWAYS, Scene, new, old};
+use crate::support::tokens::{TOKENS, bound_to};
 use crate::support::wire::{self, WireProvider};
 use crate::support::{eventually, provider};
-
-const TOKENS: &str = "csi.storage.k8s.io/serviceAccount.tokens";
 
 fn attributes(request: &pb::MountRequest) -> Value {
     serde_json::from_str(&request.attributes).unwrap()
@@ -57,14 +56,17 @@ fn the_pods_own_secret_is_passed_on_as_an_object() {
 
 #[test]
 fn tokens_come_from_the_secrets_first_and_else_from_the_attributes() {
+    let scene = Scene::start(&ALWAYS);
+    let uid = &scene.pod.uid;
+    let (of_context, of_secrets) = (bound_to(uid, "of-context"), bound_to(uid, "of-secrets"));
+    let (of_context, of_secrets) = (of_context.as_str(), of_secrets.as_str());
     let table = [
         ("nowhere", None, None, None),
-        ("attributes", None, Some("of-context"), Some("of-context")),
-        ("secrets", Some("of-secrets"), None, Some("of-secrets")),
-        ("both", Some("of-secrets"), Some("of-context"), Some("of-secrets")),
-        ("empty in the secrets", Some(""), Some("of-context"), Some("of-context")),
+        ("attributes", None, Some(of_context), Some(of_context)),
+        ("secrets", Some(of_secrets), None, Some(of_secrets)),
+        ("both", Some(of_secrets), Some(of_context), Some(of_secrets)),
+        ("empty in the secrets", Some(""), Some(of_context), Some(of_context)),
     ];
-    let scene = Scene::start(&ALWAYS);
     for (name, in_secrets, in_context, sent) in table {
         let mut pod = scene.pod.clone();
         pod.secrets.extend(in_secrets.map(|tokens| (TOKENS.to_owned(), tokens.to_owned())));
@@ -78,6 +80,23 @@ fn tokens_come_from_the_secrets_first_and_else_from_the_attributes() {
             in_secrets,
             "{name}: not taken out of the secrets"
         );
+    }
+}
+
+#[test]
+fn tokens_that_are_not_bound_to_the_pod_reach_no_provider() {
+    let of_another = bound_to("uid-of-another", "signature");
+    for own in [of_another.as_str(), r#"{"aud1":{"token":"made-up"}}"#, "made-up"] {
+        let mut scene = Scene::start(&[]);
+        scene.pod.attributes.insert(TOKENS.to_owned(), own.to_owned());
+        scene.pod.secrets.insert(TOKENS.to_owned(), own.to_owned());
+        scene.publish();
+        let request = scene.provider.last();
+        assert_eq!(attributes(&request).get(TOKENS), None, "{own}");
+        assert_eq!(request.secrets, "null", "{own}");
+        let log = scene.world.take_driver().terminate();
+        assert_eq!(log.matches("not bound to its pod").count(), 1, "{log}");
+        assert!(!log.contains("made-up"), "{log}");
     }
 }
 

@@ -19,6 +19,7 @@ use crate::support::eventually;
 use crate::support::kubelet::publish_request;
 use crate::support::objects;
 use crate::support::provider::{ScriptedProvider, answer, error_code, versions_only};
+use crate::support::tokens::{TOKENS, bound_to};
 use crate::support::world::{Pod, World};
 
 const FIRST_CONTENT: &str = "canary-content-of-the-first-answer-51c7";
@@ -109,25 +110,19 @@ impl Stage {
     /// A new pod with canaries in all that kubelet passes on.
     fn pod(&mut self) -> Pod {
         self.pods += 1;
-        let tokens = |token: &str| {
-            json!({"aud1": {"token": token, "expirationTimestamp": "2030-01-01T00:00:00Z"}}).to_string()
-        };
         let map = |entries: &[(&str, &str)]| -> HashMap<String, String> {
             entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
         };
-        let context_tokens = tokens(CONTEXT_TOKEN);
+        let pod = self.world.pod(&format!("pod-{}", self.pods), "db");
+        let context_tokens = bound_to(&pod.uid, CONTEXT_TOKEN);
         let mut pod = Pod {
-            attributes: map(&[
-                ("csi.storage.k8s.io/serviceAccount.tokens", &context_tokens),
-                ("roleName", ATTRIBUTE),
-                ("shared", COLLIDING),
-            ]),
+            attributes: map(&[(TOKENS, &context_tokens), ("roleName", ATTRIBUTE), ("shared", COLLIDING)]),
             secrets: map(&[("clientsecret", PUBLISH_SECRET)]),
-            ..self.world.pod(&format!("pod-{}", self.pods), "db")
+            ..pod
         };
         if self.pods.is_multiple_of(2) {
             // As newer clusters deliver them.
-            pod.secrets.insert("csi.storage.k8s.io/serviceAccount.tokens".to_owned(), tokens(SECRETS_TOKEN));
+            pod.secrets.insert(TOKENS.to_owned(), bound_to(&pod.uid, SECRETS_TOKEN));
         }
         pod
     }

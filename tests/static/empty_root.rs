@@ -96,18 +96,3 @@ fn it_mounts_and_unmounts_where_there_is_no_other_file_but_the_kernels_own() {
     assert!(!pod.target.exists());
     world.take_driver().terminate();
 }
-
-#[test]
-fn the_other_architecture_serves_in_an_emulator() {
-    // The emulator has neither filters of system calls nor openat2.
-    let mut world = World::without_driver(&["--kubelet-pods-dir=", "--seccomp=off"]);
-    let other = if std::env::consts::ARCH == "x86_64" { "aarch64" } else { "x86_64" };
-    let program = built(other, DRIVER).display().to_string();
-    let arguments = [vec![other.to_owned(), program], world.arguments()].concat();
-    let emulator = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/static/emulator.sh");
-    world.start_driver_as(DriverProcess::spawn(&emulator, &arguments));
-    let name = world.plugin_name();
-    assert_eq!(name, "secrets-store.csi.k8s.io");
-    let (code, page) = world.http_get("/healthz");
-    assert_eq!((code, page.as_str()), (200, "ok"));
-}

@@ -20,6 +20,7 @@ pub mod raw;
 pub mod registrar;
 pub mod scene;
 pub mod shell;
+pub mod tokens;
 pub mod watcher;
 pub mod wire;
 pub mod world;
