@@ -18,6 +18,10 @@ macro_rules! document {
 /// See the sentences.
 pub const CASES: &[Case] = &[
     Case { sentence: "every document with commands is played", play: all_are_played },
+    Case {
+        sentence: "the demonstration prints what docs/demonstration.md shows",
+        play: |_| documents::demonstration::play(),
+    },
     document!("docs/using.md"),
     document!("docs/rotation.md"),
     document!("docs/sync.md"),

@@ -11,6 +11,7 @@
 //! `make test`. A comment `<!-- play: … -->` is what happens elsewhere meanwhile, see [`Play::act`].
 
 mod container;
+pub mod demonstration;
 mod operator;
 mod port;
 mod upstream;
