@@ -149,7 +149,7 @@ const OWNERS: &[Owner<'_>] = &[
     ("grpcio", &["rpc/"]),
     ("futures_core", &["rpc/channel.rs"]),
     ("protobuf", &["fuzzing.rs", "rpc/", "csi/", "provider/answer.rs"]),
-    ("ureq", &["kube/transport.rs"]),
+    ("ureq", &["kube/transport.rs", "kube/wiping.rs"]),
     ("rustls", &["kube/config.rs", "kube/transport.rs", "operator/digest.rs"]),
     ("serde", &["kube/", "reference_provider/mount.rs"]),
     (

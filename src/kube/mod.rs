@@ -34,6 +34,7 @@ pub mod text;
 mod token;
 mod transport;
 mod verb;
+mod wiping;
 
 #[cfg(test)]
 #[path = "../../tests/support/api_server.rs"]

@@ -1,4 +1,4 @@
-//! One HTTP exchange with the API server: the only file that names the HTTP library.
+//! One HTTP exchange with the API server: with `wiping`, the only file that names the HTTP library.
 //!
 //! It trusts the cluster's own authority and nothing else, follows no redirect, asks no proxy, and bounds
 //! every answer in time and size. It knows no resource and never tries twice, except that a changed authority
@@ -17,7 +17,7 @@ use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, RETRY_AFTER}
 use ureq::http::{HeaderValue, Method, Request, Response, Uri};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::unversioned::transport::{Connector, DefaultConnector, NextTimeout};
 use ureq::{Agent, Body};
 use zeroize::Zeroizing;
 
@@ -27,6 +27,7 @@ use super::stream::Stream;
 use super::text::printable;
 use super::token::LARGEST_TOKEN_BYTES;
 pub use super::verb::{Form, Verb};
+use super::wiping::WipingConnector;
 use crate::secret::SecretString;
 
 /// Connections to one API server.
@@ -276,7 +277,7 @@ fn agent(authority: &[CertificateDer<'static>], user_agent: &str) -> Agent {
         .input_buffer_size(INPUT_BUFFER_BYTES)
         .output_buffer_size(OUTPUT_BUFFER_BYTES)
         .build();
-    Agent::with_parts(config, DefaultConnector::default(), LiteralFirst::default())
+    Agent::with_parts(config, DefaultConnector::default().chain(WipingConnector), LiteralFirst::default())
 }
 
 /// Reads the answer to its end.
