@@ -80,7 +80,7 @@ e2e: ## run the driver against a real API server (needs Go); with CASE=text, the
 	@tests/e2e/cluster/build.sh '$(go_bin)/cluster'
 	@tests/e2e/tools/build.sh '$(go_bin)/tools'
 	cd tests/e2e/go-provider && CGO_ENABLED=0 go build -o '$(go_bin)/go-provider' .
-	@cargo build $(cargo_flags) --bins --example e2e --example minimal-provider
+	@cargo build $(cargo_flags) --bins --example e2e --example minimal-provider --example demo
 	@cargo run --quiet $(cargo_flags) $(sandbox) --example e2e -- \
 		'$(go_bin)/cluster' '$(go_bin)/tools' "$$E2E_CASE"
 

@@ -74,7 +74,7 @@ for file in deploy/operator/program/deployment.yaml "$bundle"; do
     deploys "$file" "$image"
     deploys "$file" "$operator_image"
 done
-for file in README.md $(find deploy docs -name '*.yaml' ! -path "$chart/templates/*" -o -name '*.md' | sort); do
+for file in README.md CONTRIBUTING.md $(find deploy docs -name '*.yaml' ! -path "$chart/templates/*" -o -name '*.md' | sort); do
     for each in "$image" "$operator_image"; do
         for tag in $(tags "$each" "$file"); do
             expect "$file: the tag of $each" "$tag" "v$version"

@@ -11,7 +11,7 @@ pub fn only_looks(script: &str) -> bool {
 }
 
 /// The commands of a script: its lines, without those of texts for other programs and those that go on.
-fn commands(script: &str) -> impl Iterator<Item = &str> {
+pub fn commands(script: &str) -> impl Iterator<Item = &str> {
     let mut end_of_text: Option<&str> = None;
     let mut goes_on = false;
     script.lines().filter(move |line| {

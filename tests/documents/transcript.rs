@@ -1,12 +1,14 @@
 //! The transcript of the demonstration against the program: whoever changes what it says, changes both.
 
+use std::path::Path;
+
 use super::markdown::root;
 use super::output;
 
 /// The sentences of the transcript that the program does not say: titles, what it tells, what it expects. What it shows
 /// is the kernel's and the API server's, and times differ from run to run.
 pub fn foreign(transcript: &str) -> Vec<String> {
-    let said = sentences();
+    let said = sentences("tests/demo", FEWEST_LETTERS);
     assert!(said.len() > 50, "{} sentences", said.len());
     let heard = transcript.lines().filter_map(sentence);
     let is_foreign = |line: &&str| !said.iter().any(|text| output::compare(text, line).is_ok());
@@ -23,23 +25,30 @@ fn sentence(line: &str) -> Option<&str> {
     (!said.starts_with(' ')).then(|| said.strip_prefix("ok  ").unwrap_or(said))
 }
 
-/// The texts of the program's sources, with room for what is put into them.
-fn sentences() -> Vec<String> {
-    let directory = root().join("tests/demo");
+/// The texts of the sources in a directory, with room for what is put into them. A text with fewer letters is none: it
+/// would be in too many lines.
+pub fn sentences(directory: &str, fewest_letters: usize) -> Vec<String> {
     let mut all = Vec::new();
-    for entry in std::fs::read_dir(directory).expect("the demonstration has sources") {
-        let source = std::fs::read_to_string(entry.expect("an entry can be read").path());
-        let source = source.expect("a source is text").replace("\\\"", "\u{201c}");
+    add_sentences(&root().join(directory), &mut all);
+    all.retain(|text| text.chars().filter(|character| character.is_alphabetic()).count() >= fewest_letters);
+    all
+}
+
+fn add_sentences(directory: &Path, all: &mut Vec<String>) {
+    for entry in std::fs::read_dir(directory).expect("the program has sources") {
+        let path = entry.expect("an entry can be read").path();
+        if path.is_dir() {
+            add_sentences(&path, all);
+            continue;
+        }
+        let source = std::fs::read_to_string(&path).expect("a source is text").replace("\\\"", "\u{201c}");
         for text in source.split('"').skip(1).step_by(2) {
             // A backslash at the end of a line takes the next line's indentation away.
             let text: String = text.split("\\\n").map(str::trim_start).collect();
             let text = with_room(&text.replace('\u{201c}', "\""));
-            if text.chars().filter(|character| character.is_alphabetic()).count() >= FEWEST_LETTERS {
-                all.push(text);
-            }
+            all.push(text);
         }
     }
-    all
 }
 
 /// Each `{…}` of a format as what stands for anything.
@@ -69,5 +78,5 @@ fn a_sentence_that_the_program_does_not_say_is_found() {
     }
 }
 
-/// A text with less would be in too many lines.
+/// Of a sentence of the demonstration.
 const FEWEST_LETTERS: usize = 8;

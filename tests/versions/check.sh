@@ -15,7 +15,7 @@ status=0
 fresh() {
     rm -rf -- "$work/tree"
     mkdir "$work/tree"
-    cp -R "$root/Cargo.toml" "$root/CHANGELOG.md" "$root/README.md" "$root/deploy" "$root/docs" "$work/tree"
+    cp -R "$root/Cargo.toml" "$root/CHANGELOG.md" "$root/README.md" "$root/CONTRIBUTING.md" "$root/deploy" "$root/docs" "$work/tree"
 }
 
 accepts() {

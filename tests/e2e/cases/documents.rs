@@ -1,4 +1,4 @@
-//! The commands of docs/, each as it stands there.
+//! The commands of the documents, each as it stands there.
 
 use std::collections::BTreeSet;
 
@@ -18,6 +18,10 @@ macro_rules! document {
 /// See the sentences.
 pub const CASES: &[Case] = &[
     Case { sentence: "every document with commands is played", play: all_are_played },
+    Case {
+        sentence: "the demonstration prints what docs/demonstration.md shows",
+        play: |_| documents::demonstration::play(),
+    },
     document!("docs/using.md"),
     document!("docs/rotation.md"),
     document!("docs/sync.md"),
@@ -29,6 +33,7 @@ pub const CASES: &[Case] = &[
     document!("docs/migrating.md"),
     document!("docs/operator.md"),
     // Last: afterwards the garbage collector has to learn the custom resources anew.
+    document!("README.md"),
     document!("docs/installing.md"),
 ];
 

@@ -1,4 +1,4 @@
-//! Runs the commands of a document in docs/, in their order, as somebody who follows it would, and compares what they
+//! Runs the commands of a document, in their order, as somebody who follows it would, and compares what they
 //! print with what the document says.
 //!
 //! What is real: the API server, etcd, the controllers, kubectl, helm, the driver and its providers. What is played:
@@ -11,6 +11,7 @@
 //! `make test`. A comment `<!-- play: … -->` is what happens elsewhere meanwhile, see [`Play::act`].
 
 mod container;
+pub mod demonstration;
 mod operator;
 mod port;
 mod upstream;
@@ -55,14 +56,12 @@ pub fn play(stage: &mut Stage, name: &str) {
     stage.remark(format!("{count} blocks of commands"));
 }
 
-/// The documents that have commands, by their own say.
+/// The documents that have commands, by their own say. Those of make are CI's, which a test of the documents holds.
 pub fn with_commands() -> Vec<String> {
-    let has = |document: &Document| {
-        document.blocks().iter().any(|block| block.language == "sh" && block.info.is_empty())
-    };
-    let documents =
-        Document::all().into_iter().filter(|document| document.name.starts_with("docs/") && has(document));
-    documents.map(|document| document.name).collect()
+    let is_played =
+        |block: &Block| block.language == "sh" && block.info.is_empty() && !script::is_for_make(&block.text);
+    let has = |document: &Document| document.blocks().iter().any(is_played);
+    Document::all().into_iter().filter(has).map(|document| document.name).collect()
 }
 
 struct Play<'a> {

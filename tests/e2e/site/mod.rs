@@ -1,5 +1,5 @@
 //! A cluster of its own in which nothing was ever installed, and the programs with which people install: what a user
-//! has before the first command of the README.
+//! has before the first command of docs/installing.md.
 
 mod container;
 mod host;
