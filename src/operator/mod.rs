@@ -16,6 +16,7 @@ mod events;
 mod executor;
 mod failure;
 pub mod foreign;
+mod former_rights;
 pub mod identity;
 mod leadership;
 pub mod lease;

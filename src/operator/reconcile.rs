@@ -12,11 +12,12 @@ use super::cluster::{Cluster, budget, request};
 use super::conditions::{Driver, Findings, Status};
 use super::failure::Failure;
 use super::foreign;
+use super::former_rights;
 use super::identity::{self, FOREIGN_NAMESPACE, FOREIGN_NODE, KEPT_TOKENS};
 use super::management::Course;
 use super::openshift::{Features, merge_patch, observed_config};
 use super::piece::Piece;
-use super::plan::live_tokens;
+use super::plan::{Rollout, live_tokens, rollout};
 use super::render::{Desired, Inputs, render_one};
 use super::spec::{ManagementState, Spec};
 use crate::config::Operand;
@@ -216,7 +217,7 @@ impl Reconciler {
         let object = self.cluster.hold(object, &self.finalizer, true)?;
         let recorded = Status::read(&object).recorded_generation(&self.namespace);
         let kept = kept_tokens(&object);
-        let mut trusted_ca = None;
+        let (mut trusted_ca, mut wide_role) = (None, None);
         let (mut statics, mut first_failure) = (Vec::new(), None);
         for piece in Piece::ALL {
             let desired = |live: Option<&Value>| -> Option<Desired> {
@@ -235,10 +236,16 @@ impl Reconciler {
                 render_one(piece, inputs)
             };
             let Some(first) = desired(None) else { continue };
-            let settled = self.cluster.settle(piece, &self.namespace, recorded, |live| {
-                desired(live).unwrap_or_else(|| first.clone())
-            });
+            let settled = match piece {
+                Piece::DriverRole => self.settle_role(&first.object),
+                _ => self.cluster.settle(piece, &self.namespace, recorded, |live| {
+                    desired(live).unwrap_or_else(|| first.clone())
+                }),
+            };
             match settled {
+                Ok(stored) if piece == Piece::DriverRole && former_rights::are_kept(&stored) => {
+                    wide_role = Some(first.object);
+                }
                 Ok(stored) if piece == Piece::DaemonSet => found.driver = Place::Installed(stored),
                 Ok(stored) if piece == Piece::TrustedCa => trusted_ca = Some(stored),
                 Ok(_) if piece == Piece::CsiDriver && kept.is_some() => self.cluster.forget_tokens()?,
@@ -256,8 +263,41 @@ impl Reconciler {
                 }
             }
         }
+        if let (Some(role), Place::Installed(pods)) = (wide_role, &found.driver)
+            && rollout(pods) == Rollout::Complete
+            && let Err(failure) = self.narrow_role(&role)
+        {
+            let failure = about(Piece::DriverRole, failure);
+            statics.push(failure.to_string());
+            first_failure.get_or_insert(failure);
+        }
         found.statics = Some(statics);
         first_failure.map_or(Ok(()), Err)
+    }
+
+    /// The driver's role, with what a former operator's pods may still need.
+    fn settle_role(&self, role: &Value) -> Result<Value, Failure> {
+        let settled = self.settle_role_with(role, true);
+        match settled {
+            // Nobody may give what he has not, and the former operator had more.
+            Err(failure) if failure.is_forbidden() => {
+                log::warn!(error:% = failure; "a former operator's rights cannot be kept for the pods that it left");
+                self.narrow_role(role)
+            }
+            settled => settled,
+        }
+    }
+
+    fn narrow_role(&self, role: &Value) -> Result<Value, Failure> {
+        self.settle_role_with(role, false)
+    }
+
+    fn settle_role_with(&self, role: &Value, keeps_former: bool) -> Result<Value, Failure> {
+        self.cluster.settle(Piece::DriverRole, &self.namespace, None, |live| {
+            let mut object = role.clone();
+            former_rights::keep(&mut object, live, keeps_former);
+            Desired { piece: Piece::DriverRole, object }
+        })
     }
 
     /// Takes down what was installed, the pods first, and then lets the object go.

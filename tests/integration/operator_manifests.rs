@@ -103,6 +103,48 @@ fn the_bundle_deploys_what_the_manifests_deploy() {
     }
 }
 
+/// What the security context constraint of that name admits, with which OpenShift runs what asks for no other. It gives
+/// a pod the user and the groups of its namespace, so a pod that names its own is refused.
+fn is_admitted_by_restricted_v2(pod: &Value) -> bool {
+    let names_ids = |context: &Value| {
+        ["runAsUser", "runAsGroup", "fsGroup", "supplementalGroups"].iter().any(|id| !context[*id].is_null())
+    };
+    let is_confined = |container: &Value| {
+        let context = &container["securityContext"];
+        context["allowPrivilegeEscalation"] == false
+            && context["privileged"] != true
+            && context["capabilities"] == json!({"drop": ["ALL"]})
+            && !names_ids(context)
+    };
+    let volumes = pod["volumes"].as_array().into_iter().flatten();
+    let is_admitted = |volume: &Value| volume["hostPath"].is_null();
+    ["hostNetwork", "hostPID", "hostIPC"].iter().all(|share| pod[*share] != true)
+        && !names_ids(&pod["securityContext"])
+        && pod["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault"
+        && pod["containers"].as_array().is_some_and(|all| all.iter().all(is_confined))
+        && volumes.into_iter().all(is_admitted)
+}
+
+#[test]
+fn openshift_runs_the_operator_with_no_rights_beyond_the_usual() {
+    let [deployment] = &objects("program/deployment.yaml")[..] else { panic!("one document") };
+    let pod = &deployment["spec"]["template"]["spec"];
+    assert!(is_admitted_by_restricted_v2(pod), "{pod}");
+    let spoiled: [(&str, Value); 5] = [
+        ("/securityContext/runAsUser", json!(65532)),
+        ("/hostNetwork", json!(true)),
+        ("/containers/0/securityContext/privileged", json!(true)),
+        ("/containers/0/securityContext/capabilities", json!({"drop": ["ALL"], "add": ["SYS_ADMIN"]})),
+        ("/volumes", json!([{"name": "root", "hostPath": {"path": "/"}}])),
+    ];
+    for (pointer, value) in spoiled {
+        let mut spoiled = pod.clone();
+        let (parent, name) = pointer.rsplit_once('/').expect("a pointer has a slash");
+        spoiled.pointer_mut(parent).expect("it is there")[name] = value;
+        assert!(!is_admitted_by_restricted_v2(&spoiled), "{pointer}");
+    }
+}
+
 #[test]
 fn the_bundle_gives_the_rights_of_the_manifests_and_those_that_openshift_asks_for() {
     let [csv] = &objects(CSV)[..] else { panic!("one document") };
@@ -251,7 +293,7 @@ const OWN_RIGHTS: &[&str] = &[
     "get configmaps secrets-store-csi-driver-trusted-ca-bundle",
     "create leases.coordination.k8s.io",
     "get,update leases.coordination.k8s.io secrets-store-csi-driver-operator-lock",
-    "create events",
+    "create,patch events",
 ];
 /// On OpenShift besides.
 const OPENSHIFT_CLUSTER_RIGHTS: &[&str] = &[

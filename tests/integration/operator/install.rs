@@ -111,12 +111,19 @@ fn what_keeps_the_operator_from_beginning_is_reported_too() {
 
 #[test]
 fn writes_are_told_in_events_and_each_of_them_once() {
-    let (stage, _operator) = Stage::installed();
+    let stage = Stage::new();
+    let pod = stage.api.put(json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "one", "namespace": "storage"},
+    }));
+    let _operator = stage.operator();
+    stage.ask(&json!({"managementState": "Managed"}));
+    stage.wait_installed();
     let events = || stage.api.list("/api/v1/namespaces/storage/events");
     stage.wait("they are posted", |_| events().len() >= PIECES.len());
     let created = events().into_iter().find(|event| event["reason"] == "DaemonSetCreated").unwrap();
     assert_eq!(created["involvedObject"]["kind"], "Pod");
     assert_eq!(created["involvedObject"]["name"], "one");
+    assert_eq!(created["involvedObject"]["uid"], pod["metadata"]["uid"], "kubectl describe looks for it");
     assert_eq!(created["type"], "Normal");
     assert_eq!(events().len(), PIECES.len());
 }

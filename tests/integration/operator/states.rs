@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::support::api_server::Matcher;
+
 use super::stage::{
-    AVAILABLE, DAEMON_SET, FINALIZER, MANAGEMENT, NODE_DEGRADED, PIECES, PROGRESSING, REQUEST, STATICS, Stage,
+    AVAILABLE, DAEMON_SET, FINALIZER, MANAGEMENT, NODE_DEGRADED, PIECES, PROGRESSING, REQUEST, ROLE, STATICS,
+    Stage,
 };
 
 fn image(stage: &Stage) -> Value {
@@ -157,4 +160,47 @@ fn what_a_former_operator_reported_is_taken_over_and_then_nothing_is_written() {
     stage.ask(&json!({"managementState": "Removed"}));
     stage.wait("it is removed", |_| stage.condition(AVAILABLE) == "False Removed");
     stage.wait("its generation goes too", |_| generations() == ["storage/of-somebody"]);
+}
+
+/// The role of another operator, which let the driver do more.
+fn former_role() -> Value {
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+        "metadata": {"name": "secretproviderclasses-role"},
+        "rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["delete", "update"]}],
+    })
+}
+
+fn lets_delete_secrets(stage: &Stage) -> bool {
+    let rules = stage.api.get(ROLE).unwrap_or_default()["rules"].clone();
+    rules.as_array().into_iter().flatten().any(|rule| rule["verbs"].to_string().contains("delete"))
+}
+
+#[test]
+fn the_rights_of_a_former_operators_pods_stay_until_each_of_them_is_replaced() {
+    let stage = Stage::new();
+    stage.api.put(former_role());
+    let _operator = stage.operator();
+    stage.ask(&json!({"managementState": "Managed"}));
+    stage.wait_installed();
+    assert!(lets_delete_secrets(&stage), "the former pods still run");
+    let rules = stage.api.get(ROLE).unwrap()["rules"].to_string();
+    assert!(rules.contains("secretproviderclasses"), "the new ones have what they need: {rules}");
+    stage.roll_out(3);
+    stage.wait("the role is as narrow as ever", |_| !lets_delete_secrets(&stage));
+
+    // By now it is the operator's own.
+    stage.edit(ROLE, |role| role["rules"] = former_role()["rules"].clone());
+    stage.wait("an edit by hand is taken back", |_| !lets_delete_secrets(&stage));
+}
+
+#[test]
+fn rights_that_the_operator_may_not_give_are_not_kept_and_the_driver_is_installed_all_the_same() {
+    let stage = Stage::new();
+    stage.api.put(former_role());
+    stage.api.fail_next(1, Matcher::verb("update").and_path("/clusterroles/"), 403, None);
+    let _operator = stage.operator();
+    stage.ask(&json!({"managementState": "Managed"}));
+    stage.wait_installed();
+    assert!(!lets_delete_secrets(&stage));
 }
