@@ -4,6 +4,7 @@ mod changed;
 mod created;
 mod openshift;
 mod path;
+mod refusals;
 mod settings;
 mod states;
 mod trouble;
@@ -22,4 +23,5 @@ pub const GROUPS: &[Group] = &[
     ("States", states::CASES),
     ("OpenShift", openshift::CASES),
     ("Trouble", trouble::CASES),
+    ("What is refused, and what does not end", refusals::CASES),
 ];
