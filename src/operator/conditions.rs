@@ -57,9 +57,11 @@ impl Status {
             list.cloned().unwrap_or_default()
         };
         let types = condition_types();
-        let mut conditions = list("conditions");
-        conditions.retain(|condition| types.iter().any(|known| condition["type"] == known.as_str()));
-        let conditions = conditions.iter().map(|condition| whole(condition, &CONDITION_FIELDS)).collect();
+        let stored = list("conditions");
+        // In the order in which they are written: the server keeps the one that it found.
+        let of_type = |known: &String| stored.iter().find(|condition| condition["type"] == known.as_str());
+        let conditions =
+            types.iter().filter_map(of_type).map(|condition| whole(condition, &CONDITION_FIELDS)).collect();
         let mut generations = list("generations");
         generations.retain(is_of_the_driver);
         let generations = generations.iter().map(|entry| whole(entry, &GENERATION_FIELDS)).collect();
@@ -372,6 +374,7 @@ mod tests {
         let all = Findings { statics: Some(&[]), driver: Driver::Installed(&object), ..Findings::default() };
         let written = next(&nothing(), all, NOW);
         let mut stored = json!({"status": written.json()});
+        stored["status"]["conditions"].as_array_mut().unwrap().reverse();
         for condition in stored["status"]["conditions"].as_array_mut().unwrap() {
             condition.as_object_mut().unwrap().retain(|_, value| *value != json!(""));
         }

@@ -95,6 +95,11 @@ impl Events {
         }
     }
 
+    /// Something is wrong that is about no write.
+    pub(super) fn warn(&self, reason: &str, message: &str) {
+        self.note("Warning", reason.to_owned(), message.to_owned());
+    }
+
     /// Posts what has been collected, in the order in which it happened. Not in the middle of a turn: the pods should
     /// not wait for what is written about them.
     pub(super) fn post(&self, client: &Client) {

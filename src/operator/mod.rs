@@ -24,8 +24,10 @@ pub mod management;
 pub mod openshift;
 pub mod piece;
 pub mod plan;
+mod quarrel;
 mod reconcile;
 pub mod render;
+mod report;
 pub mod rotation;
 mod serve;
 pub mod spec;
@@ -169,7 +171,8 @@ fn lead(mut reconciler: Reconciler, shutdown: &Shutdown) -> Result<(), RunError>
             watched = true;
         }
         // Several changes at once, such as the pods' becoming ready, are one turn.
-        if shutdown.wait_timeout(BREATH) {
+        let breath = if reconciler.quarrels() { LONG_BREATH } else { BREATH };
+        if shutdown.wait_timeout(breath) {
             break;
         }
         bell.wait(pause);
@@ -276,5 +279,7 @@ const API_REQUEST_TIMEOUT: Duration = Duration::from_secs(8);
 const RESYNC: Duration = Duration::from_secs(60);
 /// Between two turns, however much happens.
 const BREATH: Duration = Duration::from_millis(200);
+/// While another operator writes against this one, whose changes are most of what happens.
+const LONG_BREATH: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_GREETING_PAUSE: Duration = Duration::from_secs(15);

@@ -4,12 +4,12 @@
 //! or the next. It writes nothing where there is nothing to change.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, budget, request};
-use super::conditions::{Driver, Findings, Status};
+use super::conditions::Status;
 use super::failure::Failure;
 use super::foreign;
 use super::former_rights;
@@ -18,13 +18,14 @@ use super::management::Course;
 use super::openshift::{Features, merge_patch, observed_config};
 use super::piece::Piece;
 use super::plan::{Rollout, live_tokens, rollout};
+use super::quarrel::{Quarrel, rival};
 use super::render::{Desired, Inputs, render_one};
+use super::report::{Found, Place};
 use super::spec::{ManagementState, Spec};
 use crate::config::Operand;
 use crate::kube::object::ObjectRef;
 use crate::kube::resource::{API_SERVERS, DAEMON_SETS, PROXIES, SECURITY_CONSTRAINTS};
 use crate::logging;
-use crate::timestamp::rfc3339_seconds;
 
 /// Turns the loop.
 pub struct Reconciler {
@@ -37,25 +38,7 @@ pub struct Reconciler {
     is_idle: bool,
     /// Whether the log has been told that another installation may not be looked for.
     is_blind: AtomicBool,
-}
-
-/// What a turn has found out, to be reported.
-#[derive(Default)]
-struct Found {
-    statics: Option<Vec<String>>,
-    node: Vec<String>,
-    observation: Option<String>,
-    driver: Place,
-    lacks_csi_driver: bool,
-}
-
-/// Where the driver is.
-#[derive(Default)]
-enum Place {
-    #[default]
-    Unknown,
-    Removed,
-    Installed(Value),
+    pub(super) quarrel: Quarrel,
 }
 
 impl Reconciler {
@@ -71,6 +54,7 @@ impl Reconciler {
             verbosity: None,
             is_idle: false,
             is_blind: AtomicBool::new(false),
+            quarrel: Quarrel::default(),
         }
     }
 
@@ -107,6 +91,7 @@ impl Reconciler {
         let object =
             if features.has_config && !is_going { self.observe(object, &mut found)? } else { object };
         let status = Status::read(&object);
+        let rival = rival(&object).to_owned();
         let outcome = match course {
             Course::Apply => self.install(object, &spec.unwrap_or_default(), features, &mut found),
             Course::Remove => self.uninstall(object, &mut found),
@@ -127,8 +112,13 @@ impl Reconciler {
                 found.node.push(failure.to_string());
             }
         }
-        self.report(is_going, &status, management.problem(), &found)?;
+        self.report(is_going, &status, &rival, management.problem(), &found)?;
         outcome
+    }
+
+    /// True while another operator writes against this one.
+    pub(super) fn quarrels(&self) -> bool {
+        self.quarrel.is_on()
     }
 
     /// What the API server serves, as far as it has said.
@@ -344,59 +334,6 @@ impl Reconciler {
         let binding = self.cluster.find(&Piece::DriverBinding.at(&self.namespace))?;
         Ok(foreign::find(pods.as_ref(), binding.as_ref(), &self.namespace))
     }
-
-    fn report(
-        &self,
-        is_going: bool,
-        before: &Status,
-        management: Option<String>,
-        found: &Found,
-    ) -> Result<(), Failure> {
-        let findings = Findings {
-            management: management.as_deref(),
-            statics: found.statics.as_deref(),
-            node: &found.node,
-            observation: found.observation.as_deref(),
-            driver: match &found.driver {
-                Place::Unknown => Driver::Unknown,
-                Place::Removed => Driver::Removed,
-                Place::Installed(object) => Driver::Installed(object),
-            },
-            lacks_csi_driver: found.lacks_csi_driver,
-        };
-        let next = before.next(findings, &self.namespace, &rfc3339_seconds(SystemTime::now()));
-        self.cluster.metrics.degraded(next.degraded().count());
-        if next == *before {
-            return Ok(());
-        }
-        self.drop_generations_of_others(before, &next)?;
-        match self.cluster.report(&next.json()) {
-            Ok(_) => Ok(()),
-            // It was let go, and there is nobody to tell any more.
-            Err(refusal) if refusal.is_not_found() && is_going => Ok(()),
-            Err(refusal) => Err(Failure::from(refusal)),
-        }
-    }
-}
-
-impl Reconciler {
-    /// What another operator has said of the driver's generations would stay: by apply alone nobody takes away what
-    /// others have written.
-    fn drop_generations_of_others(&self, before: &Status, next: &Status) -> Result<(), Failure> {
-        if !before.has_more_generations_than(next) {
-            return Ok(());
-        }
-        let Some(object) = self.cluster.find(&request())? else { return Ok(()) };
-        let Some(others) = next.generations_of_others(&object) else { return Ok(()) };
-        let version = object.pointer("/metadata/resourceVersion");
-        let patch = json!({"metadata": {"resourceVersion": version}, "status": {"generations": others}});
-        match self.cluster.merge_status(&patch) {
-            Ok(_) => Ok(()),
-            // The change of whoever was faster wakes the loop again.
-            Err(refusal) if refusal.is_overtaken() => Ok(()),
-            Err(refusal) => Err(Failure::from(refusal)),
-        }
-    }
 }
 
 /// The tokenRequests of a CSIDriver that was deleted to be made anew.
@@ -408,12 +345,6 @@ fn kept_tokens(object: &Value) -> Option<Vec<Value>> {
             log::warn!(annotation = KEPT_TOKENS; "the list in this annotation cannot be read and is dropped");
             Some(Vec::new())
         }
-    }
-}
-
-impl Found {
-    fn is_fine(&self) -> bool {
-        self.node.is_empty() && self.statics.as_ref().is_none_or(Vec::is_empty)
     }
 }
 

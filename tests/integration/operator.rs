@@ -10,6 +10,7 @@ mod outage;
 mod program;
 mod quiet;
 mod removal;
+mod rival;
 mod stage;
 mod states;
 mod tokens;

@@ -151,6 +151,8 @@ fn what_a_former_operator_reported_is_taken_over_and_then_nothing_is_written() {
     };
     assert_eq!(generations(), ["storage/of-somebody".to_owned(), format!("storage/{node}")]);
 
+    // What belongs to the roll-out has the time to end.
+    stage.api.wait(Duration::from_millis(500), |_| false);
     stage.api.forget_requests();
     stage.nudge("a quiet minute");
     stage.wait("it has looked", |api| api.count("get", "/daemonsets/secrets") > 0);
