@@ -75,7 +75,7 @@ mod tests {
         assert_eq!(kept(Some(&by_hand), true), taken_over);
 
         let complete = kept(Some(&taken_over), false);
-        assert_eq!(rules(&complete), [pods.clone()]);
+        assert_eq!(rules(&complete), [pods]);
         assert!(!are_kept(&complete));
         let mut by_hand = complete.clone();
         by_hand["rules"] = json!([secrets]);
