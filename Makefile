@@ -46,9 +46,9 @@ export SOAK_SEED := $(value SEED)
 export FUZZ_TIME := $(value TIME)
 export FUZZ_TARGET := $(value TARGET)
 
-.PHONY: help build test demo sanity e2e e2e-operator bundle-check crash faults limits soak soak-static lint bench \
-	bench-static bench-compare static test-static image test-image fuzz fuzz-smoke fuzz-coverage sbom sbom-check \
-	advisories parity proto proto-check fmt clean
+.PHONY: help build test demo sanity e2e e2e-operator bundle-check crash faults limits defences soak soak-static lint \
+	bench bench-static bench-compare static test-static image test-image fuzz fuzz-smoke fuzz-coverage sbom \
+	sbom-check advisories parity proto proto-check fmt clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -130,6 +130,11 @@ limits: static ## attack the static driver in a control group of the shipped mem
 	@cargo build $(cargo_flags) --example limits
 	@TEST_PROGRAMS='$(static)/$(machine)' \
 		cargo run --quiet $(cargo_flags) $(sandbox) --example limits -- "$$LIMITS_CASE"
+
+defences: export DEFENCE_CASE := $(value CASE)
+defences: ## take each defence out of a copy and see that its tests fail; with CASE=text, those that contain it
+	@scripts/ensure-tools.sh build mount interpreter
+	@python3 -B tests/defences '$(cache)/defences' "$$DEFENCE_CASE"
 
 soaking = cargo run --quiet $(cargo_flags) $(sandbox) --example soak -- --time "$$SOAK_TIME" --seed "$$SOAK_SEED"
 

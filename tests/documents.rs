@@ -10,6 +10,10 @@
     reason = "a test that cannot go on should stop there"
 )]
 
+#[path = "documents/claims.rs"]
+mod claims;
+#[path = "documents/defences.rs"]
+mod defences;
 #[path = "documents/markdown.rs"]
 mod markdown;
 #[path = "documents/metrics.rs"]
