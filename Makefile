@@ -46,9 +46,9 @@ export SOAK_SEED := $(value SEED)
 export FUZZ_TIME := $(value TIME)
 export FUZZ_TARGET := $(value TARGET)
 
-.PHONY: help build test demo sanity e2e e2e-operator bundle-check crash faults limits soak soak-static lint bench \
-	bench-static bench-compare static static-here test-static test-emulated nightly image test-image fuzz fuzz-smoke fuzz-coverage sbom sbom-check \
-	advisories parity proto proto-check fmt clean
+.PHONY: help build test demo sanity e2e e2e-operator bundle-check crash faults limits defences soak soak-static lint \
+	bench bench-static bench-compare static static-here test-static test-emulated nightly image test-image fuzz \
+	fuzz-smoke fuzz-coverage sbom sbom-check advisories parity proto proto-check fmt clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -131,6 +131,11 @@ limits: static-here ## attack the static driver in a control group of the shippe
 	@TEST_PROGRAMS='$(static)/$(machine)' \
 		cargo run --quiet $(cargo_flags) $(sandbox) --example limits -- "$$LIMITS_CASE"
 
+defences: export DEFENCE_CASE := $(value CASE)
+defences: ## take each defence out of a copy and see that its tests fail; with CASE=text, those that contain it
+	@scripts/ensure-tools.sh build mount interpreter
+	@python3 -B tests/defences '$(cache)/defences' "$$DEFENCE_CASE"
+
 soaking = cargo run --quiet $(cargo_flags) $(sandbox) --example soak -- --time "$$SOAK_TIME" --seed "$$SOAK_SEED"
 
 soak: ## let pods come and go for TIME (30m) and see whether the driver holds more and more; with SEED=number
@@ -190,7 +195,7 @@ test-emulated: static ## look at the static programs of both architectures, and 
 	cargo test $(cargo_flags) $(sandbox) --test emulated
 
 nightly: ## run what takes long and CI does not run on each submission
-	@.ci/run crash faults test-emulated test-image
+	@.ci/run crash faults defences test-emulated test-image
 
 image: static ## make the images of the driver and of the operator for both architectures, archives in the OCI layout
 	@$(identity) scripts/image/build.sh secrets-store-csi-driver '$(static)' '$(image)'

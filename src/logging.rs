@@ -99,8 +99,8 @@ impl std::error::Error for LoggingError {
 fn builder(format: Format, verbosity: i32) -> env_logger::Builder {
     let mut builder = env_logger::Builder::new();
     builder
-        // Libraries never say more than warnings, at any verbosity: at trace level the HTTP client dumps the bytes
-        // of each request, bearer token included.
+        // Libraries never say more than warnings, at any verbosity: what they say else, such as the head of each
+        // request, is not ours to choose.
         .filter_level(LevelFilter::Warn)
         .filter_module(env!("CARGO_CRATE_NAME"), level_filter(verbosity))
         .target(env_logger::Target::Stderr);

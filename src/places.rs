@@ -87,6 +87,12 @@ impl<G: Clone + Eq + Hash> Places<G> {
         Ok(Place { places: self, shares })
     }
 
+    /// How many wait.
+    #[cfg(test)]
+    pub fn waiting(&self) -> usize {
+        self.lock().line.len()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State<G>> {
         // No code that can panic runs between two changes of the counts.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

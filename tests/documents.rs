@@ -10,8 +10,12 @@
     reason = "a test that cannot go on should stop there"
 )]
 
+#[path = "documents/claims.rs"]
+mod claims;
 #[path = "documents/contributing.rs"]
 mod contributing;
+#[path = "documents/defences.rs"]
+mod defences;
 #[path = "documents/events.rs"]
 mod events;
 #[path = "documents/makefile.rs"]

@@ -2,6 +2,7 @@
 //! told about each call, read back from its programs.
 
 use std::net::ToSocketAddrs;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use rustix::mount::mount_bind;
@@ -38,8 +39,31 @@ fn assert_ended_by_filter(name: &str, role: Role, deed: impl FnOnce()) {
 
 #[test]
 fn a_program_that_the_driver_tries_to_run_ends_it() {
-    let deed = || drop(Command::new("/bin/true").status());
+    // In its own place, since to start a process for it is forbidden as well, and one that is not there, since one that
+    // is would be ended by its own calls: either would hide that the driver may run programs.
+    let deed = || panic!("it was looked for: {}", Command::new("/nowhere/at/all").exec());
     assert_ended_by_filter("a_program_that_the_driver_tries_to_run_ends_it", Role::Driver, deed);
+}
+
+#[test]
+fn a_process_that_the_driver_tries_to_start_ends_it() {
+    let deed = || drop(Command::new("/bin/true").status());
+    assert_ended_by_filter("a_process_that_the_driver_tries_to_start_ends_it", Role::Driver, deed);
+}
+
+#[test]
+fn both_have_a_core_size_of_nothing_and_are_not_dumpable_each_apart() {
+    let name = "both_have_a_core_size_of_nothing_and_are_not_dumpable_each_apart";
+    let deed = || {
+        // Without the list, which permits neither question.
+        let nothing = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+        assert_eq!(rustix::process::getrlimit(rustix::process::Resource::Core), nothing);
+        let dumpable = rustix::process::dumpable_behavior();
+        assert_eq!(dumpable, Ok(rustix::process::DumpableBehavior::NotDumpable));
+    };
+    for role in [Role::Driver, Role::Mounter] {
+        assert!(outcome(name, role, Seccomp::Off, deed).success(), "{role:?}");
+    }
 }
 
 #[test]
@@ -121,6 +145,10 @@ fn the_mounter_keeps_one_capability_and_can_never_get_another() {
 
 /// What the kernel does about a call: the strictest of what the programs answer to it.
 fn verdict(role: Role, call: i64, arguments: [u64; 6]) -> u32 {
+    verdict_or(seccompiler::SeccompAction::KillProcess, role, call, arguments)
+}
+
+fn verdict_or(otherwise: seccompiler::SeccompAction, role: Role, call: i64, arguments: [u64; 6]) -> u32 {
     let number = u32::try_from(call).unwrap();
     // struct seccomp_data: the number, the architecture, the instruction pointer, six arguments.
     let mut data = vec![0_u32; 16];
@@ -130,7 +158,7 @@ fn verdict(role: Role, call: i64, arguments: [u64; 6]) -> u32 {
         data[4 + 2 * index] = u32::try_from(argument & 0xffff_ffff).unwrap();
         data[5 + 2 * index] = u32::try_from(argument >> 32).unwrap();
     }
-    let programs = filter::programs(role, seccompiler::SeccompAction::KillProcess).unwrap();
+    let programs = filter::programs(role, otherwise).unwrap();
     // Stricter actions have lower numbers, taken as signed.
     let answers = programs.iter().map(|program| run(program, &data));
     answers.min_by_key(|answer| answer.cast_signed()).unwrap()
@@ -160,6 +188,7 @@ fn run(program: &[seccompiler::sock_filter], data: &[u32]) -> u32 {
 }
 
 const ALLOW: u32 = 0x7fff_0000;
+const LOG: u32 = 0x7ffc_0000;
 const KILL: u32 = 0x8000_0000;
 const ERRNO: u32 = 0x0005_0000;
 
@@ -209,6 +238,23 @@ fn calls_are_permitted_for_the_arguments_that_the_driver_has_a_use_for() {
             expected,
             "call {call} with {a:#x}, {b:#x}, {c:#x}"
         );
+    }
+}
+
+#[test]
+fn with_log_a_forbidden_call_is_logged_and_executable_memory_is_refused_all_the_same() {
+    let rows = [
+        (libc::SYS_execve, 0, LOG),
+        (libc::SYS_mmap, libc::PROT_READ, ALLOW),
+        (libc::SYS_mmap, libc::PROT_EXEC, ERRNO | libc::EACCES.unsigned_abs()),
+        (libc::SYS_mprotect, libc::PROT_EXEC, ERRNO | libc::EACCES.unsigned_abs()),
+    ];
+    for role in [Role::Driver, Role::Mounter] {
+        for (call, protection, expected) in rows {
+            let arguments = [0, 0, protection.unsigned_abs().into(), 0, 0, 0];
+            let answer = verdict_or(seccompiler::SeccompAction::Log, role, call, arguments);
+            assert_eq!(answer, expected, "{role:?}: call {call} with {protection}");
+        }
     }
 }
 

@@ -147,8 +147,10 @@ mod tests {
 
     #[test]
     fn a_document_has_an_end() {
-        let endless = Stream::new(io::repeat(b' ').take(9).chain("{\"b".as_bytes()).chain(io::repeat(b'x')));
-        let problem = { endless }.next(PhantomData::<serde::de::IgnoredAny>).unwrap_err();
+        // Far more than is read, and not without an end, so that this test has one where the limit is gone.
+        let key = io::repeat(b'x').take(2 * LARGEST_DOCUMENT_BYTES);
+        let long = Stream::new(io::repeat(b' ').take(9).chain("{\"b".as_bytes()).chain(key));
+        let problem = { long }.next(PhantomData::<serde::de::IgnoredAny>).unwrap_err();
         assert_eq!(problem, Unread::Trouble(Trouble::TooLarge { limit: LARGEST_DOCUMENT_BYTES }));
     }
 

@@ -85,9 +85,11 @@ impl fmt::Display for Full {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
 
     fn caller(namespace: &str, class: &str) -> Caller {
         Caller { namespace: namespace.into(), class: class.into() }
@@ -116,6 +118,24 @@ mod tests {
         assert_eq!(fill(&calls, "other", "hangs").len(), 16);
         drop(of_one);
         assert!(calls.enter(&caller("team", "hangs"), past()).is_ok());
+    }
+
+    #[test]
+    fn a_quarter_as_many_calls_may_wait_for_a_place() {
+        let calls = Calls::new(8);
+        let held = fill(&calls, "team", "hangs");
+        let call = || calls.enter(&caller("team", "hangs"), Deadline::after(PATIENCE));
+        std::thread::scope(|scope| {
+            let waiting = [scope.spawn(|| call().is_ok()), scope.spawn(|| call().is_ok())];
+            while calls.places.waiting() < waiting.len() {
+                std::thread::yield_now();
+            }
+            let begun = Instant::now();
+            assert!(call().is_err());
+            assert!(begun.elapsed() < PATIENCE / 2, "it has waited: {:?}", begun.elapsed());
+            drop(held);
+            assert!(waiting.into_iter().all(|waiting| waiting.join().unwrap()));
+        });
     }
 
     #[test]

@@ -422,6 +422,19 @@ mod tests {
     }
 
     #[test]
+    fn a_path_below_leads_neither_up_nor_elsewhere_nor_over_a_link() {
+        let (path, dir) = workdir();
+        std::fs::create_dir_all(path.path().join("top/below")).unwrap();
+        std::fs::create_dir(path.path().join("beside")).unwrap();
+        std::os::unix::fs::symlink("below", path.path().join("top/link")).unwrap();
+        let top = dir.open_dir("top".as_ref()).unwrap();
+        top.open_beneath("below".as_ref()).unwrap();
+        for way_out in ["..", "../beside", "below/../../beside", "/", "link", "link/.", "link/../below"] {
+            assert!(top.open_beneath(way_out.as_ref()).is_err(), "{way_out}");
+        }
+    }
+
+    #[test]
     fn modes_do_not_depend_on_the_umask_and_never_carry_special_bits() {
         let (_keep, dir) = workdir();
         let file = dir.create_file("f".as_ref()).unwrap();

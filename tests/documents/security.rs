@@ -41,7 +41,8 @@ impl Evidence {
         }
     }
 
-    fn has(&self, name: &str) -> bool {
+    /// True for a file or a test of that name.
+    pub fn has(&self, name: &str) -> bool {
         // `file.rs` or `test`, or both as `file.rs::test`.
         name.split("::").all(|part| self.files.contains(part) || self.tests.contains(part))
     }
@@ -117,7 +118,7 @@ const NO_CLAIMS: [&str; 4] = [
 ];
 
 /// What is written as code.
-fn code(line: &str) -> impl Iterator<Item = &str> {
+pub fn code(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2)
 }
 

@@ -107,6 +107,8 @@ fn what_a_provider_wrote_itself_is_given_to_the_group_too() {
             let path = format!("{}/{path}", request.target_path);
             fs::write(&path, "by hand").unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            // As one that does not run as root.
+            std::os::unix::fs::chown(&path, Some(GROUP + 1), None).unwrap();
         };
         fs::create_dir_all(format!("{}/dir", request.target_path)).unwrap();
         write("secret", 0o600);

@@ -34,6 +34,19 @@ fn every_file_is_yaml_with_kinds() {
 }
 
 #[test]
+fn nothing_that_is_installed_is_a_job() {
+    let kinds = |file: &PathBuf| -> Vec<String> {
+        let text = read(file);
+        let kinds =
+            text.lines().filter_map(|line| line.trim().trim_start_matches("- ").strip_prefix("kind: "));
+        kinds.map(str::to_owned).collect()
+    };
+    let kinds: Vec<String> = files(Path::new(DEPLOY), "yaml").iter().flat_map(kinds).collect();
+    assert!(kinds.iter().any(|kind| kind == "DaemonSet"), "{kinds:?}");
+    assert!(!kinds.iter().any(|kind| kind.ends_with("Job")), "{kinds:?}");
+}
+
+#[test]
 fn the_readiness_probe_outlasts_the_wait_that_it_asks_for_and_the_chart_has_the_same() {
     let manifest = read(&Path::new(DEPLOY).join("secrets-store-csi-driver.yaml"));
     let set = yaml::parse(&manifest).unwrap().remove(0);

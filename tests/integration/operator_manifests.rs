@@ -56,6 +56,26 @@ fn is_held(right: &str, held: &[String]) -> bool {
 }
 
 #[test]
+fn the_operator_has_neither_root_nor_capabilities_nor_a_writable_file_nor_a_directory_of_the_node() {
+    let deployment = objects("program/deployment.yaml").remove(0);
+    let pod = &deployment["spec"]["template"]["spec"];
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    assert_eq!(pod["volumes"], Value::Null);
+    for share in ["hostNetwork", "hostPID", "hostIPC"] {
+        assert_eq!(pod[share], Value::Null, "{share}");
+    }
+    let [container] = pod["containers"].as_array().unwrap().as_slice() else {
+        panic!("one container: {pod}")
+    };
+    assert_eq!(pod["initContainers"], Value::Null);
+    let context = &container["securityContext"];
+    assert_eq!((&context["privileged"], &context["runAsUser"]), (&Value::Null, &Value::Null));
+    assert_eq!(context["allowPrivilegeEscalation"], false);
+    assert_eq!(context["readOnlyRootFilesystem"], true);
+    assert_eq!(context["capabilities"], json!({"drop": ["ALL"]}));
+}
+
+#[test]
 fn the_role_that_the_operator_gives_the_driver_is_that_of_the_manifests() {
     let shipped = ["rbac-secretproviderclass.yaml", "rbac-secretprovidersyncing.yaml"];
     let objects = shipped.iter().flat_map(|file| yaml::read(&Path::new(DEPLOY).join(file)));

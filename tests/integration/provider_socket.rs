@@ -32,6 +32,10 @@ fn open_directory(world: &World) {
     fs::set_permissions(world.providers(), Permissions::from_mode(0o777)).unwrap();
 }
 
+fn give_directory_away(world: &World) {
+    chown(world.providers(), Some(3000), None).unwrap();
+}
+
 fn replace_by_link(world: &World) {
     fs::rename(world.providers().join("test.sock"), world.path("real.sock")).unwrap();
     symlink(world.path("real.sock"), world.providers().join("test.sock")).unwrap();
@@ -40,8 +44,9 @@ fn replace_by_link(world: &World) {
 #[test]
 fn a_socket_that_somebody_else_may_have_placed_is_not_called() {
     type Tamper = fn(&World);
-    let rows: [(&str, Tamper); 3] = [
+    let rows: [(&str, Tamper); 4] = [
         ("belongs to uid 1000", give_socket_away),
+        ("the directory belongs to uid 3000", give_directory_away),
         ("others than its owner can write", open_directory),
         ("a symlink", replace_by_link),
     ];

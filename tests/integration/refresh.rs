@@ -135,6 +135,19 @@ fn a_change_of_mode_alone_is_a_change() {
 }
 
 #[test]
+fn content_that_its_mode_keeps_from_its_owner_is_compared_all_the_same() {
+    let scene = Scene::start(&ALWAYS);
+    scene.answer_with(answer("v1", &[("password", 0o004, b"old")]));
+    scene.publish();
+    assert_eq!(scene.pod.mode("password"), 0o004);
+    scene.publish();
+    assert_eq!((refreshes(&scene, "true"), refreshes(&scene, "false")), (0.0, 1.0));
+    scene.answer_with(answer("v2", &[("password", 0o004, b"new")]));
+    scene.publish();
+    assert_eq!((refreshes(&scene, "true"), refreshes(&scene, "false")), (1.0, 1.0));
+}
+
+#[test]
 fn empty_contents_replace_full_ones() {
     let scene = Scene::published(&ALWAYS);
     scene.answer_with(answer("v2", &[("password", 0, b"")]));

@@ -82,7 +82,12 @@ fn times_that_cannot_be_kept_or_read_are_told_and_cost_an_early_refresh_at_most(
     fs::remove_dir(&file).unwrap();
     scene.world.take_driver().terminate();
     let kept = fs::read_to_string(&file).unwrap();
-    assert!(kept.contains(scene.pod.target.to_str().unwrap()), "{kept}");
+    let [header, line] = kept.lines().collect::<Vec<_>>()[..] else { panic!("{kept}") };
+    assert_eq!(header, "secrets-store-csi refresh times 1");
+    // The mount, the time and the target, and nothing of what the volume holds.
+    let [mount, time, target] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+    assert_eq!(target, scene.pod.target.to_str().unwrap());
+    assert!(mount.parse::<u64>().is_ok() && time.bytes().all(|b| b.is_ascii_digit() || b == b'.'), "{line}");
     assert_eq!(fs::metadata(&file).unwrap().mode() & 0o7777, 0o600);
     fs::write(&file, "secrets-store-csi refresh times 1\n? ? ?\n").unwrap();
     scene.world.start_driver();

@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -14,6 +16,7 @@ use secrets_store_csi_driver::rpc::pb::{csi, provider as pb};
 use secrets_store_csi_driver::rpc::status::{Code, Status};
 use serde_json::json;
 
+use crate::separation::mounter_of;
 use crate::support::api_server::{ApiServer, Matcher, Settings};
 use crate::support::eventually;
 use crate::support::kubelet::publish_request;
@@ -472,15 +475,73 @@ fn what_a_volume_held_is_gone_with_it_even_for_those_who_still_hold_it() {
 
 #[test]
 fn a_driver_that_is_aborted_leaves_no_core() {
-    use std::os::unix::process::ExitStatusExt;
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Core);
-    let wide = rustix::process::Rlimit { current: limit.maximum, ..limit };
-    rustix::process::setrlimit(rustix::process::Resource::Core, wide).unwrap();
-    let mut world = World::start(&[]);
-    let mut driver = world.take_driver();
-    driver.signal("ABRT");
-    let status = driver.wait();
-    assert_eq!((status.signal(), status.core_dumped()), (Some(6), false), "{status}");
+    let directory = tempfile::tempdir().unwrap();
+    let sleep = || Command::new("sleep").arg("600").current_dir(&directory).spawn().unwrap();
+    let mut other = without_tracing(sleep);
+    permit_cores(other.id());
+    let is_open = may_look_into(other.id());
+    abort(other.id());
+    let status = other.wait().unwrap();
+    assert!(is_open, "into a process that does not forbid it, one may look");
+    let pattern = std::fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap();
+    // Where cores go elsewhere, it depends on that whether this shows anything.
+    assert!(status.core_dumped() || pattern.trim() != "core", "of others this kernel keeps a core: {status}");
+
+    for name in ["driver", "mounter"] {
+        let mut world = World::start(&[]);
+        let driver = world.driver().id();
+        let process = if name == "driver" { driver } else { mounter_of(driver) };
+        // Each of the two by itself. A kernel that hands cores to a program does not ask for the limit, and that of a
+        // process which is not dumpable shows in who may look into it.
+        let limits = std::fs::read_to_string(format!("/proc/{process}/limits")).unwrap();
+        let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+        assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{name}: {core}");
+        assert!(!may_look_into(process), "{name}");
+        permit_cores(process);
+        abort(process);
+        let mut ended = world.take_driver();
+        let status = ended.wait();
+        if process == driver {
+            assert_eq!((status.signal(), status.core_dumped()), (Some(6), false), "{status}");
+        } else {
+            let log = ended.log();
+            assert!(log.contains("the mounter has ended (signal: 6 (SIGABRT))"), "{log}");
+        }
+    }
+}
+
+fn abort(process: u32) {
+    assert!(Command::new("kill").args(["-ABRT", &process.to_string()]).status().unwrap().success());
+}
+
+/// Lets a process leave a core, as far as this one may: to lift a hard limit takes a capability.
+fn permit_cores(process: u32) {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+    let process = Pid::from_raw(process.try_into().unwrap());
+    if prlimit(process, Resource::Core, Rlimit { current: None, maximum: None }).is_err() {
+        let own = rustix::process::getrlimit(Resource::Core);
+        // Of a process whose hard limit is lower already, it stays so.
+        let _stays = prlimit(process, Resource::Core, Rlimit { current: own.maximum, ..own });
+    }
+}
+
+/// Whether root without the privilege to trace others may read what a process holds that has no more privileges.
+fn may_look_into(process: u32) -> bool {
+    without_tracing(|| std::fs::File::open(format!("/proc/{process}/mem")).is_ok())
+}
+
+/// Does something on a thread that may not trace others, and neither may what it starts.
+fn without_tracing<T: Send>(deed: impl FnOnce() -> T + Send) -> T {
+    use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, remove_capability_from_bounding_set};
+    let give_up = || {
+        remove_capability_from_bounding_set(CapabilitySet::SYS_PTRACE).unwrap();
+        let held = capabilities(None).unwrap();
+        let less = held.effective.difference(CapabilitySet::SYS_PTRACE);
+        let sets = CapabilitySets { effective: less, permitted: less, ..held };
+        rustix::thread::set_capabilities(None, sets).unwrap();
+        deed()
+    };
+    thread::scope(|scope| scope.spawn(give_up).join().unwrap())
 }
 
 /// Field number of `volume_context` in a publish request.

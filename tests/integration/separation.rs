@@ -11,7 +11,7 @@ use crate::support::provider::{ScriptedProvider, answer};
 use crate::support::world::World;
 
 /// The mounter of the driver with this id: its one child.
-fn mounter_of(driver: u32) -> u32 {
+pub fn mounter_of(driver: u32) -> u32 {
     let children = fs::read_to_string(format!("/proc/{driver}/task/{driver}/children")).unwrap();
     let children: Vec<u32> = children.split_whitespace().map(|id| id.parse().unwrap()).collect();
     let [mounter] = children[..] else { panic!("the driver has one child, not {children:?}") };
@@ -147,7 +147,10 @@ fn the_list_of_system_calls_can_be_relaxed_and_the_log_says_so() {
         world.driver().wait_for_log(&format!("--seccomp={mode}: "));
         for process in [world.driver().id(), mounter_of(world.driver().id())] {
             for thread in threads(process) {
-                assert_eq!(field(&status(&thread), "Seccomp"), kernels, "{}", thread.display());
+                let status = status(&thread);
+                assert_eq!(field(&status, "Seccomp"), kernels, "{}", thread.display());
+                // By itself: with a list, the kernel has to be promised the same.
+                assert_eq!(field(&status, "NoNewPrivs"), "1", "{}", thread.display());
             }
         }
     }

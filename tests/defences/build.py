@@ -1,0 +1,152 @@
+"""A copy of the sources and what is built of it, beside the checkout and apart from it: no program in which a defence
+can be taken out is ever where somebody could take it for the driver."""
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from defence import VARIABLE, Defence, WrongTable
+
+PACKAGE = "secrets-store-csi-driver"
+PROFILE = f'profile.release.package."{PACKAGE}"'
+# As everywhere, so that nothing but this package is compiled; and that as fast as can be.
+FLAGS = [
+    "--release", "--locked",
+    "--config", f"{PROFILE}.opt-level=0",
+    "--config", f"{PROFILE}.codegen-units=64",
+]
+# The mounter has an empty environment, and has to know as well.
+HANDED_ON = ("src/mounter/program.rs", ".env_clear()",
+             f'.env_clear().envs(std::env::var_os("{VARIABLE}").map(|out| ("{VARIABLE}", out)))')
+
+
+class Build:
+    """Removes the copy at its end, however that comes."""
+
+    def __init__(self, root: Path, cache: Path):
+        self.root, self.cache = root, cache.resolve()
+        self.tree, self.target = self.cache / "tree", self.cache / "target"
+
+    def __enter__(self) -> "Build":
+        for name in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(name, lambda *_: sys.exit(1))
+        self.cache.mkdir(parents=True, exist_ok=True)
+        self.lock = open(self.cache / "lock", "w", encoding="utf-8")
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
+        self.seed()
+        return self
+
+    def __exit__(self, *_):
+        shutil.rmtree(self.tree, ignore_errors=True)
+        self.lock.close()
+
+    def seed(self):
+        """Takes over what others have compiled of the libraries: the C++ core alone takes ten minutes."""
+        given = os.environ.get("CARGO_TARGET_DIR")
+        if self.target.exists() or not given or not Path(given, "release").is_dir():
+            return
+        half = self.cache / "target.half"
+        shutil.rmtree(half, ignore_errors=True)
+        for part in ("build", "deps", ".fingerprint"):
+            subprocess.run(["mkdir", "-p", half / "release"], check=True)
+            subprocess.run(["cp", "-a", Path(given, "release", part), half / "release"], check=True)
+        half.rename(self.target)
+
+    def copy(self):
+        """The files of the checkout that git knows or would take in, with their times."""
+        listed = subprocess.run(
+            ["git", "-C", self.root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            check=True, stdout=subprocess.PIPE)
+        shutil.rmtree(self.tree, ignore_errors=True)
+        for name in filter(None, listed.stdout.decode().split("\0")):
+            source, copy = self.root / name, self.tree / name
+            if not source.is_symlink() and not source.exists():
+                continue
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, copy, follow_symlinks=False)
+
+    def of(self, defences: list[Defence]) -> dict[str, Path]:
+        """The test programs of a copy in which these defences can be taken out, by name."""
+        self.copy()
+        file, before, after = HANDED_ON
+        patched = {file: Path(self.tree, file).read_text(encoding="utf-8").replace(before, after, 1)}
+        for defence in defences:
+            if not defence.is_compiled:
+                continue
+            source = patched.get(defence.file)
+            if source is None:
+                source = Path(self.tree, defence.file).read_text(encoding="utf-8")
+            patched[defence.file] = defence.applied(source)
+        for name, text in patched.items():
+            Path(self.tree, name).write_text(text, encoding="utf-8")
+        return self.compiled({program for defence in defences for program, _ in defence.tests})
+
+    def compiled(self, programs: set[str]) -> dict[str, Path]:
+        targets = [word for program in sorted(programs)
+                   for word in (["--lib"] if program == "lib" else ["--test", program])]
+        environment = dict(os.environ, CARGO_TARGET_DIR=str(self.target), CARGO_INCREMENTAL="1")
+        command = ["cargo", "test", "--no-run", "--message-format=json-render-diagnostics", *FLAGS, *targets]
+        done = subprocess.run(command, cwd=self.tree, env=environment, stdout=subprocess.PIPE, check=False)
+        if done.returncode != 0:
+            raise WrongTable("with these lines the driver cannot be built")
+        built = {}
+        for line in done.stdout.decode().splitlines():
+            message = json.loads(line)
+            if message["reason"] == "compiler-artifact" and message["profile"]["test"]:
+                kind, name = message["target"]["kind"][0], message["target"]["name"]
+                built["lib" if kind == "lib" else name] = Path(message["executable"])
+        return built
+
+    def run(self, program: Path, tests: list[str], out: int | None) -> tuple[int | None, str]:
+        """The exit code of these tests, none when they do not end, and what they say."""
+        environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
+        if out is not None:
+            environment[VARIABLE] = str(out)
+        command = [self.tree / "tests/sandbox.sh", program, "--exact", *tests]
+        # Into a file, which has an end although what a test has started may still hold it open.
+        with tempfile.TemporaryFile() as told:
+            run = subprocess.Popen(command, cwd=self.tree, env=environment, stdin=subprocess.DEVNULL,
+                                   stdout=told, stderr=subprocess.STDOUT, start_new_session=True)
+            try:
+                code = run.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                code = None
+            finally:
+                try:
+                    os.killpg(run.pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+                run.wait()
+            told.seek(0)
+            return code, told.read().decode(errors="replace")
+
+    def without(self, defence: Defence, program: Path, test: str) -> tuple[int | None, str]:
+        """The same of one test while that defence is taken out."""
+        if defence.is_compiled:
+            return self.run(program, [test], defence.number)
+        file = Path(self.tree, defence.file)
+        whole = file.read_text(encoding="utf-8")
+        file.write_text(defence.applied(whole), encoding="utf-8")
+        try:
+            return self.run(program, [test], None)
+        finally:
+            file.write_text(whole, encoding="utf-8")
+
+    def check(self, programs: dict[str, Path], defences: list[Defence]):
+        """Every test passes while nothing is taken out."""
+        for program, file in programs.items():
+            tests = sorted({test for defence in defences for name, test in defence.tests if name == program})
+            code, told = self.run(file, tests, None)
+            lost = [test for test in tests if f"test {test} ... ok" not in told]
+            if code != 0 or lost:
+                raise WrongTable(f"{told}\nwith every defence in its place these do not pass: {', '.join(lost)}")
+
+
+# For a test, or for all of a program's while nothing is taken out.
+PATIENCE = 300
