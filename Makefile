@@ -48,7 +48,8 @@ export FUZZ_TARGET := $(value TARGET)
 
 .PHONY: help build test demo sanity e2e e2e-operator bundle-check crash faults limits defences soak soak-static lint \
 	bench bench-static bench-compare static static-here test-static test-emulated nightly image test-image fuzz \
-	fuzz-smoke fuzz-coverage sbom sbom-check advisories parity proto proto-check fmt clean
+	fuzz-smoke fuzz-coverage sbom sbom-check advisories parity proto proto-check audit-lines \
+	fmt clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -115,8 +116,13 @@ lint: $(cargo_deny) ## check format, lints, documentation, generated code, licen
 	scripts/versions.sh
 	tests/versions/check.sh
 	python3 -B tests/parity/check.py
+	@$(MAKE) --no-print-directory audit-lines
 	@if command -v shellcheck >/dev/null; then echo shellcheck $(scripts); shellcheck $(scripts); \
 		else echo 'shellcheck is not installed: the shell scripts are not checked'; fi
+
+audit-lines: ## count the lines of code of the process that runs as root, which are at most 20,000
+	@scripts/ensure-tools.sh build
+	@cargo test $(cargo_flags) --quiet --test architecture -- --nocapture --exact lines::the_process_that_runs_as_root_can_be_read
 
 faults: export FAULT_CASE := $(value CASE)
 faults: ## inject faults into the running driver and show what comes of each; with CASE=text, those that contain it

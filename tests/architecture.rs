@@ -13,6 +13,8 @@
 
 #[path = "architecture/hardening.rs"]
 mod hardening;
+#[path = "architecture/lines.rs"]
+mod lines;
 #[path = "architecture/rules.rs"]
 mod rules;
 #[path = "architecture/source.rs"]
