@@ -13,6 +13,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("config/provider.rs", "the reference provider"),
     ("doctor/", "the doctor, a command"),
     ("fuzzing.rs", "targets of the fuzzer, compiled for nothing else"),
+    ("kube/object.rs", "the operator"),
     ("metrics/operator.rs", "the operator"),
     ("operator/", "the operator"),
     ("reference_provider/", "the reference provider"),
