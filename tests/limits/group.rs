@@ -25,13 +25,10 @@ impl Group {
     pub fn make(name: &str, limit_bytes: u64) -> io::Result<Group> {
         let (version, above) = above()?;
         let directory = above.join(format!("driver-{name}-{}", std::process::id()));
-        if version == Version::Two {
-            fs::write(above.join("cgroup.subtree_control"), "+memory")?;
-        }
         fs::create_dir(&directory)?;
         let group = Group { limit_bytes, directory, version, containers: 0 };
         if version == Version::Two {
-            fs::write(group.directory.join("cgroup.subtree_control"), "+memory")?;
+            limit_memory_below(&group.directory)?;
         }
         group.limit(&group.directory)?;
         Ok(group)
@@ -55,12 +52,14 @@ impl Group {
         fs::write(directory.join(file), self.limit_bytes.to_string())
     }
 
-    /// The most memory that the pod had so far, in MiB.
-    pub fn peak_mib(&self) -> u64 {
-        self.number(match self.version {
+    /// The most memory that the pod had so far, in MiB; `None` where the kernel does not tell, which it does for
+    /// version 2 since 5.19.
+    pub fn peak_mib(&self) -> Option<u64> {
+        let file = match self.version {
             Version::One => "memory.max_usage_in_bytes",
             Version::Two => "memory.peak",
-        }) >> 20
+        };
+        self.directory.join(file).exists().then(|| self.number(file) >> 20)
     }
 
     /// The memory that the pod has now, in MiB.
@@ -92,7 +91,8 @@ impl Drop for Group {
     }
 }
 
-/// The group of this process, below which it makes others.
+/// The group below which this process makes others: its own, or with version 2 the nearest above it that holds no
+/// process, since no other has groups below it whose memory is limited.
 fn above() -> io::Result<(Version, PathBuf)> {
     let groups = fs::read_to_string("/proc/self/cgroup")?;
     let path_of = |controller: &str| {
@@ -106,7 +106,20 @@ fn above() -> io::Result<(Version, PathBuf)> {
         return Ok((Version::One, Path::new("/sys/fs/cgroup/memory").join(path.trim_start_matches('/'))));
     }
     let path = path_of("").ok_or_else(|| io::Error::other("this process is in no group"))?;
-    Ok((Version::Two, Path::new("/sys/fs/cgroup").join(path.trim_start_matches('/'))))
+    let mut refused = None;
+    for group in Path::new(path.trim_start_matches('/')).ancestors() {
+        let directory = Path::new("/sys/fs/cgroup").join(group);
+        match limit_memory_below(&directory) {
+            Ok(()) => return Ok((Version::Two, directory)),
+            Err(error) => refused = refused.or(Some(error)),
+        }
+    }
+    Err(refused.unwrap_or_else(|| io::Error::other("there is no group")))
+}
+
+/// Lets the memory of each group below that one be limited.
+fn limit_memory_below(directory: &Path) -> io::Result<()> {
+    fs::write(directory.join("cgroup.subtree_control"), "+memory")
 }
 
 /// The limit of the driver's container in `deploy/` and in the chart.
