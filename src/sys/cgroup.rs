@@ -129,6 +129,12 @@ impl Place {
     }
 }
 
+/// The path of this process's own group that limits memory, as `/proc/self/cgroup` tells it: from the root of the
+/// hierarchy, or of the namespace that the process is in.
+pub fn memory_group(groups: &str) -> Option<&str> {
+    path_of(groups, "memory").or_else(|| path_of(groups, ""))
+}
+
 /// This process's own group for that controller, as version 1 has one for each; version 2 has one for all, with no name.
 fn path_of<'a>(groups: &'a str, controller: &str) -> Option<&'a str> {
     let mut lines = groups.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));

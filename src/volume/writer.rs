@@ -105,6 +105,18 @@ pub fn write(
     write_observed(root, payload, group, limits, now, &mut |_| {})
 }
 
+/// True when the payload is the content of the volume already, as [`write()`] would find in its step 3.
+pub fn holds(
+    root: &Dir,
+    payload: &Payload,
+    group: Option<u32>,
+    limits: ContentLimits,
+) -> Result<bool, WriteError> {
+    let writer = Writer { root, payload, group, limits, now: UNIX_EPOCH, reached: &mut |_| {} };
+    let live = writer.live_generation()?;
+    Ok(writer.is_payload(live.as_deref())? && writer.links_are_complete()?)
+}
+
 /// [`write()`], telling `reached` of each step as it begins.
 pub fn write_observed(
     root: &Dir,
@@ -135,10 +147,7 @@ impl Writer<'_> {
         self.sweep(live.as_deref())?;
 
         self.begin(Step::Compare);
-        let same = match &live {
-            Some(name) => self.generation_is_payload(&self.root.open_dir(name)?)?,
-            None => false,
-        };
+        let same = self.is_payload(live.as_deref())?;
         if same && self.links_are_complete()? {
             return Ok(Written::Unchanged);
         }
@@ -283,6 +292,10 @@ impl Writer<'_> {
 
     fn give_to_group(&self, dir: &Dir) -> Result<(), SysError> {
         self.group.map_or(Ok(()), |gid| dir.set_group(gid))
+    }
+
+    fn is_payload(&self, live: Option<&OsStr>) -> Result<bool, WriteError> {
+        live.map_or(Ok(false), |name| self.generation_is_payload(&self.root.open_dir(name)?))
     }
 
     /// True when a generation holds exactly the payload: paths, kinds, modes, group and contents.
