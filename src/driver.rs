@@ -21,7 +21,7 @@ use std::time::{Duration, Instant, SystemTime};
 use self::listeners::Listeners;
 use self::processes::SeparationError;
 use crate::build_info::BuildInfo;
-use crate::config::{DriverConfig, DriverFlags, Endpoint, Invocation, Rotation, process_environment};
+use crate::config::{DriverConfig, DriverFlags, Endpoint, Invocation, process_environment};
 use crate::health::{Latch, Readiness};
 use crate::kube::budget::Budget;
 use crate::kube::client::Client;
@@ -34,6 +34,7 @@ use crate::provider::registry::{CallLimits, Registry};
 use crate::publish::Publisher;
 use crate::publish::attributes::Precedence;
 use crate::publish::classes::Classes;
+use crate::publish::own_pod::PodUid;
 use crate::publish::refresh_times::RefreshTimes;
 use crate::publish::volumes::Volumes;
 use crate::registration::{self, Registrar, RegistrationError};
@@ -108,9 +109,7 @@ fn run(config: DriverConfig) -> Result<(), RunError> {
     let server = csi_endpoint::serve(&config, &environment, &publisher, &metrics)?;
     greet_api_server(publisher.client.clone(), api_latch, shutdown.clone())?;
     take_up_secrets(Arc::clone(&publisher), adopted, shutdown.clone())?;
-    if let Rotation::Every(_) = config.rotation {
-        keep_refresh_times(Arc::clone(&publisher), shutdown.clone())?;
-    }
+    keep_refresh_times(Arc::clone(&publisher), shutdown.clone())?;
     if let Some(interval) = config.provider_health_check {
         check_providers(Arc::clone(&publisher), interval, shutdown.clone())?;
     }
@@ -175,6 +174,7 @@ fn publisher(
         precedence: if config.allow_attribute_override { Precedence::Pod } else { Precedence::Class },
         limits: content_limits(config),
         memory,
+        own_pod: PodUid::of_this_process(),
         mounter,
         providers: Registry::new(
             config.provider_dirs.clone(),
@@ -198,11 +198,9 @@ fn content_limits(config: &DriverConfig) -> ContentLimits {
 
 /// Kept beside the socket, in the one directory of the node that is the driver's own.
 fn refresh_times(config: &DriverConfig) -> RefreshTimes {
-    match (config.rotation, &config.endpoint) {
-        (Rotation::Every(_), Endpoint::Unix(socket)) => {
-            socket.parent().map_or_else(RefreshTimes::forgotten, RefreshTimes::kept_in)
-        }
-        (Rotation::Off, _) | (_, Endpoint::Tcp(_)) => RefreshTimes::forgotten(),
+    match &config.endpoint {
+        Endpoint::Unix(socket) => socket.parent().map_or_else(RefreshTimes::forgotten, RefreshTimes::kept_in),
+        Endpoint::Tcp(_) => RefreshTimes::forgotten(),
     }
 }
 

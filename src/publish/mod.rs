@@ -7,10 +7,12 @@
 mod adoption;
 pub mod attributes;
 pub mod classes;
+pub mod content_memory;
 pub mod error;
 pub mod fingerprint;
 pub mod memory;
 mod outcome;
+pub mod own_pod;
 pub mod phases;
 pub mod pod_status;
 mod publishing;
@@ -42,8 +44,10 @@ use crate::volume::target::TargetPath;
 
 use attributes::Precedence;
 use classes::Classes;
+use content_memory::ContentMemory;
 use error::{FAILED_TO_MOUNT, PublishError};
 use memory::PodMemory;
+use own_pod::PodUid;
 use publishing::Publishing;
 use refresh_times::{LastRefresh, RefreshTimes};
 use request::{PublishRequest, UnpublishRequest};
@@ -62,6 +66,8 @@ pub struct Publisher {
     pub limits: ContentLimits,
     /// How much all volumes may.
     pub memory: PodMemory,
+    /// The pod of this process, where the kernel shows it.
+    pub own_pod: Option<PodUid>,
     /// Makes the mounts.
     pub mounter: MounterClient,
     /// The programs that know the secrets.
@@ -143,15 +149,22 @@ impl Publisher {
     pub fn adopt(&self, target: &TargetPath) -> Result<bool, PublishError> {
         let Some(volume) = live_volume(target)? else { return Ok(false) };
         let refreshed = Some(self.last_refresh(target, &volume).map_err(PublishError::Mount)?);
-        // Whoever wrote it, until the next refresh shows.
-        let memory = volume.memory().map_err(PublishError::Mount)?;
+        let memory = self.inherited_memory(target, &volume).map_err(PublishError::Mount)?;
         self.volumes.remember(target.as_str(), Record { refreshed, memory, ..Record::default() });
         Ok(true)
     }
 
-    /// Keeps for a later process when each volume was last refreshed; false when nothing is new since the last time.
+    /// Keeps for a later process when each volume was last refreshed, and which pod wrote it; false when nothing is new
+    /// since the last time.
     pub fn keep_refresh_times(&self) -> Result<bool, SysError> {
-        self.refresh_times.keep(&self.volumes.refreshes())
+        self.refresh_times.keep(&self.volumes.kept())
+    }
+
+    /// The memory of a live volume that an earlier process left. Whoever wrote it, until the next refresh shows.
+    fn inherited_memory(&self, target: &TargetPath, volume: &LiveVolume) -> Result<ContentMemory, SysError> {
+        let kept = self.refresh_times.inherited(target.as_str(), volume.mount_id()?);
+        let origin = kept.and_then(|kept| kept.origin);
+        Ok(ContentMemory::inherited(volume.memory()?, volume.changed()?, origin, self.own_pod))
     }
 
     /// The last refresh of a live volume that succeeded, as far as anybody knows: this process, the one before it, or
@@ -163,7 +176,7 @@ impl Publisher {
             return Ok(known);
         }
         let at = match self.refresh_times.inherited(target.as_str(), mount) {
-            Some(at) => at,
+            Some(kept) => kept.refreshed.at,
             None => volume.changed()?,
         };
         Ok(LastRefresh { mount, at })

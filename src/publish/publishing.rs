@@ -12,12 +12,14 @@ use crate::provider::answer::{MountResponse, ObjectVersion};
 use crate::provider::client::Answered;
 use crate::rpc::deadline::Deadline;
 use crate::sync::{Freshness, MirroredVolume};
+use crate::sys::at::SysError;
 use crate::volume::live::LiveVolume;
 use crate::volume::payload::{File, FileMode, Payload};
 use crate::volume::place::{Found, Place};
 use crate::volume::writer::{WriteError, Written};
 
 use super::Publisher;
+use super::content_memory::ContentMemory;
 use super::error::{ProviderError, PublishError};
 use super::fingerprint::Fingerprint;
 use super::outcome::Outcome;
@@ -53,8 +55,8 @@ struct Filled {
     written: Written,
     /// The provider wrote the files, so that only it knows what it did to them.
     by_provider: bool,
-    /// Memory of the content that the driver wrote, in bytes.
-    memory: u64,
+    /// Memory of the content that the driver wrote.
+    memory: ContentMemory,
 }
 
 impl<'a> Publishing<'a> {
@@ -122,7 +124,7 @@ impl<'a> Publishing<'a> {
         // From here on dropping the attempt undoes it.
         let attempt = self.phases.time(Phase::Mount, || place.begin(&self.publisher.mounter));
         let attempt = attempt.map_err(PublishError::Mount)?;
-        let filled = self.fill(&class, attempt.volume(), None)?;
+        let filled = self.fill(&class, attempt.volume(), None, ContentMemory::default())?;
         self.in_time("opening the volume")?;
         let mount = attempt.volume().mount_id().map_err(PublishError::Mount)?;
         let refreshed = LastRefresh { mount, at: SystemTime::now() };
@@ -147,11 +149,10 @@ impl<'a> Publishing<'a> {
     fn keep_fresh(&mut self, volume: &LiveVolume) -> Outcome {
         self.if_absent = IfAbsent::Fail;
         self.deadline = self.deadline.within(REFRESH_PATIENCE);
-        let refreshed = match self.publisher.last_refresh(&self.request.target, volume) {
-            Ok(refreshed) => refreshed,
+        let (record, refreshed) = match self.recall(volume) {
+            Ok(recalled) => recalled,
             Err(error) => return Outcome::Kept(PublishError::Mount(error)),
         };
-        let record = self.recall(refreshed);
         let id = &self.request.volume_id;
         let due = rotation::is_due(self.publisher.rotation, id, refreshed.at, SystemTime::now());
         if !due && !self.lacks_pod_status(&record) {
@@ -182,7 +183,7 @@ impl<'a> Publishing<'a> {
             }
             (read, _) => read?,
         };
-        let filled = self.fill(&class, volume, record.objects)?;
+        let filled = self.fill(&class, volume, record.objects, record.memory)?;
         let pod_status = self.ensure_pod_status(&filled.objects, record.pod_status.as_ref())?;
         let refreshed = LastRefresh { mount, at: SystemTime::now() };
         let freshness = match filled.written {
@@ -224,18 +225,19 @@ impl<'a> Publishing<'a> {
     }
 
     /// Asks the provider and makes its answer the content of the volume, of which `known` is what the last answer
-    /// said, if any is remembered.
+    /// said, if any is remembered, and `held` the memory of what it holds.
     fn fill(
         &mut self,
         class: &SecretProviderClass,
         volume: &LiveVolume,
         known: Option<Fingerprint>,
+        held: ContentMemory,
     ) -> Result<Filled, PublishError> {
         // The class may be the last known form of one that cannot be read now.
         self.provider.clone_from(&class.provider);
         let Answered { response, share } = self.ask_in_turn(class)?;
         self.in_time("writing the files")?;
-        let filled = self.phases.time(Phase::Write, || self.write(response, volume, known));
+        let filled = self.phases.time(Phase::Write, || self.write(response, volume, known, held));
         // Until here the content was in memory twice.
         drop(share);
         filled
@@ -247,6 +249,7 @@ impl<'a> Publishing<'a> {
         MountResponse { objects, files, encoded_bytes, .. }: MountResponse,
         volume: &LiveVolume,
         known: Option<Fingerprint>,
+        held: ContentMemory,
     ) -> Result<Filled, PublishError> {
         let by_provider = files.is_empty();
         let written = if by_provider {
@@ -262,7 +265,7 @@ impl<'a> Publishing<'a> {
                 .into_iter()
                 .map(|(path, mode, contents)| (path, File { mode: FileMode::from_provider(mode), contents }));
             let payload = Payload::new(files).map_err(ProviderError::Payload)?;
-            let growth = volume.growth(&payload).map_err(WriteError::Sys).map_err(ProviderError::Write)?;
+            let growth = self.growth(volume, &payload, held).map_err(ProviderError::Write)?;
             let content = || self.publisher.volumes.memory();
             let room = self.publisher.memory.room(encoded_bytes, growth, content, || self.deadline.is_past());
             let Some(_room) = room.map_err(PublishError::Memory)? else {
@@ -273,9 +276,27 @@ impl<'a> Publishing<'a> {
                 .write(&payload, self.request.group, limits, SystemTime::now())
                 .map_err(ProviderError::Write)?
         };
-        // What a provider writes is charged to its own pod.
-        let memory = if by_provider { 0 } else { volume.memory().map_err(PublishError::Mount)? };
+        let memory = match written {
+            // What a provider writes is charged to its own pod.
+            _ if by_provider => ContentMemory::default(),
+            Written::Unchanged => held,
+            Written::Changed => self.written_memory(volume).map_err(PublishError::Mount)?,
+        };
         Ok(Filled { objects, written, by_provider, memory })
+    }
+
+    /// How much more memory of this process's pod the volume will take with that content, in bytes. What another pod
+    /// is charged for goes when the new content comes, and leaves no room here.
+    fn growth(&self, volume: &LiveVolume, payload: &Payload, held: ContentMemory) -> Result<u64, WriteError> {
+        let growth = volume.growth(payload, held.bytes)?;
+        if growth > 0 && volume.holds(payload, self.request.group, self.publisher.limits)? {
+            return Ok(0);
+        }
+        Ok(growth)
+    }
+
+    fn written_memory(&self, volume: &LiveVolume) -> Result<ContentMemory, SysError> {
+        Ok(ContentMemory::written(volume.memory()?, volume.changed()?, self.publisher.own_pod))
     }
 
     fn ensure_pod_status(
@@ -314,13 +335,23 @@ impl<'a> Publishing<'a> {
     }
 
     /// The record of a live volume, with what this request and the volume itself say of it.
-    fn recall(&self, refreshed: LastRefresh) -> Record {
-        let target = self.request.target.as_str();
-        let mut record = self.publisher.volumes.record(target).unwrap_or_default();
-        record.volume_id.clone_from(&self.request.volume_id);
-        record.refreshed = Some(refreshed);
-        self.publisher.volumes.remember(target, record.clone());
-        record
+    fn recall(&self, volume: &LiveVolume) -> Result<(Record, LastRefresh), SysError> {
+        let (publisher, target) = (self.publisher, &self.request.target);
+        let refreshed = publisher.last_refresh(target, volume)?;
+        let known = publisher.volumes.record(target.as_str());
+        let is_same = |record: &Record| record.refreshed.is_some_and(|known| known.mount == refreshed.mount);
+        let memory = match known.as_ref().filter(|record| is_same(record)) {
+            Some(record) => record.memory,
+            None => publisher.inherited_memory(target, volume)?,
+        };
+        let record = Record {
+            volume_id: self.request.volume_id.clone(),
+            refreshed: Some(refreshed),
+            memory,
+            ..known.unwrap_or_default()
+        };
+        publisher.volumes.remember(target.as_str(), record.clone());
+        Ok((record, refreshed))
     }
 
     fn remember(

@@ -1,17 +1,21 @@
-//! When each volume was last refreshed with success, kept for the process that comes after this one.
+//! When each volume was last refreshed with success, and which pod of the driver's wrote it, kept for the process that
+//! comes after this one.
 //!
 //! The times live in memory, with the rest of what is known of volumes. Nothing in a volume may tell them: whoever
 //! watches it would be woken by every refresh that brings no news. So they are written to a small file in the driver's
 //! own directory, beside its socket: seldom, and when the driver stops. A file that is lost, old or damaged makes
-//! volumes due earlier than they would have been, and nothing else.
+//! volumes due earlier than they would have been, and their memory count as the present pod's, and nothing else.
 //!
 //! ```text
 //! secrets-store-csi refresh times 1
 //! 412 1764499200.000000000 /var/lib/kubelet/pods/<uid>/volumes/kubernetes.io~csi/<name>/mount
+//! by f0e9d8c71234432187650123456789ab 1764495600.000000000
 //! ```
 //!
 //! Each line has the kernel's number of the mount (`-` where there is none), the time in seconds since 1970, and the
-//! target. A time counts for that mount alone: the next volume at the same place is another one.
+//! target. A time counts for that mount alone: the next volume at the same place is another one. Where it is known, a
+//! second line has the uid of the driver's pod that wrote the content, and when the volume's names last changed then;
+//! earlier releases pass over it.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -23,6 +27,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::sys::at::{Dir, SysError, io_error};
 
+use super::content_memory::Origin;
+use super::own_pod::PodUid;
+
 /// A refresh that succeeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LastRefresh {
@@ -32,12 +39,21 @@ pub struct LastRefresh {
     pub at: SystemTime,
 }
 
+/// What is kept of one volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// Its last refresh.
+    pub refreshed: LastRefresh,
+    /// Where its content came from, if that is known.
+    pub origin: Option<Origin>,
+}
+
 /// What an earlier process left, and where this one leaves its own.
 pub struct RefreshTimes {
     /// `None` where nothing is kept.
     directory: Option<PathBuf>,
     /// By target.
-    inherited: HashMap<String, LastRefresh>,
+    inherited: HashMap<String, Kept>,
     hasher: RandomState,
     /// Digest of what was last written.
     written: Mutex<Option<u64>>,
@@ -47,7 +63,7 @@ impl RefreshTimes {
     /// The names that may be in its directory.
     pub const FILES: [&str; 2] = [FILE, FRESH_FILE];
 
-    /// Keeps nothing: where volumes are not refreshed, or the driver has no directory of its own.
+    /// Keeps nothing: where the driver has no directory of its own.
     pub fn forgotten() -> RefreshTimes {
         RefreshTimes {
             directory: None,
@@ -70,18 +86,18 @@ impl RefreshTimes {
         RefreshTimes { directory: Some(directory.to_owned()), inherited, ..RefreshTimes::forgotten() }
     }
 
-    /// When an earlier process last refreshed the volume that is mounted there.
-    pub fn inherited(&self, target: &str, mount: Option<u64>) -> Option<SystemTime> {
-        self.inherited.get(target).filter(|refresh| refresh.mount == mount).map(|refresh| refresh.at)
+    /// What an earlier process has kept of the volume that is mounted there.
+    pub fn inherited(&self, target: &str, mount: Option<u64>) -> Option<Kept> {
+        self.inherited.get(target).filter(|kept| kept.refreshed.mount == mount).copied()
     }
 
-    /// Keeps these times for the next process; false when they are what was kept last.
+    /// Keeps this for the next process; false when it is what was kept last.
     ///
     /// # Errors
     /// The file cannot be written; the one before it stays.
-    pub fn keep(&self, times: &[(String, LastRefresh)]) -> Result<bool, SysError> {
+    pub fn keep(&self, volumes: &[(String, Kept)]) -> Result<bool, SysError> {
         let Some(directory) = &self.directory else { return Ok(false) };
-        let text = encode(times);
+        let text = encode(volumes);
         let digest = Some(self.hasher.hash_one(&text));
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         if *written == digest {
@@ -93,34 +109,67 @@ impl RefreshTimes {
     }
 }
 
-fn encode(times: &[(String, LastRefresh)]) -> String {
+fn encode(volumes: &[(String, Kept)]) -> String {
     let mut text = String::from(HEADER);
     // A line break in a path, which kubelet does not make, would begin another line.
-    for (target, refresh) in times.iter().filter(|(target, _)| !target.contains('\n')) {
-        let mount = refresh.mount.map_or_else(|| "-".to_owned(), |mount| mount.to_string());
-        let since = refresh.at.duration_since(UNIX_EPOCH).unwrap_or_default();
-        text.push_str(&format!("{mount} {}.{:09} {target}\n", since.as_secs(), since.subsec_nanos()));
+    for (target, Kept { refreshed, origin }) in volumes.iter().filter(|(target, _)| !target.contains('\n')) {
+        let mount = refreshed.mount.map_or_else(|| "-".to_owned(), |mount| mount.to_string());
+        text.push_str(&format!("{mount} {} {target}\n", encode_time(refreshed.at)));
+        if let Some(Origin { pod, changed }) = origin {
+            text.push_str(&format!("{BY}{pod} {}\n", encode_time(*changed)));
+        }
     }
     text
 }
 
-/// Lines that cannot be read are left out.
-fn decode(text: &str) -> HashMap<String, LastRefresh> {
-    let Some(lines) = text.strip_prefix(HEADER) else { return HashMap::new() };
-    lines.lines().filter_map(decode_line).collect()
+fn encode_time(time: SystemTime) -> String {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{}.{:09}", since.as_secs(), since.subsec_nanos())
+}
+
+/// Lines that cannot be read are left out, and one that belongs to such a line with it.
+fn decode(text: &str) -> HashMap<String, Kept> {
+    let mut volumes = HashMap::new();
+    let mut last = None;
+    for line in text.strip_prefix(HEADER).unwrap_or_default().lines() {
+        if let Some(origin) = line.strip_prefix(BY) {
+            let kept = last.take().and_then(|target: String| volumes.get_mut(&target));
+            if let Some(kept) = kept {
+                *kept = Kept { origin: decode_origin(origin), ..*kept };
+            }
+        } else {
+            last = decode_line(line).map(|(target, refreshed)| {
+                volumes.insert(target.clone(), Kept { refreshed, origin: None });
+                target
+            });
+        }
+    }
+    volumes
 }
 
 fn decode_line(line: &str) -> Option<(String, LastRefresh)> {
     let (mount, rest) = line.split_once(' ')?;
     let (time, target) = rest.split_once(' ')?;
     let mount = if mount == "-" { None } else { Some(mount.parse().ok()?) };
-    let (seconds, nanos) = time.split_once('.')?;
-    if nanos.len() != 9 || target.is_empty() {
+    if target.is_empty() {
+        return None;
+    }
+    Some((target.to_owned(), LastRefresh { mount, at: decode_time(time)? }))
+}
+
+fn decode_origin(text: &str) -> Option<Origin> {
+    let (pod, changed) = text.split_once(' ')?;
+    Some(Origin { pod: PodUid::parse(pod)?, changed: decode_time(changed)? })
+}
+
+fn decode_time(text: &str) -> Option<SystemTime> {
+    let (seconds, nanos) = text.split_once('.')?;
+    if nanos.len() != 9 {
         return None;
     }
     let since =
         Duration::from_secs(seconds.parse().ok()?).checked_add(Duration::from_nanos(nanos.parse().ok()?))?;
-    Some((target.to_owned(), LastRefresh { mount, at: UNIX_EPOCH.checked_add(since)? }))
+    UNIX_EPOCH.checked_add(since)
 }
 
 fn read(directory: &Path) -> Result<String, SysError> {
@@ -149,9 +198,11 @@ fn write(directory: &Path, text: &str) -> Result<(), SysError> {
 
 /// The first line, by which a later release would know another form.
 const HEADER: &str = "secrets-store-csi refresh times 1\n";
+/// Begins the line that says where the content of the volume before it came from.
+const BY: &str = "by ";
 const FILE: &str = "refresh-times";
 const FRESH_FILE: &str = "refresh-times.new";
-/// Some five thousand volumes: far more than a node has.
+/// Some three thousand volumes: far more than a node has.
 const MOST_BYTES: u64 = 1 << 20;
 
 #[cfg(test)]
@@ -162,10 +213,19 @@ mod tests {
         UNIX_EPOCH + Duration::from_nanos(nanos)
     }
 
-    fn times() -> Vec<(String, LastRefresh)> {
+    fn kept(mount: Option<u64>, nanos: u64, origin: Option<Origin>) -> Kept {
+        Kept { refreshed: LastRefresh { mount, at: at(nanos) }, origin }
+    }
+
+    fn origin() -> Option<Origin> {
+        let pod = PodUid::parse("f0e9d8c7-1234-4321-8765-0123456789ab").unwrap();
+        Some(Origin { pod, changed: at(1_600_000_000_000_000_001) })
+    }
+
+    fn times() -> Vec<(String, Kept)> {
         vec![
-            ("/pods/a/mount".to_owned(), LastRefresh { mount: Some(7), at: at(1_700_000_000_000_000_001) }),
-            ("/pods/b c/mount".to_owned(), LastRefresh { mount: None, at: at(0) }),
+            ("/pods/a/mount".to_owned(), kept(Some(7), 1_700_000_000_000_000_001, origin())),
+            ("/pods/b c/mount".to_owned(), kept(None, 0, None)),
         ]
     }
 
@@ -174,8 +234,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         assert!(RefreshTimes::kept_in(directory.path()).keep(&times()).unwrap());
         let found = RefreshTimes::kept_in(directory.path());
-        assert_eq!(found.inherited("/pods/a/mount", Some(7)), Some(at(1_700_000_000_000_000_001)));
-        assert_eq!(found.inherited("/pods/b c/mount", None), Some(at(0)));
+        assert_eq!(found.inherited("/pods/a/mount", Some(7)), Some(times()[0].1));
+        assert_eq!(found.inherited("/pods/b c/mount", None), Some(times()[1].1));
         assert_eq!(found.inherited("/pods/c/mount", None), None);
     }
 
@@ -206,12 +266,12 @@ mod tests {
     }
 
     #[test]
-    fn a_volume_costs_less_than_300_bytes_of_the_nodes_disk() {
+    fn a_volume_costs_less_than_350_bytes_of_the_nodes_disk() {
         let pod = "f0e9d8c7-1234-4321-8765-0123456789ab";
         let target =
             format!("/var/lib/kubelet/pods/{pod}/volumes/kubernetes.io~csi/{}/mount", "v".repeat(63));
-        let refresh = LastRefresh { mount: Some(u64::MAX), at: at(1_700_000_000_000_000_001) };
-        assert!(encode(&[(target, refresh)]).len() < 300);
+        let kept = kept(Some(u64::MAX), 1_700_000_000_000_000_001, origin());
+        assert!(encode(&[(target, kept)]).len() < 350);
     }
 
     #[test]
@@ -228,6 +288,33 @@ mod tests {
     }
 
     #[test]
+    fn an_origin_is_of_the_line_before_it_and_of_no_other() {
+        let by = "by f0e9d8c71234432187650123456789ab 1600000000.000000001\n";
+        let origins = |lines: &str| {
+            let found = decode(&format!("{HEADER}{lines}"));
+            ["/a", "/b"].map(|target| found.get(target).and_then(|kept| kept.origin))
+        };
+        let (a, b) = ("7 5.000000000 /a\n", "8 5.000000000 /b\n");
+        assert_eq!(origins(&format!("{a}{by}{b}")), [origin(), None]);
+        assert_eq!(origins(&format!("{a}? ? ?\n{by}{b}")), [None, None], "of a line that was damaged");
+        assert_eq!(origins(&format!("{by}{a}{b}")), [None, None]);
+        for damaged in ["by x 1600000000.000000001\n", "by \n", "by 0 0\n"] {
+            assert_eq!(origins(&format!("{a}{damaged}{b}{by}")), [None, origin()], "{damaged}");
+        }
+    }
+
+    #[test]
+    fn an_earlier_release_reads_the_times_and_passes_over_the_rest() {
+        let text = encode(&times());
+        let lines: Vec<_> = text.lines().skip(1).collect();
+        assert_eq!(lines.len(), 3);
+        // Which is how it read each line.
+        let read: Vec<_> = lines.iter().filter_map(|line| decode_line(line)).collect();
+        let expected: Vec<_> = times().into_iter().map(|(target, kept)| (target, kept.refreshed)).collect();
+        assert_eq!(read, expected);
+    }
+
+    #[test]
     fn what_cannot_be_read_counts_as_nothing_and_what_cannot_be_written_is_an_error() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::create_dir(directory.path().join(FILE)).unwrap();
@@ -241,7 +328,7 @@ mod tests {
     #[test]
     fn a_target_that_could_pass_for_two_lines_is_left_out() {
         let mut listed = times();
-        listed.push(("/a\n7 5.000000000 /b".to_owned(), LastRefresh { mount: Some(9), at: at(5) }));
+        listed.push(("/a\n7 5.000000000 /b".to_owned(), kept(Some(9), 5, None)));
         assert_eq!(decode(&encode(&listed)).len(), 2);
     }
 

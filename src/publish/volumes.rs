@@ -7,9 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use crate::kube::types::{ObjectKey, SecretProviderClass};
 
+use super::content_memory::ContentMemory;
 use super::fingerprint::Fingerprint;
 use super::pod_status::KnownPodStatus;
-use super::refresh_times::LastRefresh;
+use super::refresh_times::{Kept, LastRefresh};
 
 /// The volumes of this node.
 #[derive(Default)]
@@ -40,8 +41,8 @@ pub struct Record {
     pub refreshed: Option<LastRefresh>,
     /// Set while refreshes fail.
     pub failing: Option<Failing>,
-    /// Memory of the content that the driver wrote, in bytes.
-    pub memory: u64,
+    /// Memory of the content that the driver wrote.
+    pub memory: ContentMemory,
 }
 
 /// A volume that cannot be refreshed: the pod keeps what it has.
@@ -110,19 +111,22 @@ impl Volumes {
         is_news
     }
 
-    /// The memory of all content that the driver wrote, in bytes.
+    /// The memory of all content that is charged to the pod of this process, in bytes.
     pub fn memory(&self) -> u64 {
-        self.lock().records.values().map(|record| record.memory).fold(0, u64::saturating_add)
+        self.lock().records.values().map(|record| record.memory.bytes).fold(0, u64::saturating_add)
     }
 
-    /// The last refresh of each volume, in the order of targets.
-    pub fn refreshes(&self) -> Vec<(String, LastRefresh)> {
+    /// What is kept of each volume for a later process, in the order of targets.
+    pub fn kept(&self) -> Vec<(String, Kept)> {
         let state = self.lock();
-        let refresh = |(target, record): (&String, &Record)| Some((target.clone(), record.refreshed?));
-        let mut refreshes: Vec<_> = state.records.iter().filter_map(refresh).collect();
+        let keep = |(target, record): (&String, &Record)| {
+            let kept = Kept { refreshed: record.refreshed?, origin: record.memory.origin };
+            Some((target.clone(), kept))
+        };
+        let mut kept: Vec<_> = state.records.iter().filter_map(keep).collect();
         drop(state);
-        refreshes.sort_by(|one, other| one.0.cmp(&other.0));
-        refreshes
+        kept.sort_by(|one, other| one.0.cmp(&other.0));
+        kept
     }
 
     /// Counts over all volumes.
@@ -230,7 +234,7 @@ mod tests {
         volumes.remember("/a", refreshed(40));
         volumes.remember("/c", Record::default());
         let listed: Vec<_> =
-            volumes.refreshes().into_iter().map(|(target, refresh)| (target, refresh.at)).collect();
+            volumes.kept().into_iter().map(|(target, kept)| (target, kept.refreshed.at)).collect();
         assert_eq!(listed, [("/a".to_owned(), at(40)), ("/b".to_owned(), at(90))]);
     }
 }

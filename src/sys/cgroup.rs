@@ -47,12 +47,17 @@ enum Version {
 impl MemoryGroups {
     /// Finds the groups of this process. None are no error: then nothing limits its memory that it could see.
     pub fn of_this_process() -> io::Result<MemoryGroups> {
-        let groups = fs::read_to_string("/proc/self/cgroup")?;
-        let mounts = mountinfo::parse(&fs::read("/proc/self/mountinfo")?);
-        let Some(place) = Place::find(&groups, &mounts) else { return Ok(MemoryGroups::default()) };
+        MemoryGroups::shown_in(Path::new("/"))
+    }
+
+    /// The same where the kernel's files are in another directory than the root.
+    fn shown_in(root: &Path) -> io::Result<MemoryGroups> {
+        let groups = fs::read_to_string(root.join("proc/self/cgroup"))?;
+        let mounts = mountinfo::parse(&fs::read(root.join("proc/self/mountinfo"))?);
+        let Some(place) = Place::find(&groups, &mounts)? else { return Ok(MemoryGroups::default()) };
         let mut levels = Vec::new();
         for directory in place.directories() {
-            match Level::open(place.version, &directory) {
+            match Level::open(place.version, &root.join(beneath_root(&directory))) {
                 Ok(level) => levels.push(level),
                 // The root of the hierarchy has no limit, and in version 2 no such files either.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => break,
@@ -83,27 +88,67 @@ struct Place {
 }
 
 impl Place {
-    fn find(groups: &str, mounts: &[MountEntry]) -> Option<Place> {
-        let lines = || groups.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
-        let path_of = |controllers: &str| {
-            lines().find(|(found, _)| found.split(',').any(|one| one == controllers)).map(|(_, path)| path)
+    fn find(groups: &str, mounts: &[MountEntry]) -> io::Result<Option<Place>> {
+        let (version, path, fs_type) = match (path_of(groups, "memory"), path_of(groups, "")) {
+            (Some(path), _) if mounts.iter().any(is_memory) => (Version::One, path, "cgroup"),
+            (_, Some(path)) => (Version::Two, path, "cgroup2"),
+            _ => return Ok(None),
         };
-        let is_memory = |mount: &&MountEntry| {
-            let name = mount.mount_point.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            mount.fs_type == "cgroup" && name.split(',').any(|controller| controller == "memory")
+        // What is mounted over another is what can be seen.
+        let is_covered = |(index, mount): (usize, &MountEntry)| {
+            mounts.iter().skip(index + 1).any(|later| later.mount_point == mount.mount_point)
         };
-        let first = mounts.iter().find(is_memory).zip(path_of("memory")).map(|found| (Version::One, found));
-        let second = || mounts.iter().find(|mount| mount.fs_type == "cgroup2").zip(path_of(""));
-        let (version, (mount, path)) = first.or_else(|| second().map(|found| (Version::Two, found)))?;
-        // A container may be shown its own group alone, by a mount that begins there.
-        let below = Path::new(path).strip_prefix(&mount.root).unwrap_or(Path::new(""));
-        Some(Place { version, mount_point: mount.mount_point.clone(), below: below.to_owned() })
+        let shown = mounts.iter().enumerate().filter(|found| {
+            found.1.fs_type == fs_type
+                && (version == Version::Two || is_memory(found.1))
+                && !is_covered(*found)
+        });
+        let shown: Vec<&MountEntry> = shown.map(|(_, mount)| mount).collect();
+        let leads_here =
+            |mount: &&MountEntry| Path::new(path).strip_prefix(&mount.root).ok().map(Path::to_owned);
+        let place =
+            |mount: &MountEntry, below| Place { version, mount_point: mount.mount_point.clone(), below };
+        let leading = shown.iter().filter_map(|mount| Some((mount, leads_here(mount)?)));
+        // The one that shows most of what is above.
+        if let Some((mount, below)) = leading.max_by_key(|(_, below)| below.components().count()) {
+            return Ok(Some(place(mount, below)));
+        }
+        // From within a namespace of its own, a mount of the node's begins so many groups above it, without their names.
+        let is_of_node = |mount: &&&MountEntry| mount.root.starts_with("/..");
+        match shown.iter().find(|mount| !is_of_node(mount)) {
+            // A container may be shown its own group alone, by a mount that begins there.
+            Some(mount) => Ok(Some(place(mount, PathBuf::new()))),
+            None if shown.is_empty() => Ok(None),
+            None => Err(io::Error::other("control groups are mounted as another namespace has them")),
+        }
     }
 
     /// From the process's own group upwards.
     fn directories(&self) -> impl Iterator<Item = PathBuf> {
-        self.below.ancestors().map(|below| self.mount_point.join(below.strip_prefix("/").unwrap_or(below)))
+        self.below.ancestors().map(|below| self.mount_point.join(beneath_root(below)))
     }
+}
+
+/// The path of this process's own group that limits memory, as `/proc/self/cgroup` tells it: from the root of the
+/// hierarchy, or of the namespace that the process is in.
+pub fn memory_group(groups: &str) -> Option<&str> {
+    path_of(groups, "memory").or_else(|| path_of(groups, ""))
+}
+
+/// This process's own group for that controller, as version 1 has one for each; version 2 has one for all, with no name.
+fn path_of<'a>(groups: &'a str, controller: &str) -> Option<&'a str> {
+    let mut lines = groups.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
+    lines.find(|(found, _)| found.split(',').any(|one| one == controller)).map(|(_, path)| path)
+}
+
+/// True for the mount of version 1 that limits memory.
+fn is_memory(mount: &MountEntry) -> bool {
+    let name = mount.mount_point.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    mount.fs_type == "cgroup" && name.split(',').any(|controller| controller == "memory")
+}
+
+fn beneath_root(path: &Path) -> &Path {
+    path.strip_prefix("/").unwrap_or(path)
 }
 
 impl Level {
@@ -203,14 +248,14 @@ mod tests {
             ("version 2, in a namespace", "0::/\n", mount("/", "/sys/fs/cgroup", "cgroup2"), vec![""]),
         ];
         for (name, groups, mount, expected) in rows {
-            let place =
-                Place::find(groups, &[self::mount("/", "/sys/fs/cgroup/cpu", "cgroup"), mount]).unwrap();
+            let mounts = [self::mount("/", "/sys/fs/cgroup/cpu", "cgroup"), mount];
+            let place = Place::find(groups, &mounts).unwrap().unwrap();
             let found: Vec<PathBuf> = place.directories().collect();
             let expected: Vec<PathBuf> =
                 expected.iter().map(|below| Path::new("/sys/fs/cgroup").join(below)).collect();
             assert_eq!(found, expected, "{name}");
         }
-        assert_eq!(Place::find(first, &[]), None);
+        assert_eq!(Place::find(first, &[]).unwrap(), None);
     }
 
     #[test]
@@ -248,6 +293,63 @@ mod tests {
             assert_eq!(found, expected, "{name}");
         }
     }
+
+    /// Lays out what a kernel has shown in one scene of `tests/golden/cgroup-v2/`, below a directory.
+    fn lay_out(kernel: &str, scene: &str) -> tempfile::TempDir {
+        let file = format!("{}/tests/golden/cgroup-v2/{kernel}/{scene}.txt", env!("CARGO_MANIFEST_DIR"));
+        let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let root = tempfile::tempdir().unwrap();
+        for part in text.split("==> ").skip(1) {
+            let (name, content) = part.split_once(" <==\n").unwrap();
+            let path = root.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        root
+    }
+
+    #[test]
+    fn kernels_with_version_2_show_the_content_that_each_group_has() {
+        const MIB: u64 = 1 << 20;
+        // Limit and content, of the container and then of its pod, where an earlier container has written 100 MiB.
+        let node: &[(u64, u64)] = &[(200 * MIB, 20 * MIB), (200 * MIB, 120 * MIB)];
+        let scenes: &[(&str, &[(u64, u64)])] = &[
+            ("systemd-driver", node),
+            ("cgroupfs-driver", &[(160 * MIB, 20 * MIB), (300 * MIB, 120 * MIB)]),
+            ("own-namespace", &node[..1]),
+            ("own-group-mounted", &node[..1]),
+            ("no-limit", &[]),
+        ];
+        for kernel in KERNELS {
+            for (scene, expected) in scenes {
+                let root = lay_out(kernel, scene);
+                let mut groups = MemoryGroups::shown_in(root.path()).unwrap();
+                let found = groups.read();
+                let limits: Vec<u64> = found.iter().map(|reading| reading.limit).collect();
+                let expected_limits: Vec<u64> = expected.iter().map(|(limit, _)| *limit).collect();
+                assert_eq!(limits, expected_limits, "{kernel}: {scene}");
+                // Beside it there are a shell and what the kernel has for its files, but no caches of 8 MiB.
+                for (reading, (_, content)) in found.iter().zip(*expected) {
+                    let rest = reading.used.checked_sub(*content);
+                    assert!(rest.is_some_and(|rest| rest < MIB), "{kernel}: {scene}: {reading:?}");
+                }
+                let is_visible = !scene.starts_with("own");
+                assert_eq!(groups.sees_parent(), is_visible, "{kernel}: {scene}");
+            }
+        }
+    }
+
+    #[test]
+    fn groups_that_cannot_be_told_apart_are_an_error_and_not_no_limit() {
+        for kernel in KERNELS {
+            let root = lay_out(kernel, "nodes-mount-in-own-namespace");
+            let error = MemoryGroups::shown_in(root.path()).unwrap_err();
+            assert!(error.to_string().contains("another namespace"), "{kernel}: {error}");
+        }
+    }
+
+    /// Whose files are kept.
+    const KERNELS: [&str; 2] = ["linux-6.1", "linux-6.12"];
 
     #[test]
     fn the_groups_of_this_very_process_can_be_read() {

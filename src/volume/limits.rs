@@ -63,12 +63,13 @@ pub(super) fn memory(volume: Usage) -> u64 {
     used(volume.bytes).saturating_add(used(volume.inodes).saturating_mul(INODE_BYTES))
 }
 
-/// How much more memory the volume whose root is `root` will take when `payload` is its content, in bytes.
-pub(super) fn growth(root: &Dir, payload: &Payload) -> Result<u64, SysError> {
+/// How much more memory the volume whose root is `root` will take when `payload` is its content, in bytes. Of what it
+/// takes now `charged` bytes count, since the rest is not of the same memory.
+pub(super) fn growth(root: &Dir, payload: &Payload, charged: u64) -> Result<u64, SysError> {
     let volume = mount::usage(root)?;
     let demand = Demand::of(payload, volume.block_bytes);
     let inodes = demand.inodes.saturating_add(demand.links).saturating_mul(INODE_BYTES);
-    Ok(demand.bytes.saturating_add(inodes).saturating_sub(memory(volume)))
+    Ok(demand.bytes.saturating_add(inodes).saturating_sub(memory(volume).min(charged)))
 }
 
 /// Judges whether `payload` may become the content of the volume whose root is `root`, beside what it holds.

@@ -123,9 +123,19 @@ impl LiveVolume {
         self.usage().map(limits::memory)
     }
 
-    /// How much more memory it will take with that content, in bytes.
-    pub fn growth(&self, payload: &Payload) -> Result<u64, SysError> {
-        limits::growth(&self.root, payload)
+    /// How much more memory it will take with that content, where of what it takes `charged` bytes count, in bytes.
+    pub fn growth(&self, payload: &Payload, charged: u64) -> Result<u64, SysError> {
+        limits::growth(&self.root, payload, charged)
+    }
+
+    /// True when that is its content, so that [`LiveVolume::write`] would touch nothing.
+    pub fn holds(
+        &self,
+        payload: &Payload,
+        group: Option<u32>,
+        limits: ContentLimits,
+    ) -> Result<bool, WriteError> {
+        writer::holds(&self.root, payload, group, limits)
     }
 
     /// True when both are the root of one and the same mount.

@@ -3,8 +3,9 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::support::eventually;
+use crate::support::{eventually, shell};
 
 /// The group of a pod, whose memory is limited. Dropping it removes it, when nothing runs in it any longer.
 pub struct Group {
@@ -12,6 +13,15 @@ pub struct Group {
     directory: PathBuf,
     version: Version,
     containers: usize,
+}
+
+/// What a container sees of the groups.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// All of the node's.
+    Node,
+    /// Its own alone.
+    Container,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,27 +34,43 @@ impl Group {
     /// Makes one of so much memory.
     pub fn make(name: &str, limit_bytes: u64) -> io::Result<Group> {
         let (version, above) = above()?;
-        let directory = above.join(format!("driver-{name}-{}", std::process::id()));
-        if version == Version::Two {
-            fs::write(above.join("cgroup.subtree_control"), "+memory")?;
-        }
+        // As kubelet does, by the uid of the pod: no two are the same.
+        let number = PODS.fetch_add(1, Ordering::Relaxed);
+        let directory = above.join(format!("driver-{name}-pod{:016x}{number:016x}", std::process::id()));
         fs::create_dir(&directory)?;
         let group = Group { limit_bytes, directory, version, containers: 0 };
         if version == Version::Two {
-            fs::write(group.directory.join("cgroup.subtree_control"), "+memory")?;
+            limit_memory_below(&group.directory)?;
         }
         group.limit(&group.directory)?;
         Ok(group)
     }
 
-    /// Makes the group of one more container, and answers the command in front of a program that runs in it.
-    pub fn container(&mut self) -> Vec<String> {
+    /// Makes the group of one more container, and answers the command in front of a program that runs in it. What that
+    /// hides stays hidden from everybody until [`Group::show_again`].
+    pub fn container(&mut self, sight: Sight) -> Vec<String> {
         self.containers += 1;
         let directory = self.directory.join(format!("container-{}", self.containers));
         fs::create_dir(&directory).expect("a group takes another");
         self.limit(&directory).expect("a group can be limited");
-        let enter = "echo $$ > \"$0/cgroup.procs\" && exec \"$@\"";
-        ["/bin/sh", "-c", enter, directory.to_str().expect("paths are UTF-8")].map(str::to_owned).to_vec()
+        let hide = match sight {
+            Sight::Node => String::new(),
+            Sight::Container => format!("mount --bind \"$0\" {} && ", self.mount_point()),
+        };
+        let enter = format!("echo $$ > \"$0/cgroup.procs\" && {hide}exec \"$@\"");
+        ["/bin/sh", "-c", &enter, directory.to_str().expect("paths are UTF-8")].map(str::to_owned).to_vec()
+    }
+
+    /// After a container that sees its own group alone has looked.
+    pub fn show_again(&self) {
+        shell::unmount(Path::new(self.mount_point()));
+    }
+
+    fn mount_point(&self) -> &'static str {
+        match self.version {
+            Version::One => "/sys/fs/cgroup/memory",
+            Version::Two => "/sys/fs/cgroup",
+        }
     }
 
     fn limit(&self, directory: &Path) -> io::Result<()> {
@@ -55,12 +81,14 @@ impl Group {
         fs::write(directory.join(file), self.limit_bytes.to_string())
     }
 
-    /// The most memory that the pod had so far, in MiB.
-    pub fn peak_mib(&self) -> u64 {
-        self.number(match self.version {
+    /// The most memory that the pod had so far, in MiB; `None` where the kernel does not tell, which it does for
+    /// version 2 since 5.19.
+    pub fn peak_mib(&self) -> Option<u64> {
+        let file = match self.version {
             Version::One => "memory.max_usage_in_bytes",
             Version::Two => "memory.peak",
-        }) >> 20
+        };
+        self.directory.join(file).exists().then(|| self.number(file) >> 20)
     }
 
     /// The memory that the pod has now, in MiB.
@@ -92,7 +120,8 @@ impl Drop for Group {
     }
 }
 
-/// The group of this process, below which it makes others.
+/// The group below which this process makes others: its own, or with version 2 the nearest above it that holds no
+/// process, since no other has groups below it whose memory is limited.
 fn above() -> io::Result<(Version, PathBuf)> {
     let groups = fs::read_to_string("/proc/self/cgroup")?;
     let path_of = |controller: &str| {
@@ -106,8 +135,24 @@ fn above() -> io::Result<(Version, PathBuf)> {
         return Ok((Version::One, Path::new("/sys/fs/cgroup/memory").join(path.trim_start_matches('/'))));
     }
     let path = path_of("").ok_or_else(|| io::Error::other("this process is in no group"))?;
-    Ok((Version::Two, Path::new("/sys/fs/cgroup").join(path.trim_start_matches('/'))))
+    let mut refused = None;
+    for group in Path::new(path.trim_start_matches('/')).ancestors() {
+        let directory = Path::new("/sys/fs/cgroup").join(group);
+        match limit_memory_below(&directory) {
+            Ok(()) => return Ok((Version::Two, directory)),
+            Err(error) => refused = refused.or(Some(error)),
+        }
+    }
+    Err(refused.unwrap_or_else(|| io::Error::other("there is no group")))
 }
+
+/// Lets the memory of each group below that one be limited.
+fn limit_memory_below(directory: &Path) -> io::Result<()> {
+    fs::write(directory.join("cgroup.subtree_control"), "+memory")
+}
+
+/// So many pods were made.
+static PODS: AtomicU32 = AtomicU32::new(0);
 
 /// The limit of the driver's container in `deploy/` and in the chart.
 pub const SHIPPED_BYTES: u64 = 200 << 20;

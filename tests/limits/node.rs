@@ -9,7 +9,7 @@ use secrets_store_csi_driver::rpc::pb::provider as pb;
 use secrets_store_csi_driver::rpc::status::Status;
 use serde_json::json;
 
-use crate::group::{Group, SHIPPED_BYTES};
+use crate::group::{Group, SHIPPED_BYTES, Sight};
 use crate::neighbour::{Neighbours, Seen};
 use crate::support::driver::{DriverProcess, program};
 use crate::support::provider::{ScriptedProvider, answer};
@@ -23,6 +23,9 @@ pub struct Node {
     pub world: World,
     // After the world, with which the driver ends.
     group: Group,
+    sight: Sight,
+    name: String,
+    limit_bytes: u64,
     before: Seen,
     /// What the neighbours saw until a restart, which is an outage of its own.
     until_restart: Seen,
@@ -35,11 +38,20 @@ impl Node {
         Node::start_with(name, SHIPPED_BYTES, &[])
     }
 
+    /// The same where the driver's container sees so much of the control groups.
+    pub fn start_seeing(name: &str, sight: Sight) -> Node {
+        Node::make(name, SHIPPED_BYTES, &[], sight)
+    }
+
     /// The same with another limit of memory, in bytes, and further flags.
     pub fn start_with(name: &str, limit_bytes: u64, flags: &[&str]) -> Node {
+        Node::make(name, limit_bytes, flags, Sight::Node)
+    }
+
+    fn make(name: &str, limit_bytes: u64, flags: &[&str], sight: Sight) -> Node {
         let mut world = World::without_driver(&[ALWAYS, flags].concat());
         let mut group = Group::make(name, limit_bytes).expect("groups can be made here");
-        spawn(&mut world, &mut group);
+        spawn(&mut world, &mut group, sight);
         let provider = world.provider("honest", |request| Ok(sized(&request, 0)));
         world.class("small", "honest", json!({"bytes": "100"}));
         let neighbours = Neighbours::start(&world, "small");
@@ -47,15 +59,48 @@ impl Node {
         let before = neighbours.stop();
         assert!(before.failures.is_empty(), "in peace: {:?}", before.failures);
         let neighbours = Some(Neighbours::start(&world, "small"));
-        Node { provider, world, group, before, until_restart: Seen::default(), neighbours }
+        Node {
+            provider,
+            world,
+            group,
+            sight,
+            name: name.to_owned(),
+            limit_bytes,
+            before,
+            until_restart: Seen::default(),
+            neighbours,
+        }
     }
 
     /// Kills the driver and starts it in a new container of the same pod, as kubelet does.
     pub fn restart(&mut self) {
+        self.pause();
+        drop(self.world.take_driver().kill());
+        self.go_on();
+    }
+
+    /// Stops the driver in good order and starts it in a new container of the same pod.
+    pub fn restart_in_order(&mut self) {
+        self.pause();
+        self.world.take_driver().terminate();
+        self.go_on();
+    }
+
+    /// Deletes the driver's pod and starts it in a new one.
+    pub fn replace_pod(&mut self) {
+        self.pause();
+        self.world.take_driver().terminate();
+        self.group = Group::make(&self.name, self.limit_bytes).expect("groups can be made here");
+        self.go_on();
+    }
+
+    fn pause(&mut self) {
         let seen = self.neighbours.take().expect("they are watched").stop();
         self.until_restart.add(seen);
-        drop(self.world.take_driver().kill());
-        spawn(&mut self.world, &mut self.group);
+    }
+
+    fn go_on(&mut self) {
+        spawn(&mut self.world, &mut self.group, self.sight);
         self.neighbours = Some(Neighbours::start(&self.world, "small"));
     }
 
@@ -92,11 +137,14 @@ impl Node {
     }
 }
 
-fn spawn(world: &mut World, group: &mut Group) {
-    let mut command = group.container();
+fn spawn(world: &mut World, group: &mut Group, sight: Sight) {
+    let mut command = group.container(sight);
     command.push(program("secrets-store-csi-driver").display().to_string());
     command.extend(world.arguments());
     world.start_driver_as(DriverProcess::spawn(Path::new(&command[0]), &command[1..]));
+    if sight == Sight::Container {
+        group.show_again();
+    }
 }
 
 /// An answer of the size that the class names, whose content is of this round.

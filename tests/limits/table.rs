@@ -12,8 +12,8 @@ pub struct Row {
 
 /// What an attack that failed to harm showed.
 pub struct Report {
-    /// The most memory that the driver's pod had, in MiB.
-    pub peak_mib: u64,
+    /// The most memory that the driver's pod had, in MiB, where the kernel tells.
+    pub peak_mib: Option<u64>,
     /// The neighbours before it.
     pub before: Seen,
     /// The neighbours meanwhile.
@@ -40,7 +40,7 @@ pub fn render(rows: &[Row]) -> String {
                     milli(meanwhile, 99),
                     milli(meanwhile, 100)
                 );
-                let peak = format!("{} MiB", report.peak_mib);
+                let peak = report.peak_mib.map_or_else(|| "-".to_owned(), |peak| format!("{peak} MiB"));
                 out.push_str(&format!(
                     "{name:<44} {peak:>8} {before:>24} {during:>24}   {}\n",
                     report.came_of_it

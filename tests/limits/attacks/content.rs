@@ -1,11 +1,14 @@
 //! Honest pods with large secrets, whose content is charged to the driver's pod and stays so when its container
 //! restarts.
 
+use std::collections::HashSet;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use secrets_store_csi_driver::rpc::status::{Code, Status};
 use serde_json::json;
 
+use crate::group::Sight;
 use crate::node::{Node, sized};
 use crate::support::eventually;
 use crate::support::provider::versions_only;
@@ -14,14 +17,18 @@ use crate::table::Report;
 
 use super::Attack;
 
-pub const ALL: [Attack; 4] = [
+pub const ALL: [Attack; 6] = [
     ("41 volumes of 3.5 MiB in one pod", one_pod),
     ("volumes of 3.5 MiB until none fits, all due", until_full),
+    ("the same, then in a fresh pod until none fits", || fresh_pod("fresh-pod", Sight::Node)),
+    ("the same, seeing its own group alone", || fresh_pod("hidden-pod", Sight::Container)),
     ("60 volumes of 3.5 MiB that the provider writes", by_provider),
     ("110 volumes of 1 MiB, all due", || due("megabytes", 110, 1 << 20)),
 ];
 
 const LARGE_BYTES: usize = 3_670_016;
+/// What a restart makes room for are fewer of the large ones.
+const FEW: usize = 5;
 
 fn one_pod() -> Report {
     let node = Node::start("one-pod");
@@ -40,25 +47,83 @@ fn one_pod() -> Report {
 fn until_full() -> Report {
     let mut node = Node::start("until-full");
     let pods = pods(&node, 60, LARGE_BYTES);
-    let mut live = Vec::new();
-    for pod in &pods {
-        match node.world.kubelet.publish(pod) {
-            Ok(()) => live.push(pod.clone()),
-            Err(refused) => {
-                assert_eq!(refused.code, Code::ResourceExhausted, "{refused}");
-                assert!(refused.message.contains("raise the memory limit"), "{refused}");
-                break;
-            }
-        }
-    }
-    assert!(live.len() < pods.len(), "all were mounted, with {} MiB", node.usage_mib());
-    refresh(&node, &live, 1);
+    let live = fill(&node, &pods);
+    refresh(&node, live, 1);
     node.restart();
-    refresh(&node, &live, 2);
+    refresh(&node, live, 2);
     let next = &pods[live.len()];
     let refused = node.world.kubelet.publish(next).expect_err("the content is still there");
     assert_eq!(refused.code, Code::ResourceExhausted, "{refused}");
     node.report(format!("{} mounted and twice refreshed, over a restart; the next refused", live.len()))
+}
+
+/// What an earlier pod has written takes no room of the next one, until it is written anew.
+fn fresh_pod(name: &str, sight: Sight) -> Report {
+    let mut node = Node::start_seeing(name, sight);
+    let pods = pods(&node, 120, LARGE_BYTES);
+    let earlier = fill(&node, &pods).len();
+    // A process that has just begun has a little more room.
+    node.restart_in_order();
+    let earlier = earlier + few(fill(&node, &pods[earlier..]));
+    let (earlier, rest) = pods.split_at(earlier);
+    node.replace_pod();
+    let later = fill(&node, rest).len();
+    assert!(later + FEW > earlier.len(), "{later} after {}", earlier.len());
+    // Another container of that pod knows only what was kept of them.
+    node.restart_in_order();
+    let later = later + few(fill(&node, &rest[later..]));
+    let (later, rest) = rest.split_at(later);
+    // What is as it was needs no room, and what is new needs all of it.
+    answer_each(&node, earlier, 0);
+    assert!(earlier.iter().all(|pod| !node.world.kubelet.condition(pod).0), "nothing is as it was");
+    answer_each(&node, earlier, 1);
+    let old = earlier.iter().filter(|pod| pod.read("secret").starts_with('a')).count();
+    assert!(old + FEW > earlier.len(), "{old} of {} are as they were", earlier.len());
+    let (gone, staying) = earlier.split_at(FEW);
+    for pod in later.iter().chain(gone) {
+        node.world.kubelet.unpublish(pod).expect("a volume can be taken down");
+    }
+    refresh(&node, staying, 1);
+    let more = fill(&node, rest).len();
+    assert!(more < 2 * FEW, "{more} were mounted where {FEW} have gone");
+    node.report(format!("{} mounted, and {} more in a fresh pod", earlier.len(), later.len()))
+}
+
+/// Mounts one after the other until there is no room, and answers those that are mounted.
+fn fill<'a>(node: &Node, pods: &'a [Pod]) -> &'a [Pod] {
+    let is_mounted = |pod: &&Pod| match node.world.kubelet.publish(pod) {
+        Ok(()) => true,
+        Err(refused) => {
+            assert_eq!(refused.code, Code::ResourceExhausted, "{refused}");
+            assert!(refused.message.contains("raise the memory limit"), "{refused}");
+            false
+        }
+    };
+    let live = pods.iter().take_while(is_mounted).count();
+    assert!(live < pods.len(), "all were mounted, with {} MiB", node.usage_mib());
+    &pods[..live]
+}
+
+fn few(pods: &[Pod]) -> usize {
+    assert!(pods.len() < FEW, "{} were mounted", pods.len());
+    pods.len()
+}
+
+/// Has the provider answer the content of this round to each of them at least once.
+fn answer_each(node: &Node, pods: &[Pod], round: u8) {
+    let answered = Arc::new(Mutex::new(HashSet::new()));
+    let seen = Arc::clone(&answered);
+    node.provider.script(move |request| {
+        seen.lock().expect("nobody panics").insert(request.target_path.clone());
+        Ok(sized(&request, round))
+    });
+    eventually("every volume was due", || {
+        for outcome in node.publish_all(pods) {
+            outcome.expect("what lives is kept");
+        }
+        let answered = answered.lock().expect("nobody panics");
+        pods.iter().all(|pod| answered.contains(pod.target.to_str().expect("paths are UTF-8")))
+    });
 }
 
 /// Their content is charged to the provider's pod, so the driver's has room for all of them.
