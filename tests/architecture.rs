@@ -199,7 +199,7 @@ const OWNERS: &[Owner<'_>] = &[
             "sync/pem.rs",
             "sync/tls.rs",
             "volume/content.rs",
-            "volume/writer.rs",
+            "volume/writer/compare.rs",
         ],
     ),
     ("base64", &["kube/claims.rs", "kube/types/secret.rs", "sync/pem.rs"]),

@@ -114,4 +114,4 @@ impl Writer<'_> {
     }
 }
 
-const COMPARE_CHUNK_BYTES: usize = 16 * 1024;
+pub(super) const COMPARE_CHUNK_BYTES: usize = 16 * 1024;

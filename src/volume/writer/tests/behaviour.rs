@@ -3,6 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 
 use super::*;
+use crate::volume::writer::compare::COMPARE_CHUNK_BYTES;
 
 #[test]
 fn each_write_replaces_everything_that_was_there() {

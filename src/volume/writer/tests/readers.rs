@@ -1,5 +1,6 @@
 //! Readers that never stop while the volume is written again and again.
 
+use std::io::Read;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
