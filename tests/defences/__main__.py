@@ -45,8 +45,11 @@ def trials(defences: list[Defence], cache: Path) -> list[Verdict]:
     verdicts = []
     with Build(ROOT, cache) as build:
         for patched in rounds(defences):
-            programs = build.of(patched)
+            switched = [defence for defence in patched if defence.is_switched or not defence.is_compiled]
+            programs = build.of(switched, patched)
             build.check(programs, patched)
+            if len(switched) < len(patched):
+                programs = build.of(patched, patched)
             if not verdicts:
                 print("\n| defence | line without it | tests |\n|---|---|---|", flush=True)
             for defence in patched:

@@ -21,9 +21,10 @@ FLAGS = [
     "--config", f"{PROFILE}.opt-level=0",
     "--config", f"{PROFILE}.codegen-units=64",
 ]
-# The mounter has an empty environment, and has to know as well.
-HANDED_ON = ("src/mounter/program.rs", ".env_clear()",
-             f'.env_clear().envs(std::env::var_os("{VARIABLE}").map(|out| ("{VARIABLE}", out)))')
+# In every copy: the mounter, which has an empty environment, has to know as well.
+HANDED_ON = Defence(
+    0, "what is taken out is told to the mounter", "src/mounter/program.rs", ".env_clear()",
+    f'.env_clear().envs(std::env::var_os("{VARIABLE}").map(|out| ("{VARIABLE}", out)))')
 
 
 class Build:
@@ -71,21 +72,16 @@ class Build:
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, copy, follow_symlinks=False)
 
-    def of(self, defences: list[Defence]) -> dict[str, Path]:
-        """The test programs of a copy in which these defences can be taken out, by name."""
+    def of(self, defences: list[Defence], tested: list[Defence]) -> dict[str, Path]:
+        """Test programs by name, of a copy in which these defences can be taken out: those that the others name."""
         self.copy()
-        file, before, after = HANDED_ON
-        patched = {file: Path(self.tree, file).read_text(encoding="utf-8").replace(before, after, 1)}
-        for defence in defences:
-            if not defence.is_compiled:
-                continue
-            source = patched.get(defence.file)
-            if source is None:
-                source = Path(self.tree, defence.file).read_text(encoding="utf-8")
+        patched: dict[str, str] = {}
+        for defence in [HANDED_ON, *(defence for defence in defences if defence.is_compiled)]:
+            source = patched.get(defence.file) or Path(self.tree, defence.file).read_text(encoding="utf-8")
             patched[defence.file] = defence.applied(source)
         for name, text in patched.items():
             Path(self.tree, name).write_text(text, encoding="utf-8")
-        return self.compiled({program for defence in defences for program, _ in defence.tests})
+        return self.compiled({program for defence in tested for program, _ in defence.tests})
 
     def compiled(self, programs: set[str]) -> dict[str, Path]:
         targets = [word for program in sorted(programs)
@@ -103,7 +99,7 @@ class Build:
                 built["lib" if kind == "lib" else name] = Path(message["executable"])
         return built
 
-    def run(self, program: Path, tests: list[str], out: int | None) -> tuple[int | None, str]:
+    def run(self, program: Path, tests: list[str], out: int | None, patience: int) -> tuple[int | None, str]:
         """The exit code of these tests, none when they do not end, and what they say."""
         environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
         if out is not None:
@@ -114,7 +110,7 @@ class Build:
             run = subprocess.Popen(command, cwd=self.tree, env=environment, stdin=subprocess.DEVNULL,
                                    stdout=told, stderr=subprocess.STDOUT, start_new_session=True)
             try:
-                code = run.wait(PATIENCE)
+                code = run.wait(patience)
             except subprocess.TimeoutExpired:
                 code = None
             finally:
@@ -129,12 +125,13 @@ class Build:
     def without(self, defence: Defence, program: Path, test: str) -> tuple[int | None, str]:
         """The same of one test while that defence is taken out."""
         if defence.is_compiled:
-            return self.run(program, [test], defence.number)
+            # One without a switch is not in what was built.
+            return self.run(program, [test], defence.number if defence.is_switched else None, PATIENCE)
         file = Path(self.tree, defence.file)
         whole = file.read_text(encoding="utf-8")
         file.write_text(defence.applied(whole), encoding="utf-8")
         try:
-            return self.run(program, [test], None)
+            return self.run(program, [test], None, PATIENCE)
         finally:
             file.write_text(whole, encoding="utf-8")
 
@@ -142,11 +139,11 @@ class Build:
         """Every test passes while nothing is taken out."""
         for program, file in programs.items():
             tests = sorted({test for defence in defences for name, test in defence.tests if name == program})
-            code, told = self.run(file, tests, None)
+            code, told = self.run(file, tests, None, len(tests) * PATIENCE)
             lost = [test for test in tests if f"test {test} ... ok" not in told]
             if code != 0 or lost:
                 raise WrongTable(f"{told}\nwith every defence in its place these do not pass: {', '.join(lost)}")
 
 
-# For a test, or for all of a program's while nothing is taken out.
-PATIENCE = 300
+# In seconds, for a test.
+PATIENCE = 240

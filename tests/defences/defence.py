@@ -1,12 +1,13 @@
 """The table of defences: what each of them is, how it is taken out, and which tests have to notice."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 # In a patch: whether this defence is taken out, in Rust.
-OUT = "OUT"
+OUT = re.compile(r"\bOUT\b")
 # Names the defence that is taken out to every process of a trial.
-VARIABLE = "DEFENCE_TAKEN_OUT"
+VARIABLE = "DEFENCE_GONE"
 FIELDS = ("file", "line", "out", "test")
 
 
@@ -35,22 +36,25 @@ class Defence:
         return self.file.endswith(".rs")
 
     @property
+    def is_switched(self) -> bool:
+        """It can be taken out of a program that runs, and needs no build of its own."""
+        return self.is_compiled and (not self.out or OUT.search(self.out) is not None)
+
+    @property
     def patch(self) -> str:
         """The line without the defence, for people."""
         return self.out or f"without {self.line}"
 
     def applied(self, source: str) -> str:
-        """The source in which this defence can be taken out; of what is not compiled, without it."""
+        """The source in which this defence can be taken out; of what is not switched, without it."""
         found = source.count(self.line)
         if found != 1:
             raise WrongTable(f"{self.words}: {self.file} has this {found} times, not once: {self.line}")
-        if not self.is_compiled:
+        if not self.is_switched:
             return source.replace(self.line, self.out)
         is_out = f'std::env::var_os("{VARIABLE}").is_some_and(|out| out == "{self.number}")'
-        patched = self.out or f"if !{OUT} {{ {self.line} }}"
-        if OUT not in patched:
-            raise WrongTable(f"{self.words}: nothing in the patch says when: {OUT} is missing")
-        return source.replace(self.line, patched.replace(OUT, is_out))
+        patched = self.out or f"if !OUT {{ {self.line} }}"
+        return source.replace(self.line, OUT.sub(lambda _: is_out, patched))
 
 
 def table(file: Path) -> list[Defence]:
@@ -82,12 +86,16 @@ def selected(defences: list[Defence], case: str) -> list[Defence]:
 
 
 def rounds(defences: list[Defence]) -> list[list[Defence]]:
-    """In groups, each for one build: two defences in one place cannot be in one copy."""
+    """In groups, each for one build: two defences in one place cannot be in one copy, nor one without a switch with any
+    other."""
+    def is_alone(defence: Defence) -> bool:
+        return defence.is_compiled and not defence.is_switched
+
     groups: list[list[Defence]] = []
     for defence in defences:
         def meets(other: Defence) -> bool:
             overlap = defence.line in other.line or other.line in defence.line
-            return defence.file == other.file and overlap and defence.is_compiled
+            return is_alone(defence) or is_alone(other) or defence.file == other.file and overlap
 
         for group in groups:
             if not any(meets(other) for other in group):

@@ -182,8 +182,9 @@ fn the_compiler_of_the_static_programs_is_told_to_protect_stacks_and_to_zero_var
 
 #[test]
 fn a_page_is_taken_apart_into_sentences_and_rows() {
-    let text = "# Title\n\nOne is `a. B`. **Two\nhas two lines.** Three: e.g. this (a.b) and\n* four; five.\n* Six? Seven\n\n\
-        | a | b |\n|---|---|\n| 1 | 2 |\n\n| a | test |\n|---|---|\n| 3 | x |\n\n*Shown by* `y`.\n\n## Reporting\n\nNo claim.\n";
+    let text = "# Title\n\nOne is `a. B`. **Two\nhas two lines.** Three: e.g. this (a.b) and\n* four; five.\n\
+        * Six? Seven\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n| a | test |\n|---|---|\n| 3 | x |\n\n\
+        *Shown by* `y`.\n\n## Reporting\n\nNo claim.\n";
     let page = Document { name: "made-up.md".to_owned(), text: text.to_owned() };
     let found: Vec<String> = claims(&page).into_iter().map(|claim| claim.text).collect();
     let expected = [
