@@ -105,16 +105,12 @@ pub fn write(
     write_observed(root, payload, group, limits, now, &mut |_| {})
 }
 
-/// True when the payload is the content of the volume already, as [`write()`] would find in its step 3.
-pub fn holds(
-    root: &Dir,
-    payload: &Payload,
-    group: Option<u32>,
-    limits: ContentLimits,
-) -> Result<bool, WriteError> {
+/// True when the payload is the content already, as step 3 finds. Nothing is written, so no limit and no time counts.
+pub fn holds(root: &Dir, payload: &Payload, group: Option<u32>) -> Result<bool, WriteError> {
+    let limits = ContentLimits { bytes: 0, inodes: 0 };
     let writer = Writer { root, payload, group, limits, now: UNIX_EPOCH, reached: &mut |_| {} };
     let live = writer.live_generation()?;
-    Ok(writer.is_payload(live.as_deref())? && writer.links_are_complete()?)
+    Ok(writer.generation_is_payload(live.as_deref())? && writer.links_are_complete()?)
 }
 
 /// [`write()`], telling `reached` of each step as it begins.
@@ -147,7 +143,7 @@ impl Writer<'_> {
         self.sweep(live.as_deref())?;
 
         self.begin(Step::Compare);
-        let same = self.is_payload(live.as_deref())?;
+        let same = self.generation_is_payload(live.as_deref())?;
         if same && self.links_are_complete()? {
             return Ok(Written::Unchanged);
         }
@@ -294,12 +290,10 @@ impl Writer<'_> {
         self.group.map_or(Ok(()), |gid| dir.set_group(gid))
     }
 
-    fn is_payload(&self, live: Option<&OsStr>) -> Result<bool, WriteError> {
-        live.map_or(Ok(false), |name| self.generation_is_payload(&self.root.open_dir(name)?))
-    }
-
-    /// True when a generation holds exactly the payload: paths, kinds, modes, group and contents.
-    fn generation_is_payload(&self, generation: &Dir) -> Result<bool, WriteError> {
+    /// True when there is that generation and it holds exactly the payload: paths, kinds, modes, group and contents.
+    fn generation_is_payload(&self, name: Option<&OsStr>) -> Result<bool, WriteError> {
+        let Some(name) = name else { return Ok(false) };
+        let generation = &self.root.open_dir(name)?;
         let directories = self.payload.directories();
         let entries = tree::walk(generation)?;
         let in_group = |gid: u32| self.group.is_none_or(|wanted| wanted == gid);
