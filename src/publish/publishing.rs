@@ -289,7 +289,7 @@ impl<'a> Publishing<'a> {
     /// is charged for goes when the new content comes, and leaves no room here.
     fn growth(&self, volume: &LiveVolume, payload: &Payload, held: ContentMemory) -> Result<u64, WriteError> {
         let growth = volume.growth(payload, held.bytes)?;
-        if growth > 0 && volume.holds(payload, self.request.group, self.publisher.limits)? {
+        if growth > 0 && volume.holds(payload, self.request.group)? {
             return Ok(0);
         }
         Ok(growth)

@@ -129,13 +129,8 @@ impl LiveVolume {
     }
 
     /// True when that is its content, so that [`LiveVolume::write`] would touch nothing.
-    pub fn holds(
-        &self,
-        payload: &Payload,
-        group: Option<u32>,
-        limits: ContentLimits,
-    ) -> Result<bool, WriteError> {
-        writer::holds(&self.root, payload, group, limits)
+    pub fn holds(&self, payload: &Payload, group: Option<u32>) -> Result<bool, WriteError> {
+        writer::holds(&self.root, payload, group)
     }
 
     /// True when both are the root of one and the same mount.

@@ -100,6 +100,11 @@ fn a_clean_stop_leaves_live_volumes_alone() {
     let mut scene = Scene::published(&[]);
     scene.world.take_driver().terminate();
     assert_eq!(scene.pod.read("password"), "old");
+    let kept = fs::read_to_string(scene.world.path("csi/refresh-times")).unwrap();
+    assert!(
+        kept.contains(scene.pod.target.to_str().unwrap()),
+        "who wrote it matters without rotation too: {kept}"
+    );
     scene.world.start_driver();
     scene.world.kubelet.unpublish(&scene.pod).unwrap();
 }

@@ -12,13 +12,9 @@ use crate::volume::tree;
 
 use super::{WriteError, Writer, visible_link};
 
-/// True when the payload is the content of the volume already, as [`write()`](super::write) would find in its step 3.
-pub fn holds(
-    root: &Dir,
-    payload: &Payload,
-    group: Option<u32>,
-    limits: ContentLimits,
-) -> Result<bool, WriteError> {
+/// True when the payload is the content already. Nothing is written, so no limit and no time counts.
+pub fn holds(root: &Dir, payload: &Payload, group: Option<u32>) -> Result<bool, WriteError> {
+    let limits = ContentLimits { bytes: 0, inodes: 0 };
     let writer = Writer { root, payload, group, limits, now: UNIX_EPOCH, reached: &mut |_| {} };
     let live = writer.live_generation()?;
     Ok(writer.is_payload(live.as_deref())? && writer.links_are_complete()?)
