@@ -82,17 +82,16 @@ impl PodMemory {
     }
 
     /// For the answers in hand and for gRPC; where the limit is too small for that, small volumes are better than none.
-    /// What is left in the end is for small ones: who mounts large secrets keeps nobody from mounting a password.
+    /// On a slow processor refreshes overlap until all of that is in use, and then the kernel counts more than memory of
+    /// this process. What is left in the end is for small volumes: who mounts large secrets keeps nobody from mounting a
+    /// password.
     fn kept_free(&self, growth: u64, limit: u64) -> u64 {
-        if growth > SMALL_BYTES {
-            self.answers
-                .total()
-                .saturating_add(self.buffers)
-                .min(limit / 2)
-                .saturating_add(limit / PART_FOR_SMALL)
-        } else {
-            self.answers.total().saturating_add(self.buffers / 2).min(limit / 2)
-        }
+        let (buffers, for_small) = match growth > SMALL_BYTES {
+            true => (self.buffers, limit / PART_FOR_SMALL),
+            false => (self.buffers / 2, 0),
+        };
+        let in_use = self.answers.total().saturating_add(buffers).min(limit / 2);
+        in_use.saturating_add(limit / PART_FOR_KERNEL).saturating_add(for_small)
     }
 
     fn read(&self, content: u64) -> Vec<Reading> {
@@ -140,6 +139,8 @@ impl std::error::Error for OutOfMemory {}
 const SMALL_BYTES: u64 = 64 * 1024;
 /// So much of the limit is for small ones: as shipped, hundreds of them.
 const PART_FOR_SMALL: u64 = 32;
+/// So much of it is for what the kernel counts besides: buffers of sockets, page tables, stacks.
+const PART_FOR_KERNEL: u64 = 20;
 
 #[cfg(test)]
 mod tests {
@@ -161,6 +162,19 @@ mod tests {
         assert!(first.is_some() && room(SMALL_BYTES + 1).is_none() && room(SMALL_BYTES).is_some());
         drop(first);
         assert!(room(SMALL_BYTES + 1).is_some());
+    }
+
+    #[test]
+    fn what_is_kept_free_is_for_refreshes_the_kernel_and_small_volumes() {
+        let mib = 1 << 20;
+        let memory =
+            PodMemory::new(MemoryGroups::default(), AnswerMemory::for_answers_of(4 << 20, None), 16 * mib);
+        let answers = memory.answers.total();
+        assert_eq!(answers, 32 * mib);
+        let limit = 320 * mib;
+        assert_eq!(memory.kept_free(mib, limit), answers + 16 * mib + 16 * mib + 10 * mib);
+        assert_eq!(memory.kept_free(SMALL_BYTES, limit), answers + 8 * mib + 16 * mib);
+        assert_eq!(memory.kept_free(SMALL_BYTES, 40 * mib), 20 * mib + 2 * mib, "at most half of it");
     }
 
     #[test]
