@@ -7,8 +7,8 @@ use std::time::Duration;
 use secrets_store_csi_driver::kube::error::{ApiError, Call, Trouble};
 use secrets_store_csi_driver::kube::text::printable;
 use secrets_store_csi_driver::kube::types::{
-    ClassSeed, CsiDriver, NewSecret, ObjectKey, Parameters, Pod, Secret, SecretMeta, SecretObjects, SecretPatch,
-    SecretProviderClass, SecretProviderClassPodStatus,
+    ClassSeed, CsiDriver, NewSecret, ObjectKey, Parameters, Pod, Secret, SecretMeta, SecretObjects,
+    SecretPatch, SecretProviderClass, SecretProviderClassPodStatus,
 };
 use secrets_store_csi_driver::sync::secret_object;
 use serde::de::{DeserializeOwned, DeserializeSeed};
@@ -70,25 +70,33 @@ fn class(body: &[u8]) {
             let spec = value.get("spec").cloned().unwrap_or_default();
             let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
             let provider = text(spec.get("provider"));
-            assert!(read.provider == provider || read.provider.len() > 500 && provider.starts_with(&read.provider));
+            assert!(
+                read.provider == provider
+                    || read.provider.len() > 500 && provider.starts_with(&read.provider)
+            );
             let objects = spec.get("secretObjects").cloned().unwrap_or_default();
             assert_eq!(read.secret_objects, serde_json::from_value(objects).unwrap());
             let none = Map::new();
             let parameters = spec.get("parameters").and_then(Value::as_object).unwrap_or(&none);
-            let expected: Vec<_> = parameters.iter().map(|(key, value)| (key.clone(), text(Some(value)))).collect();
+            let expected: Vec<_> =
+                parameters.iter().map(|(key, value)| (key.clone(), text(Some(value)))).collect();
             let Parameters::Held(whole) = whole.unwrap().parameters else { panic!("a small input") };
             assert!(whole.iter().eq(expected.iter().map(|(key, value)| (key.as_str(), value.as_str()))));
             match &read.parameters {
                 Parameters::Held(held) => assert_eq!(*held, whole),
                 Parameters::TooLarge { count, bytes } => {
-                    let as_json = serde_json::to_string(&expected.iter().cloned().collect::<BTreeMap<_, _>>());
+                    let as_json =
+                        serde_json::to_string(&expected.iter().cloned().collect::<BTreeMap<_, _>>());
                     // Without the braces, and with a comma for each.
                     assert_eq!((*count, *bytes), (expected.len(), as_json.unwrap().len() - 1));
                     assert!(*count > 1024 || *bytes > 128 * 1024);
                 }
             }
-            assert_eq!(read.excess().is_some(), read.secret_objects.left_out().is_some()
-                || matches!(read.parameters, Parameters::TooLarge { .. }));
+            assert_eq!(
+                read.excess().is_some(),
+                read.secret_objects.left_out().is_some()
+                    || matches!(read.parameters, Parameters::TooLarge { .. })
+            );
             if let Some(excess) = read.excess() {
                 assert_is_harmless(&excess, 2000);
             }
@@ -327,7 +335,9 @@ fn secret_objects(body: &[u8]) {
         _ => 1,
     };
     match kept.left_out() {
-        Some((first, all)) => assert!(objects.len() == first && all == entries && first < all && first <= 128),
+        Some((first, all)) => {
+            assert!(objects.len() == first && all == entries && first < all && first <= 128)
+        }
         None => assert_eq!(objects.len(), entries),
     }
     for (index, object) in objects.into_iter().enumerate() {

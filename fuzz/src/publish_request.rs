@@ -1,15 +1,16 @@
 //! What kubelet asks for, from the wire to a request and to what the provider is told: in order, confined, and refused
 //! in words without a secret.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use protobuf::Message;
 use secrets_store_csi_driver::csi::request;
 use secrets_store_csi_driver::fuzzing;
+use secrets_store_csi_driver::kube::claims::pod_uid;
 use secrets_store_csi_driver::kube::types::TextMap;
 use secrets_store_csi_driver::publish::attributes::{Attributes, Precedence, secrets_json};
-use secrets_store_csi_driver::publish::request::{KUBELET_KEYS, PublishRequest};
+use secrets_store_csi_driver::publish::request::{KUBELET_KEYS, PublishRequest, TOKENS};
 use secrets_store_csi_driver::rpc::pb::csi as pb;
 use secrets_store_csi_driver::rpc::status::{Code, Status};
 use secrets_store_csi_driver::secret::SecretString;
@@ -97,14 +98,33 @@ fn taken(message: &pb::NodePublishVolumeRequest, request: &PublishRequest) {
     assert_eq!(request.pod.name, of("csi.storage.k8s.io/pod.name"));
     assert_eq!(request.pod.namespace, of("csi.storage.k8s.io/pod.namespace"));
     assert_eq!(request.pod.uid, of("csi.storage.k8s.io/pod.uid"));
-    assert_eq!(exposed(&request.attributes), message.volume_context.clone().into_iter().collect());
-    assert_eq!(exposed(&request.secrets), message.secrets.clone().into_iter().collect());
+    let sides = [(&request.attributes, &message.volume_context), (&request.secrets, &message.secrets)];
+    let left_out = sides.map(|(taken, sent)| all_but_foreign_tokens(taken, sent, &request.pod.uid));
+    assert_eq!(request.had_foreign_tokens, left_out.contains(&true));
     let group = message.volume_capability.mount().volume_mount_group.as_str();
     assert_eq!(request.group, group.parse().ok());
     let shown = format!("{:?}{:?}", request.attributes, request.secrets);
     let keys: Vec<_> = request.attributes.keys().chain(request.secrets.keys()).map(String::as_str).collect();
     let values = message.secrets.values().chain(message.volume_context.values());
     values.for_each(|value| assert_is_without(&shown, value.as_bytes(), &keys));
+}
+
+/// All that was sent is taken, but tokens that are not bound to the pod; true when there were such.
+fn all_but_foreign_tokens(
+    taken: &BTreeMap<String, SecretString>,
+    sent: &HashMap<String, String>,
+    uid: &str,
+) -> bool {
+    let mut expected: BTreeMap<_, _> = sent.clone().into_iter().collect();
+    let is_taken = taken.contains_key(TOKENS);
+    if let Some(tokens) = expected.get(TOKENS).filter(|tokens| is_taken && !tokens.is_empty()) {
+        let by_audience: Map<String, Value> = serde_json::from_str(tokens).unwrap();
+        let is_bound = |entry: &Value| pod_uid(entry["token"].as_str().unwrap()).as_deref() == Some(uid);
+        assert!(!uid.is_empty() && by_audience.values().all(is_bound), "tokens of others");
+    }
+    let is_left_out = !is_taken && expected.remove(TOKENS).is_some();
+    assert_eq!(exposed(taken), expected);
+    is_left_out
 }
 
 fn exposed(map: &BTreeMap<String, SecretString>) -> BTreeMap<String, String> {
@@ -135,9 +155,8 @@ fn told(request: &PublishRequest, parameters: &BTreeMap<String, String>) {
         };
         let mut expected = weak.clone();
         expected.extend(strong.clone());
-        let tokens = "csi.storage.k8s.io/serviceAccount.tokens";
-        if let Some(newer) = request.secrets.get(tokens).filter(|newer| !newer.expose().is_empty()) {
-            expected.insert(tokens.to_owned(), newer.expose().to_owned());
+        if let Some(newer) = request.secrets.get(TOKENS).filter(|newer| !newer.expose().is_empty()) {
+            expected.insert(TOKENS.to_owned(), newer.expose().to_owned());
         }
         assert_eq!(object(merged.json.expose()), expected);
         assert!(merged.unknown.iter().eq(unknown.keys()), "what a pod makes up reaches no provider");
