@@ -44,7 +44,9 @@ fn the_pod_status_is_left_to_its_owners_end() {
     let scene = Scene::published(&[]);
     scene.world.api.forget_requests();
     scene.world.kubelet.unpublish(&scene.pod).unwrap();
-    assert_eq!(scene.world.api.requests(), []);
+    // The class was followed while the volume used it; how that ends is the watch's matter.
+    let asked: Vec<_> = scene.world.api.requests().into_iter().filter(|seen| seen.verb != "watch").collect();
+    assert_eq!(asked, []);
 }
 
 #[test]

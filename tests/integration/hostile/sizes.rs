@@ -16,8 +16,9 @@ use crate::support::objects;
 
 /// About what etcd stores of one object.
 const STORED_BYTES: usize = 1_500_000;
-/// More than the driver's memory may grow by, whatever it is told; a tree of such a class takes 240 MiB.
-const MOST_KIB: u64 = 14 * 1024;
+/// More than the driver's memory may grow by, whatever it is told, also where the watch and a publish read a class at the
+/// same time; a tree of such a class takes 240 MiB.
+const MOST_KIB: u64 = 24 * 1024;
 const PODS: &str = "/api/v1/pods";
 const NAME: &str = "secrets-store.csi.k8s.io";
 

@@ -57,7 +57,8 @@ fn a_rotation_reaches_its_secret_while_thousands_of_other_namespaces_wait() {
 
 #[test]
 fn a_class_whose_secrets_all_fail_has_one_line_in_the_log() {
-    const MANY: usize = 200;
+    // As many as are looked at of one class.
+    const MANY: usize = 128;
     let mirror = Mirror::start(&[]);
     let invalid =
         br#"{"kind":"Status","apiVersion":"v1","status":"Failure","message":"is invalid","code":422}"#;
