@@ -111,7 +111,7 @@ fn outside(error: &TargetError) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use crate::kube::pod_tokens::tests::bound_to;
     use protobuf::MessageField;
 
     fn valid() -> pb::NodePublishVolumeRequest {
@@ -124,13 +124,6 @@ mod tests {
             volume_context: context.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
             ..Default::default()
         }
-    }
-
-    /// Tokens of one audience, bound to the pod of that uid as kubelet's are.
-    fn tokens(uid: &str) -> String {
-        let claims = format!(r#"{{"kubernetes.io":{{"pod":{{"uid":"{uid}"}}}}}}"#);
-        let token = format!("e30.{}.c2ln", base64::Engine::encode(&URL_SAFE_NO_PAD, claims));
-        format!(r#"{{"vault":{{"token":"{token}"}}}}"#)
     }
 
     fn with_group(group: &str) -> pb::NodePublishVolumeRequest {
@@ -150,8 +143,8 @@ mod tests {
     #[test]
     fn tokens_that_are_not_bound_to_the_pod_are_left_out_wherever_they_come() {
         let rows = [
-            ("kubelet's", tokens("u1"), true),
-            ("another pod's", tokens("u2"), false),
+            ("kubelet's", bound_to("u1"), true),
+            ("another pod's", bound_to("u2"), false),
             ("a pod's own", "evil".to_owned(), false),
         ];
         for (name, tokens, is_kubelets) in rows {

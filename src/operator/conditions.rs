@@ -70,20 +70,23 @@ impl Status {
 
     /// Whether the driver has an entry here that it has not there.
     pub fn has_more_generations_than(&self, other: &Status) -> bool {
-        let place = |entry: &Value| (entry["namespace"].clone(), entry["group"].clone());
-        let has = |entry: &Value| other.generations.iter().any(|one| place(one) == place(entry));
-        !self.generations.iter().all(has)
+        !self.generations.iter().all(|entry| other.has_generation(entry))
     }
 
     /// The generations of the object without those of the driver, if any of these is not in this status. Who wrote them
     /// was another operator, and only who replaces the list takes them away.
     pub fn generations_of_others(&self, object: &Value) -> Option<Vec<Value>> {
         let stored = object.pointer("/status/generations").and_then(Value::as_array)?;
-        let place = |entry: &Value| (entry["namespace"].clone(), entry["group"].clone());
-        let is_ours = |entry: &Value| self.generations.iter().any(|ours| place(ours) == place(entry));
         let (of_the_driver, others): (Vec<_>, Vec<_>) =
             stored.iter().partition(|entry| is_of_the_driver(entry));
-        of_the_driver.iter().any(|entry| !is_ours(entry)).then(|| others.into_iter().cloned().collect())
+        let is_stale = !of_the_driver.iter().all(|entry| self.has_generation(entry));
+        is_stale.then(|| others.into_iter().cloned().collect())
+    }
+
+    /// Whether there is an entry for the same DaemonSet.
+    fn has_generation(&self, entry: &Value) -> bool {
+        let is_same = |ours: &Value| ["namespace", "group"].iter().all(|key| ours[*key] == entry[*key]);
+        self.generations.iter().any(is_same)
     }
 
     /// What it should say now. `now` is the time as the API writes it.

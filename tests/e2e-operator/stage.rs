@@ -146,6 +146,13 @@ impl Stage {
             .expect_good()
     }
 
+    /// Starts an operator and has it install the driver.
+    pub fn install(&mut self) {
+        self.start_operator();
+        self.ask_for(&json!({"managementState": "Managed"}));
+        self.is_installed();
+    }
+
     /// Makes the object that the operator reads, or makes it as given.
     pub fn ask_for(&self, spec: &Value) {
         match self.driver() {

@@ -25,12 +25,6 @@ const STATICS: &str = "SecretsStoreConditionalStaticResourcesControllerDegraded"
 const POLICIES: &str = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies";
 const BINDINGS: &str = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings";
 
-fn installed(stage: &mut Stage) {
-    stage.start_operator();
-    stage.ask_for(&json!({"managementState": "Managed"}));
-    stage.is_installed();
-}
-
 /// A policy of the cluster by which nobody but the administrator may do that with a CSIDriver.
 fn forbid(stage: &Stage, operation: &str) {
     lift(stage);
@@ -81,7 +75,7 @@ fn uid(stage: &Stage) -> Value {
 }
 
 fn refused_change(stage: &mut Stage) {
-    installed(stage);
+    stage.install();
     let before = uid(stage);
     forbid(stage, "UPDATE");
     is_refused(stage, |stage| {
@@ -95,7 +89,7 @@ fn refused_change(stage: &mut Stage) {
 }
 
 fn refused_creation(stage: &mut Stage) {
-    installed(stage);
+    stage.install();
     forbid(stage, "CREATE");
     // Only who makes it anew can give it another value there.
     let spoil = |stage: &Stage| {
@@ -122,7 +116,7 @@ fn refused_creation(stage: &mut Stage) {
 }
 
 fn immutable(stage: &mut Stage) {
-    installed(stage);
+    stage.install();
     let tokens = json!([{"audience": "by-hand"}]);
     let mut spoiled = stage.csi_driver();
     let spec = spoiled["spec"].take();
@@ -142,7 +136,7 @@ fn immutable(stage: &mut Stage) {
 }
 
 fn counted(stage: &mut Stage) {
-    installed(stage);
+    stage.install();
     let updates = |stage: &Stage| -> Vec<Value> {
         let events = stage.admin.list(&format!("/api/v1/namespaces/{NAMESPACE}/events"));
         let leads = stage.admin.list(&format!("/api/v1/namespaces/{NAMESPACE}/pods"));

@@ -36,14 +36,8 @@ pub const CASES: &[Case] = &[
     Case { sentence: "must-gather collects what explains it all, and no Secret", play: gathered },
 ];
 
-fn installed(stage: &mut Stage) {
-    stage.start_operator();
-    stage.ask_for(&json!({"managementState": "Managed"}));
-    stage.is_installed();
-}
-
 fn changed(stage: &mut Stage) {
-    installed(stage);
+    stage.install();
     let (mut count, mut longest) = (0, Duration::ZERO);
     for piece in operand::pieces() {
         let Some(meddling) = &piece.meddling else { continue };
@@ -61,7 +55,7 @@ fn changed(stage: &mut Stage) {
 }
 
 fn gone(stage: &mut Stage) {
-    installed(stage);
+    stage.install();
     for piece in operand::pieces() {
         let before = stage.admin.get(&piece.path).expect("it is installed");
         stage.admin.delete(&piece.path);
@@ -76,7 +70,7 @@ fn gone(stage: &mut Stage) {
 }
 
 fn labels(stage: &mut Stage) {
-    installed(stage);
+    stage.install();
     let note = json!({"metadata": {"labels": {"team": "shop"}, "annotations": {"example.com/note": "ours"}}});
     for piece in operand::pieces() {
         stage.admin.patch(&piece.path, &note);
@@ -103,7 +97,7 @@ fn labels(stage: &mut Stage) {
 }
 
 fn quiet(stage: &mut Stage) {
-    installed(stage);
+    stage.install();
     stage.is_on_every_node();
     stage.is_installed();
     let versions = |stage: &Stage| -> Vec<Value> {
@@ -132,7 +126,7 @@ fn leader(stage: &Stage) -> Option<String> {
 }
 
 fn handed_over(stage: &mut Stage) {
-    installed(stage);
+    stage.install();
     let first = until_some("somebody leads", || leader(stage));
     stage.launch_another();
     throughout(A_WHILE, "the first leads", || leader(stage).as_ref() == Some(&first));
@@ -149,7 +143,7 @@ fn handed_over(stage: &mut Stage) {
 }
 
 fn taken_over(stage: &mut Stage) {
-    installed(stage);
+    stage.install();
     let first = until_some("somebody leads", || leader(stage));
     stage.launch_another();
     stage.kill_operator();
@@ -186,7 +180,7 @@ fn killed_installing(stage: &mut Stage) {
 fn killed_removing(stage: &mut Stage) {
     let all = operand::pieces().len();
     for count in (0..all).rev() {
-        installed(stage);
+        stage.install();
         stage.admin.delete(crate::stage::DRIVER);
         until(&format!("{count} objects are left"), || present(stage) <= count);
         stage.kill_operator();
@@ -203,7 +197,7 @@ fn present(stage: &Stage) -> usize {
 }
 
 fn away(stage: &mut Stage) {
-    installed(stage);
+    stage.install();
     stage.admin.delete(&operand::pieces()[0].path);
     stage.control_plane.api_server.stop();
     thread::sleep(OUTAGE);
@@ -222,7 +216,7 @@ fn away(stage: &mut Stage) {
 }
 
 fn gathered(stage: &mut Stage) {
-    installed(stage);
+    stage.install();
     let secret = "c2hvcC1wYXNzd29yZA";
     stage.admin.apply(&json!({
         "apiVersion": "v1",
