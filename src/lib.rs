@@ -39,50 +39,8 @@
 //! no lock held across I/O, no `{:?}` of a message, no secret in a log line, an error, an event or a metric.
 //! `volume` knows no Kubernetes, `kube` no CSI, and nothing below the roots reads flags or the environment.
 
-#![forbid(unsafe_code)]
-#![warn(missing_docs)]
-#![cfg_attr(
-    test,
-    allow(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::indexing_slicing,
-        clippy::panic,
-        reason = "a test that cannot go on should stop there"
-    ),
-    allow(clippy::disallowed_methods, reason = "tests set their own stage")
-)]
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests set their own stage"))]
 
-pub mod admin;
-pub mod build_info;
-pub mod cli;
-pub mod config;
-pub mod confinement;
 pub mod csi;
-pub mod doctor;
 pub mod driver;
-pub mod escape;
-#[cfg(fuzzing)]
-#[doc(hidden)]
-pub mod fuzzing;
-pub mod go_duration;
-pub mod health;
-pub mod http;
-pub mod kube;
-pub mod logging;
-pub mod metrics;
-pub mod mounter;
-pub mod operator;
-pub mod places;
-pub mod provider;
-pub mod publish;
-pub mod reference_provider;
 pub mod registration;
-pub mod rpc;
-pub mod secret;
-pub mod semaphore;
-pub mod shutdown;
-pub mod sync;
-pub mod sys;
-pub mod timestamp;
-pub mod volume;

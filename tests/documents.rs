@@ -44,8 +44,8 @@ mod transcript;
 use std::collections::BTreeSet;
 
 use markdown::{Document, root};
-use secrets_store_csi_driver::cli::Flag;
-use secrets_store_csi_driver::config::{DRIVER_FLAGS, OPERATOR_FLAGS};
+use base::cli::Flag;
+use config::{DRIVER_FLAGS, OPERATOR_FLAGS};
 
 #[track_caller]
 fn assert_none(complaints: Vec<String>) {

@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use secrets_store_csi_driver::kube::error::{ApiError, Call, Trouble};
-use secrets_store_csi_driver::kube::text::printable;
-use secrets_store_csi_driver::kube::types::{
+use kube::error::{ApiError, Call, Trouble};
+use kube::text::printable;
+use kube::types::{
     ClassSeed, CsiDriver, NewSecret, ObjectKey, Parameters, Pod, Secret, SecretMeta, SecretObjects,
     SecretPatch, SecretProviderClass, SecretProviderClassPodStatus,
 };
-use secrets_store_csi_driver::sync::secret_object;
+use sync::secret_object;
 use serde::de::{DeserializeOwned, DeserializeSeed};
 use serde_json::{Map, Value};
 
@@ -38,7 +38,7 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     match serde_json::from_slice(body) {
         Ok(object) => Some(object),
         Err(error) => {
-            crate::watch_frame::assert_is_a_place(&secrets_store_csi_driver::kube::error::json_problem(
+            crate::watch_frame::assert_is_a_place(&kube::error::json_problem(
                 &error,
             ));
             None

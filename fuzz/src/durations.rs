@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use secrets_store_csi_driver::go_duration::GoDuration;
-use secrets_store_csi_driver::timestamp::{Timestamp, from_http_date, rfc3339_micros, rfc3339_seconds};
+use base::go_duration::GoDuration;
+use base::timestamp::{Timestamp, from_http_date, rfc3339_micros, rfc3339_seconds};
 
 use crate::input::Input;
 

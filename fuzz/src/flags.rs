@@ -4,8 +4,8 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use secrets_store_csi_driver::cli::{self, CliError, Flag, Kind};
-use secrets_store_csi_driver::config::{
+use base::cli::{self, CliError, Flag, Kind};
+use config::{
     BindAddress, DRIVER_FLAGS, DriverConfig, DriverFlags, Endpoint, Invocation, KubeSource, PROVIDER_FLAGS,
     ProviderConfig, Rotation, ServerUrl,
 };

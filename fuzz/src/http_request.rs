@@ -1,7 +1,7 @@
 //! The head of an HTTP request: an answer is final, what is understood is harmless, and its own writing is read
 //! as the same.
 
-use secrets_store_csi_driver::http::{MAX_HEAD_BYTES, Method, Refusal, Request, parse_head};
+use web::http::{MAX_HEAD_BYTES, Method, Refusal, Request, parse_head};
 
 use crate::text::assert_is_harmless;
 

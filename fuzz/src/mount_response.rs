@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use protobuf::Message;
 use secrets_store_csi_driver::fuzzing;
-use secrets_store_csi_driver::provider::answer::MountResponse;
-use secrets_store_csi_driver::rpc::pb::provider as pb;
-use secrets_store_csi_driver::secret::SecretBytes;
-use secrets_store_csi_driver::volume::payload::{File, FileMode, Payload};
+use provider::answer::MountResponse;
+use rpc::pb::provider as pb;
+use base::secret::SecretBytes;
+use volume::payload::{File, FileMode, Payload};
 
 use crate::paths::is_file_path;
 use crate::text::{assert_is_harmless, assert_is_without};

@@ -2,7 +2,7 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use secrets_store_csi_driver::sys::mountinfo::{MountEntry, parse};
+use sys::mountinfo::{MountEntry, parse};
 
 use crate::input::Input;
 

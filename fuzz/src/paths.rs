@@ -3,9 +3,9 @@
 
 use std::path::{Component, Path};
 
-use secrets_store_csi_driver::provider::name::ProviderName;
-use secrets_store_csi_driver::volume::file_path::FilePath;
-use secrets_store_csi_driver::volume::target::TargetPath;
+use provider::name::ProviderName;
+use volume::file_path::FilePath;
+use volume::target::TargetPath;
 
 use crate::input::Input;
 use crate::text::assert_is_harmless;

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use secrets_store_csi_driver::secret::SecretBytes;
-use secrets_store_csi_driver::sync::data::{DataError, data};
-use secrets_store_csi_driver::sync::pem::{self, Headers};
-use secrets_store_csi_driver::sync::secret_object::{DataItem, SecretObject};
-use secrets_store_csi_driver::sync::tls::{TlsError, certificates, private_key};
+use base::secret::SecretBytes;
+use sync::data::{DataError, data};
+use sync::pem::{self, Headers};
+use sync::secret_object::{DataItem, SecretObject};
+use sync::tls::{TlsError, certificates, private_key};
 
 use crate::input::Input;
 use crate::text::assert_is_harmless;

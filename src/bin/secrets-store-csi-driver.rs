@@ -1,7 +1,7 @@
 //! The driver, its mounter and its doctor: see `driver.rs`, `mounter/program.rs` and `doctor/mod.rs`.
 use std::alloc::System;
 
-use secrets_store_csi_driver::{doctor, driver, mounter};
+use secrets_store_csi_driver::driver;
 use zeroizing_alloc::ZeroAlloc;
 
 /// Overwrites what is freed, for the copies of tokens and secrets that libraries make of ours.

@@ -2,6 +2,8 @@
 
 use std::net::Ipv6Addr;
 
+use super::ConfigError;
+
 /// `host:port` with a numeric port. Without a host it means every interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BindAddress {
@@ -22,6 +24,18 @@ impl BindAddress {
             None => host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-')),
         };
         is_good_host.then(|| BindAddress { host: host.to_owned(), port })
+    }
+
+    /// The address that a flag names, `None` for "0".
+    ///
+    /// # Errors
+    /// It is neither.
+    pub fn from_flag(flag: &'static str, text: &str) -> Result<Option<BindAddress>, ConfigError> {
+        if text == "0" {
+            return Ok(None);
+        }
+        let must = "be <host>:<port> with a numeric port, :<port>, or 0 for none";
+        BindAddress::parse(text).map(Some).ok_or_else(|| ConfigError::value(flag, text, must))
     }
 
     /// The port; 0 lets the kernel choose.

@@ -8,11 +8,10 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::provider::bind_address;
 use super::{
     BindAddress, ConfigError, DriverFlags, Endpoint, KubeSource, KubeletRegistration, ProviderTrust, Seccomp,
 };
-use crate::cli::{self, Parsed};
+use base::cli::{self, Parsed};
 
 /// What the command line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -202,14 +201,14 @@ fn metrics_addr(flags: &DriverFlags) -> Result<Option<BindAddress>, ConfigError>
     if !flags.metrics_backend.eq_ignore_ascii_case("prometheus") {
         return Err(ConfigError::MetricsBackend { name: flags.metrics_backend.clone() });
     }
-    bind_address("metrics-addr", &flags.metrics_addr)
+    BindAddress::from_flag("metrics-addr", &flags.metrics_addr)
 }
 
 fn health_addr(flags: &DriverFlags) -> Result<Option<BindAddress>, ConfigError> {
     if flags.health_addr.is_empty() {
         return Ok(None);
     }
-    bind_address("health-addr", &flags.health_addr)
+    BindAddress::from_flag("health-addr", &flags.health_addr)
 }
 
 fn rotation(flags: &DriverFlags) -> Rotation {

@@ -6,8 +6,8 @@
 use std::ffi::OsString;
 
 use super::{KubeFlags, LogSettings};
-use crate::cli::{self, CliError, Flag, Kind, Parsed};
-use crate::go_duration::GoDuration;
+use base::cli::{self, CliError, Flag, Kind, Parsed};
+use base::go_duration::GoDuration;
 
 /// The values of all flags, each in its own type and otherwise as typed.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

@@ -62,7 +62,7 @@ impl ProviderTrust {
     }
 
     /// The same, for a provider that runs as `uid` and nobody else.
-    #[cfg(test)]
+    #[must_use]
     pub fn naming(mut self, provider: &str, uid: u32) -> ProviderTrust {
         self.named.insert(provider.to_owned(), uid);
         self

@@ -10,8 +10,8 @@ use seccompiler::{
 
 use super::Role;
 use super::calls::{self, Call, Condition};
-use crate::config::Seccomp;
-use crate::sys::at::{Errno, SysError};
+use config::Seccomp;
+use sys::at::{Errno, SysError};
 
 /// Installs what the role may call. It stays for the life of the process.
 pub fn install(role: Role, seccomp: Seccomp) -> Result<(), SysError> {

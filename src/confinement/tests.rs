@@ -9,7 +9,7 @@ use rustix::mount::mount_bind;
 use rustix::net::{AddressFamily, SocketType};
 
 use super::*;
-use crate::sys::proc;
+use sys::proc;
 
 /// Tells the second run of this program that it is the one to be confined.
 const INSIDE: &str = "CONFINEMENT_TEST";

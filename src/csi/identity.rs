@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use protobuf::MessageField;
 
-use crate::metrics::Metrics;
-use crate::rpc::pb::csi as pb;
-use crate::rpc::pool::Pool;
-use crate::rpc::server::Methods;
+use metrics::Metrics;
+use rpc::pb::csi as pb;
+use rpc::pool::Pool;
+use rpc::server::Methods;
 
 /// What the driver says of itself.
 pub struct Identity {

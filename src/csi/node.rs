@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use protobuf::{EnumOrUnknown, MessageField};
 
-use crate::metrics::Metrics;
-use crate::publish::Publisher;
-use crate::rpc::pb::csi as pb;
-use crate::rpc::pool::Pool;
-use crate::rpc::server::{Call, Methods};
-use crate::rpc::status::{Code, Status};
-use crate::sys::mount::Usage;
+use metrics::Metrics;
+use publish::Publisher;
+use rpc::pb::csi as pb;
+use rpc::pool::Pool;
+use rpc::server::{Call, Methods};
+use rpc::status::{Code, Status};
+use sys::mount::Usage;
 
 use super::request;
 

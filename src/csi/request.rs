@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use crate::kube::event::PodRef;
-use crate::kube::pod_tokens;
-use crate::publish::request::{
+use kube::event::PodRef;
+use kube::pod_tokens;
+use publish::request::{
     CLASS, POD_NAME, POD_NAMESPACE, POD_UID, PublishRequest, TOKENS, UnpublishRequest,
 };
-use crate::rpc::pb::csi as pb;
-use crate::rpc::status::{Code, Status};
-use crate::secret::SecretString;
-use crate::volume::target::{TargetError, TargetPath};
+use rpc::pb::csi as pb;
+use rpc::status::{Code, Status};
+use base::secret::SecretString;
+use volume::target::{TargetError, TargetPath};
 
 /// Checks a publish. `pods_dir` confines targets, see [`TargetPath::parse`].
 pub fn publish(
@@ -111,7 +111,7 @@ fn outside(error: &TargetError) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kube::pod_tokens::tests::bound_to;
+    use kube::pod_tokens::tests::bound_to;
     use protobuf::MessageField;
 
     fn valid() -> pb::NodePublishVolumeRequest {

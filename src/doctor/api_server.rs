@@ -5,11 +5,11 @@ use std::time::{Duration, SystemTime};
 use super::finding::Finding;
 use super::lapse::Lapse;
 use super::subject::{NoClient, Subject, budget};
-use crate::kube::ApiError;
-use crate::kube::claims;
-use crate::kube::config::ConfigError;
-use crate::kube::error::Trouble;
-use crate::kube::look::ServerVersion;
+use kube::ApiError;
+use kube::claims;
+use kube::config::ConfigError;
+use kube::error::Trouble;
+use kube::look::ServerVersion;
 
 /// Reachability, version and clock.
 pub fn check(subject: &Subject) -> Vec<Finding> {
@@ -177,8 +177,8 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use super::*;
-    use crate::doctor::finding::Verdict;
-    use crate::kube::error::Call;
+    use crate::finding::Verdict;
+    use kube::error::Call;
 
     fn call() -> Box<Call> {
         let (verb, resource) = ("get", "the API server's version".to_owned());

@@ -2,8 +2,8 @@
 
 use super::finding::Finding;
 use super::subject::{Subject, budget, unanswered};
-use crate::config::Rotation;
-use crate::kube::types::CsiDriver;
+use config::Rotation;
+use kube::types::CsiDriver;
 
 /// The object's fields.
 pub fn check(subject: &Subject) -> Vec<Finding> {
@@ -108,7 +108,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::doctor::finding::Verdict;
+    use crate::finding::Verdict;
 
     fn shipped() -> CsiDriver {
         CsiDriver {

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use super::finding::Finding;
 use super::subject::{ANSWER_TIME, Subject};
-use crate::config::Endpoint;
-use crate::rpc::channel::Channel;
-use crate::rpc::deadline::Deadline;
-use crate::rpc::pb::csi as pb;
-use crate::rpc::status::Status;
-use crate::sys::at::SysError;
-use crate::sys::socket::{self, Kind, Standing};
+use config::Endpoint;
+use rpc::channel::Channel;
+use rpc::deadline::Deadline;
+use rpc::pb::csi as pb;
+use rpc::status::Status;
+use sys::at::SysError;
+use sys::socket::{self, Kind, Standing};
 
 /// Socket, name and node.
 pub fn check(subject: &Subject) -> Vec<Finding> {
@@ -108,7 +108,7 @@ mod tests {
     use rustix::io::Errno;
 
     use super::*;
-    use crate::doctor::finding::Verdict;
+    use crate::finding::Verdict;
 
     #[test]
     fn only_a_socket_is_asked() {

@@ -3,7 +3,7 @@
 
 use super::finding::Finding;
 use super::subject::{Subject, budget, unanswered};
-use crate::kube::ApiError;
+use kube::ApiError;
 
 /// Both kinds in `v1`, and whether `v1alpha1` is served too.
 pub fn check(subject: &Subject) -> Vec<Finding> {
@@ -52,7 +52,7 @@ const KINDS: [&str; 2] = ["secretproviderclasses", "secretproviderclasspodstatus
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::finding::Verdict;
+    use crate::finding::Verdict;
 
     #[test]
     fn each_kind_that_is_not_served_in_v1_has_its_line() {

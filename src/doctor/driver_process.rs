@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::finding::Finding;
 use super::options::Like;
-use crate::mounter::program;
-use crate::sys::proc;
+use mounter::program;
+use sys::proc;
 
 /// What is known of the driver's process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,7 +160,7 @@ const EXEC: &str = "run it in the driver's pod: kubectl exec -n kube-system <pod
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::finding::Verdict;
+    use crate::finding::Verdict;
 
     fn process(pid: u32, line: &str, is_contained: bool) -> Process {
         Process { pid, command: line.split(' ').map(OsString::from).collect(), is_contained }

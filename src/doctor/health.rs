@@ -6,7 +6,7 @@ use super::finding::Finding;
 use super::lapse::Lapse;
 use super::page;
 use super::subject::{ANSWER_TIME, Subject};
-use crate::config::{BindAddress, Rotation};
+use config::{BindAddress, Rotation};
 
 /// `/healthz` and `/readyz`.
 pub fn check(subject: &Subject) -> Vec<Finding> {
@@ -184,7 +184,7 @@ const KUBELETS_TURN: Duration = Duration::from_secs(300);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::finding::Verdict;
+    use crate::finding::Verdict;
 
     const PAGE: &str = "# HELP secrets_store_csi_live_volumes x\n# TYPE secrets_store_csi_live_volumes gauge\n\
                         secrets_store_csi_live_volumes 3\nsecrets_store_csi_live_volumes_more 9\n\

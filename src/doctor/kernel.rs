@@ -2,10 +2,10 @@
 
 use super::finding::Finding;
 use super::subject::Subject;
-use crate::sys::at::SysError;
-use crate::sys::mount::Mounter;
-use crate::sys::{proc, process};
-use crate::volume::limits::ContentLimits;
+use sys::at::SysError;
+use sys::mount::Mounter;
+use sys::{proc, process};
+use volume::limits::ContentLimits;
 
 /// Release and kinds of mounts, swap, privileges and core dumps.
 pub fn check(subject: &Subject) -> Vec<Finding> {
@@ -115,7 +115,7 @@ mod tests {
     use rustix::io::Errno;
 
     use super::*;
-    use crate::doctor::finding::Verdict;
+    use crate::finding::Verdict;
 
     #[test]
     fn a_kernel_is_good_that_makes_a_tmpfs_either_way() {

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::finding::Finding;
 use super::subject::Subject;
-use crate::sys::at::{Dir, SysError};
-use crate::sys::mountinfo::{self, MountEntry};
-use crate::sys::proc;
+use sys::at::{Dir, SysError};
+use sys::mountinfo::{self, MountEntry};
+use sys::proc;
 
 /// The directory and the propagation of mounts.
 pub fn check(subject: &Subject) -> Vec<Finding> {
@@ -78,7 +78,7 @@ mod tests {
     use rustix::io::Errno;
 
     use super::*;
-    use crate::doctor::finding::Verdict;
+    use crate::finding::Verdict;
 
     fn mounts(rows: &[(&str, bool)]) -> Vec<MountEntry> {
         let entry = |(at, is_shared): &(&str, bool)| MountEntry {

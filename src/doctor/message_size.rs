@@ -2,7 +2,7 @@
 
 use super::finding::Finding;
 use super::subject::Subject;
-use crate::sys::proc;
+use sys::proc;
 
 /// `--max-call-recv-msg-size` and the container's memory limit.
 pub fn check(subject: &Subject) -> Vec<Finding> {
@@ -41,7 +41,7 @@ const RAISE: &str = "then raise --max-call-recv-msg-size (chart: maxCallRecvMsgS
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::finding::Verdict;
+    use crate::finding::Verdict;
 
     #[test]
     fn an_answer_has_to_fit_into_the_memory() {

@@ -7,11 +7,11 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::cli::{self, CliError, Flag, Kind, Parsed};
-use crate::config::{
+use base::cli::{self, CliError, Flag, Kind, Parsed};
+use config::{
     ConfigError, DRIVER_FLAGS, DriverConfig, DriverFlags, Invocation, KubeError, KubeSource,
 };
-use crate::provider::name::ProviderName;
+use provider::name::ProviderName;
 
 /// The form of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -265,7 +265,7 @@ const fn row(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Rotation;
+    use config::Rotation;
 
     fn words(words: &[&str]) -> Vec<OsString> {
         words.iter().map(OsString::from).collect()

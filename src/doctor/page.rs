@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
-use crate::config::BindAddress;
+use config::BindAddress;
 
 /// Status code and body of a page. An error is a text for people.
 pub fn get(address: &BindAddress, page: &str, time: Duration) -> Result<(u16, String), String> {

@@ -2,8 +2,8 @@
 
 use super::finding::Finding;
 use super::subject::{Subject, budget, unanswered};
-use crate::kube::look::Access;
-use crate::kube::{ApiError, Budget, Client};
+use kube::look::Access;
+use kube::{ApiError, Budget, Client};
 
 /// A resource and the verbs that are needed on it.
 pub struct Need {
@@ -157,7 +157,7 @@ pub const SECRETS: Need = Need {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::finding::Verdict;
+    use crate::finding::Verdict;
 
     #[test]
     fn each_resource_with_a_missing_verb_has_its_line() {

@@ -3,9 +3,9 @@
 use super::finding::Finding;
 use super::subject::{Subject, budget, unanswered};
 use super::{permissions, providers};
-use crate::kube::types::{Pod, PodVolume};
-use crate::kube::{Client, SecretProviderClass};
-use crate::provider::name::ProviderName;
+use kube::types::{Pod, PodVolume};
+use kube::{Client, SecretProviderClass};
+use provider::name::ProviderName;
 
 /// The pod of `--pod`, and each volume of it that is this driver's.
 pub fn check(subject: &Subject) -> Vec<Finding> {
@@ -147,8 +147,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::doctor::finding::Verdict;
-    use crate::kube::types::{Parameters, SecretObjects};
+    use crate::finding::Verdict;
+    use kube::types::{Parameters, SecretObjects};
 
     fn volume() -> PodVolume {
         PodVolume {

@@ -7,16 +7,16 @@ use std::thread;
 
 use super::finding::{Finding, Verdict};
 use super::subject::{ANSWER_TIME, Subject};
-use crate::config::ProviderTrust;
-use crate::provider::name::ProviderName;
-use crate::provider::socket::{Look, ProviderSocket};
-use crate::rpc::Environment;
-use crate::rpc::channel::Channel;
-use crate::rpc::deadline::Deadline;
-use crate::rpc::pb::provider as pb;
-use crate::rpc::status::Status;
-use crate::sys::at::{Dir, Metadata};
-use crate::sys::socket::{self, Kind, Standing};
+use config::ProviderTrust;
+use provider::name::ProviderName;
+use provider::socket::{Look, ProviderSocket};
+use rpc::Environment;
+use rpc::channel::Channel;
+use rpc::deadline::Deadline;
+use rpc::pb::provider as pb;
+use rpc::status::Status;
+use sys::at::{Dir, Metadata};
+use sys::socket::{self, Kind, Standing};
 
 /// Directories, sockets and answers.
 pub fn check(subject: &Subject) -> Vec<Finding> {
@@ -72,7 +72,7 @@ pub fn has_socket(directories: &[PathBuf], name: &str) -> bool {
     directories.iter().any(|directory| socket::identify(&directory.join(format!("{name}.sock"))).is_ok())
 }
 
-fn open(directory: &Path) -> Result<(Metadata, Vec<OsString>), crate::sys::at::SysError> {
+fn open(directory: &Path) -> Result<(Metadata, Vec<OsString>), sys::at::SysError> {
     let dir = Dir::open_trusting_path(directory)?;
     let mut names = dir.names()?;
     names.sort();
@@ -210,8 +210,8 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::rpc::status::Code;
-    use crate::sys::at::EntryKind;
+    use rpc::status::Code;
+    use sys::at::EntryKind;
 
     #[test]
     fn a_directory_is_for_root_alone_to_write() {

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use super::finding::Finding;
 use super::subject::{ANSWER_TIME, Subject};
-use crate::config::Endpoint;
-use crate::rpc::channel::Channel;
-use crate::rpc::deadline::Deadline;
-use crate::rpc::pb::registration as pb;
-use crate::rpc::status::Status;
-use crate::sys::at::{Dir, SysError};
-use crate::sys::socket::{self, Kind, Standing};
+use config::Endpoint;
+use rpc::channel::Channel;
+use rpc::deadline::Deadline;
+use rpc::pb::registration as pb;
+use rpc::status::Status;
+use sys::at::{Dir, SysError};
+use sys::socket::{self, Kind, Standing};
 
 /// The socket and its answer.
 pub fn check(subject: &Subject) -> Vec<Finding> {
@@ -141,7 +141,7 @@ mod tests {
     use rustix::io::Errno;
 
     use super::*;
-    use crate::doctor::finding::Verdict;
+    use crate::finding::Verdict;
 
     fn told() -> Told {
         Told {

@@ -6,7 +6,7 @@
 //! nothing to do), and the counts `good`, `warnings`, `wrong` and `unknown`.
 
 use super::finding::{Counts, Finding, Verdict};
-use crate::escape::{is_printable, json_quoted};
+use base::escape::{is_printable, json_quoted};
 
 /// What stands above the list.
 pub struct Head<'a> {

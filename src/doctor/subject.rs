@@ -6,11 +6,11 @@ use std::time::Duration;
 use super::driver_process::Running;
 use super::finding::Finding;
 use super::options::Options;
-use crate::build_info::BuildInfo;
-use crate::config::{DriverConfig, KubeError};
-use crate::kube::config::ConfigError;
-use crate::kube::{ApiError, Budget, Client, ClusterConfig};
-use crate::rpc::Environment;
+use base::build_info::BuildInfo;
+use config::{DriverConfig, KubeError};
+use kube::config::ConfigError;
+use kube::{ApiError, Budget, Client, ClusterConfig};
+use rpc::Environment;
 
 /// The subject.
 pub struct Subject {

@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use super::finding::Finding;
 use super::subject::Subject;
-use crate::sys::at::{Dir, Metadata};
-use crate::sys::mountinfo::{self, MountEntry};
-use crate::sys::{mount, proc};
+use sys::at::{Dir, Metadata};
+use sys::mountinfo::{self, MountEntry};
+use sys::{mount, proc};
 
 /// The volumes that this driver mounted, as the kernel lists them.
 pub fn check(subject: &Subject) -> Vec<Finding> {
@@ -74,8 +74,8 @@ const LONGEST_PUBLISH: Duration = Duration::from_secs(120);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::finding::Verdict;
-    use crate::sys::at::EntryKind;
+    use crate::finding::Verdict;
+    use sys::at::EntryKind;
 
     #[test]
     fn only_our_mounts_below_kubelets_directory_count() {

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use crate::publish::Publisher;
-use crate::sys::{mount, mountinfo, proc};
-use crate::volume::target::TargetPath;
+use publish::Publisher;
+use sys::{mount, mountinfo, proc};
+use volume::target::TargetPath;
 
 /// Finds the volumes that an earlier process mounted. Those of the upstream driver are not told apart from other
 /// drivers' tmpfs here; they are recognised when kubelet first asks for them.

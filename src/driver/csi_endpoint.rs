@@ -5,17 +5,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::RunError;
-use crate::build_info::BuildInfo;
-use crate::config::{DriverConfig, Endpoint};
+use base::build_info::BuildInfo;
+use config::{DriverConfig, Endpoint};
 use crate::csi::identity::Identity;
 use crate::csi::node::Node;
-use crate::metrics::Metrics;
-use crate::publish::Publisher;
-use crate::publish::refresh_times::RefreshTimes;
-use crate::rpc::Environment;
-use crate::rpc::pool::Pool;
-use crate::rpc::server::Server;
-use crate::sys::socket;
+use metrics::Metrics;
+use publish::Publisher;
+use publish::refresh_times::RefreshTimes;
+use rpc::Environment;
+use rpc::pool::Pool;
+use rpc::server::Server;
+use sys::socket;
 
 /// Serves kubelet's calls.
 pub(super) fn serve(

@@ -4,15 +4,15 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::admin;
-use crate::config::{BindAddress, Endpoint};
-use crate::health::{Liveness, Readiness};
-use crate::http::Server;
-use crate::metrics::Metrics;
-use crate::rpc::Environment;
-use crate::rpc::channel::Channel;
-use crate::rpc::deadline::Deadline;
-use crate::rpc::pb::csi as pb;
+use web::admin;
+use config::{BindAddress, Endpoint};
+use web::health::{Liveness, Readiness};
+use web::http::Server;
+use metrics::Metrics;
+use rpc::Environment;
+use rpc::channel::Channel;
+use rpc::deadline::Deadline;
+use rpc::pb::csi as pb;
 
 /// The listeners that run. Dropping it stops them.
 pub(super) struct Listeners {

@@ -1,8 +1,8 @@
 //! What bounds the memory of volumes and of answers.
 
-use crate::provider::answer_memory::AnswerMemory;
-use crate::publish::memory::PodMemory;
-use crate::sys::cgroup::MemoryGroups;
+use provider::answer_memory::AnswerMemory;
+use publish::memory::PodMemory;
+use sys::cgroup::MemoryGroups;
 
 /// The bounds that follow from the limit of this process's memory, for answers of at most so many bytes.
 pub(super) fn bounds(largest_answer: u64) -> (PodMemory, AnswerMemory) {

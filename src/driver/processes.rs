@@ -4,14 +4,14 @@ use std::io;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
-use crate::config::{DriverConfig, Seccomp};
-use crate::confinement::{self, Role};
-use crate::mounter::client::MounterClient;
-use crate::mounter::program::{self, Ended, Mounter, Mounting, Process, Settings};
-use crate::shutdown::Shutdown;
-use crate::sys::at::SysError;
-use crate::sys::process;
-use crate::volume::limits::ContentLimits;
+use config::{DriverConfig, Seccomp};
+use confinement::Role;
+use mounter::client::MounterClient;
+use mounter::program::{self, Ended, Mounter, Mounting, Process, Settings};
+use base::shutdown::Shutdown;
+use sys::at::SysError;
+use sys::process;
+use volume::limits::ContentLimits;
 
 /// Starts the mounter and confines this process. The first thing of all that can be done without other threads.
 pub fn separate(

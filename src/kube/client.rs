@@ -23,7 +23,7 @@ use super::retry::Retry;
 use super::stream::{Stream, Unread};
 use super::token::TokenFile;
 use super::transport::{Answer, Form, Opened, Outbound, Transport, Verb};
-use crate::secret::SecretString;
+use base::secret::SecretString;
 
 /// Told of every HTTP request: the verb as access rules name it, and the status code or `error`.
 pub type RequestObserver = Arc<dyn Fn(&str, &str) + Send + Sync>;

@@ -17,7 +17,7 @@ use super::event_limit::{EventLimit, Verdict};
 use super::resource::LONGEST_NAME;
 use super::text::printable;
 use super::types::{Event, EventMeta, InvolvedObject, Source};
-use crate::timestamp::rfc3339_seconds;
+use base::timestamp::rfc3339_seconds;
 
 /// Takes events and posts them from its own thread.
 pub struct EventSink {

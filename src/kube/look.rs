@@ -16,7 +16,7 @@ use super::error::{ApiError, Call, json_problem};
 use super::resource::{CLASSES, CSI_DRIVERS, PODS};
 use super::transport::{Answer, Form, Verb};
 use super::types::{CsiDriver, Pod, SecretProviderClass};
-use crate::timestamp;
+use base::timestamp;
 
 /// What the API server says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -200,8 +200,8 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::*;
-    use crate::kube::ClusterConfig;
-    use crate::kube::api_server::{ApiServer, Matcher};
+    use crate::ClusterConfig;
+    use crate::api_server::{ApiServer, Matcher};
 
     fn client(server: &ApiServer) -> Client {
         let cluster = ClusterConfig {

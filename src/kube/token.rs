@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use crate::secret::SecretString;
+use base::secret::SecretString;
 
 /// A token file and the last good token from it.
 pub struct TokenFile {

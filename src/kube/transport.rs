@@ -28,7 +28,7 @@ use super::text::printable;
 use super::token::LARGEST_TOKEN_BYTES;
 pub use super::verb::{Form, Verb};
 use super::wiping::WipingConnector;
-use crate::secret::SecretString;
+use base::secret::SecretString;
 
 /// Connections to one API server.
 pub struct Transport {

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::protocol::{Answer, LONGEST_MESSAGE, REFUSAL, Request};
-use crate::sys::at::{Dir, Errno, SysError};
-use crate::sys::message::Messages;
+use sys::at::{Dir, Errno, SysError};
+use sys::message::Messages;
 
 /// The mounter, as any thread can ask it; clones ask the same one. It ends when the last of them is gone.
 #[derive(Debug, Clone)]
 pub struct MounterClient(Arc<Messages>);
 
 impl MounterClient {
-    pub(super) fn new(requests: Messages) -> MounterClient {
+    /// The one whose requests go there.
+    pub fn new(requests: Messages) -> MounterClient {
         MounterClient(Arc::new(requests))
     }
 

@@ -15,13 +15,13 @@ use std::time::Duration;
 use super::client::MounterClient;
 use super::protocol::{Answer, LONGEST_MESSAGE};
 use super::service::{Base, Service};
-use crate::config::Seccomp;
-use crate::confinement::{self, Role};
-use crate::shutdown;
-use crate::sys::at::{Errno, SysError};
-use crate::sys::message::Messages;
-use crate::sys::mount::Limits;
-use crate::sys::process;
+use config::Seccomp;
+use confinement::Role;
+use base::shutdown;
+use sys::at::{Errno, SysError};
+use sys::message::Messages;
+use sys::mount::Limits;
+use sys::process;
 
 /// What the mounter is told once, so that nobody can ask it for anything else later.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use crate::sys::at::{Errno, SysError};
+use sys::at::{Errno, SysError};
 
 /// What the driver asks for. Paths are relative to the mounter's base, and not checked yet.
 #[derive(Debug, Clone, PartialEq, Eq)]

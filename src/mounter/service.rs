@@ -7,9 +7,9 @@ use std::path::{Component, Path};
 
 use super::protocol::{Answer, LONGEST_MESSAGE, REFUSAL, Request};
 use super::whose::{self, depth_of_pod};
-use crate::sys::at::{Dir, Errno, SysError};
-use crate::sys::message::Messages;
-use crate::sys::mount::{self, Limits, Mounter};
+use sys::at::{Dir, Errno, SysError};
+use sys::message::Messages;
+use sys::mount::{self, Limits, Mounter};
 
 /// Where volumes may be.
 #[derive(Debug)]
@@ -163,4 +163,4 @@ fn refusal(target: &Path) -> SysError {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

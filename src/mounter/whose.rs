@@ -4,10 +4,10 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use crate::sys::at::{Dir, EntryKind, SysError};
-use crate::sys::mount;
-use crate::sys::mountinfo::{self, MountEntry};
-use crate::sys::proc;
+use sys::at::{Dir, EntryKind, SysError};
+use sys::mount;
+use sys::mountinfo::{self, MountEntry};
+use sys::proc;
 
 /// True when this is the root of a whole tmpfs that this driver mounted at `target`, or the upstream driver did.
 ///

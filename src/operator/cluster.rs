@@ -9,12 +9,12 @@ use super::events::Events;
 use super::failure::Failure;
 use super::identity::{CLUSTER_CSI_DRIVER, DRIVER, OPERATOR};
 use super::leadership::Leadership;
-use crate::kube::budget::Budget;
-use crate::kube::client::Client;
-use crate::kube::error::ApiError;
-use crate::kube::object::{ObjectRef, Preconditions};
-use crate::kube::resource::{CLUSTER_CSI_DRIVERS, Resource};
-use crate::metrics::OperatorMetrics;
+use kube::budget::Budget;
+use kube::client::Client;
+use kube::error::ApiError;
+use kube::object::{ObjectRef, Preconditions};
+use kube::resource::{CLUSTER_CSI_DRIVERS, Resource};
+use metrics::OperatorMetrics;
 
 /// Reads freely, writes while this process leads.
 pub struct Cluster {

@@ -9,7 +9,7 @@ use super::identity::KEPT_TOKENS;
 use super::piece::Piece;
 use super::plan::{Action, is_going, live_tokens, plan, plan_after_refusal};
 use super::render::Desired;
-use crate::kube::object::{ObjectRef, Preconditions};
+use kube::object::{ObjectRef, Preconditions};
 
 impl Cluster {
     /// Makes the object what `desired` says, which is asked anew each time that the object is looked at, and returns it

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::kube::error::ApiError;
+use kube::error::ApiError;
 
 /// Something could not be done.
 #[derive(Clone, Debug, PartialEq, Eq)]

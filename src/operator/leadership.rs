@@ -6,15 +6,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::identity::LEASE;
 use super::lease::{Candidate, Move};
-use crate::config::LeaseTimes;
-use crate::kube::budget::Budget;
-use crate::kube::client::Client;
-use crate::kube::error::ApiError;
-use crate::kube::jitter::Jitter;
-use crate::kube::object::ObjectRef;
-use crate::kube::resource::LEASES;
-use crate::metrics::OperatorMetrics;
-use crate::shutdown::Shutdown;
+use crate::command_line::LeaseTimes;
+use kube::budget::Budget;
+use kube::client::Client;
+use kube::error::ApiError;
+use kube::jitter::Jitter;
+use kube::object::ObjectRef;
+use kube::resource::LEASES;
+use metrics::OperatorMetrics;
+use base::shutdown::Shutdown;
 
 /// Whether this process leads.
 pub struct Leadership {

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::{Map, Value, json};
 
 use super::identity::LEASE;
-use crate::config::LeaseTimes;
-use crate::timestamp::rfc3339_micros;
+use crate::command_line::LeaseTimes;
+use base::timestamp::rfc3339_micros;
 
 /// One who wants to lead, or does.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::tls_profile::TlsProfile;
-use crate::config::LeaseTimes;
+use crate::command_line::LeaseTimes;
 
 /// Which of OpenShift's APIs are served.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

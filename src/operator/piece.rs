@@ -1,8 +1,8 @@
 //! The objects that make an installation, and where each of them is.
 
 use super::identity;
-use crate::kube::object::ObjectRef;
-use crate::kube::resource::{
+use kube::object::ObjectRef;
+use kube::resource::{
     CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, CONFIG_MAPS, CSI_DRIVERS, DAEMON_SETS, NETWORK_POLICIES,
     SERVICE_ACCOUNTS,
 };

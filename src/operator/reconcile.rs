@@ -22,10 +22,10 @@ use super::quarrel::{Quarrel, rival};
 use super::render::{Desired, Inputs, render_one};
 use super::report::{Found, Place};
 use super::spec::{ManagementState, Spec};
-use crate::config::Operand;
-use crate::kube::object::ObjectRef;
-use crate::kube::resource::{API_SERVERS, DAEMON_SETS, PROXIES, SECURITY_CONSTRAINTS};
-use crate::logging;
+use crate::command_line::Operand;
+use kube::object::ObjectRef;
+use kube::resource::{API_SERVERS, DAEMON_SETS, PROXIES, SECURITY_CONSTRAINTS};
+use base::logging;
 
 /// Turns the loop.
 pub struct Reconciler {

@@ -9,7 +9,7 @@ use super::conditions::{Driver, Findings, Status};
 use super::failure::Failure;
 use super::quarrel::Verdict;
 use super::reconcile::Reconciler;
-use crate::timestamp::rfc3339_seconds;
+use base::timestamp::rfc3339_seconds;
 
 /// What a turn has found out, to be reported.
 #[derive(Default)]

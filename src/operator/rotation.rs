@@ -85,7 +85,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::go_duration::GoDuration;
+    use base::go_duration::GoDuration;
 
     fn effective(setting: Option<Value>) -> (bool, u64) {
         let rotation = RotationSetting::read(setting.as_ref()).unwrap().effective();

@@ -6,10 +6,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::config::BindAddress;
-use crate::health::Readiness;
-use crate::http::{Response, Routes, Server, Status};
-use crate::metrics::OperatorMetrics;
+use config::BindAddress;
+use web::health::Readiness;
+use web::http::{Response, Routes, Server, Status};
+use metrics::OperatorMetrics;
 
 /// Listens, where it is to.
 ///
@@ -56,7 +56,7 @@ const LONGEST_TURN: Duration = Duration::from_secs(600);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::parse_head;
+    use web::http::parse_head;
 
     #[test]
     fn alive_is_whose_loop_turns_and_ready_is_who_has_reached_the_api_server() {

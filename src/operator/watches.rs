@@ -10,14 +10,14 @@ use std::time::Duration;
 use super::identity::DRIVER;
 use super::openshift::Features;
 use super::piece::Piece;
-use crate::kube::client::Client;
-use crate::kube::resource::{
+use kube::client::Client;
+use kube::resource::{
     API_SERVERS, CLUSTER_CSI_DRIVERS, CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, CONFIG_MAPS, CSI_DRIVERS,
     DAEMON_SETS, NETWORK_POLICIES, PROXIES, Resource, SERVICE_ACCOUNTS,
 };
-use crate::kube::types::{Kind, Touched};
-use crate::kube::watch::{Cache, News, Reflector, Selection};
-use crate::shutdown::Shutdown;
+use kube::types::{Kind, Touched};
+use kube::watch::{Cache, News, Reflector, Selection};
+use base::shutdown::Shutdown;
 
 /// Rung by whoever has news; heard by the loop.
 #[derive(Clone, Default)]

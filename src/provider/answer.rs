@@ -12,7 +12,7 @@ use std::io::BufRead;
 use protobuf::CodedInputStream;
 use protobuf::rt::{WireType, skip_field_for_tag};
 
-use crate::secret::SecretBytes;
+use base::secret::SecretBytes;
 
 /// What a provider answered, before its files are checked.
 pub struct MountResponse {
@@ -188,7 +188,7 @@ const FILE_CONTENTS: u32 = 3 << 3 | WireType::LengthDelimited as u32;
 mod tests {
     use protobuf::Message;
 
-    use crate::rpc::pb::provider as pb;
+    use rpc::pb::provider as pb;
 
     use super::*;
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::semaphore::{Permit, Semaphore};
+use base::semaphore::{Permit, Semaphore};
 
 /// The memory that is set aside; clones share it.
 #[derive(Clone)]

@@ -6,8 +6,8 @@
 
 use std::fmt;
 
-use crate::places::{NoPlace, Place, Places, Share};
-use crate::rpc::deadline::Deadline;
+use base::places::{NoPlace, Place, Places, Share};
+use rpc::deadline::Deadline;
 
 /// The calls of one provider.
 pub struct Calls {

@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroize;
 
-use crate::rpc::Environment;
-use crate::rpc::channel::Channel;
-use crate::rpc::deadline::Deadline;
-use crate::rpc::pb::provider as pb;
-use crate::rpc::status::{Code, Status};
-use crate::secret::SecretString;
-use crate::semaphore::Permit;
-use crate::sys::socket::SocketId;
+use rpc::Environment;
+use rpc::channel::Channel;
+use rpc::deadline::Deadline;
+use rpc::pb::provider as pb;
+use rpc::status::{Code, Status};
+use base::secret::SecretString;
+use base::semaphore::Permit;
+use sys::socket::SocketId;
 
 use super::answer::{AnswerError, MountResponse};
 use super::answer_memory::{AnswerMemory, Share};

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::semaphore::{Permit, Semaphore};
+use base::semaphore::{Permit, Semaphore};
 
 use super::answer_memory::SMALL_ANSWER_BYTES;
 

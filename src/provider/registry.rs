@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::config::ProviderTrust;
-use crate::rpc::Environment;
-use crate::rpc::deadline::Deadline;
-use crate::rpc::status::{Code, Status};
-use crate::sys::at::{SysError, io_error};
-use crate::sys::socket::{self, SocketId};
+use config::ProviderTrust;
+use rpc::Environment;
+use rpc::deadline::Deadline;
+use rpc::status::{Code, Status};
+use sys::at::{SysError, io_error};
+use sys::socket::{self, SocketId};
 
 use super::answer_memory::AnswerMemory;
 use super::calls::Calls;

@@ -7,9 +7,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::config::{ProviderTrust, SocketCheck, SocketOwner};
-use crate::sys::at::SysError;
-use crate::sys::socket::{self, Held, Kind, Listener, SocketId};
+use config::{ProviderTrust, SocketCheck, SocketOwner};
+use sys::at::SysError;
+use sys::socket::{self, Held, Kind, Listener, SocketId};
 
 use super::name::ProviderName;
 

@@ -5,11 +5,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::kube::budget::Budget;
-use crate::kube::event::PodRef;
-use crate::kube::types::ObjectKey;
-use crate::sync::{Freshness, MirroredVolume};
-use crate::volume::target::TargetPath;
+use kube::budget::Budget;
+use kube::event::PodRef;
+use kube::types::ObjectKey;
+use sync::{Freshness, MirroredVolume};
+use volume::target::TargetPath;
 
 use super::pod_status::{self, KnownPodStatus};
 use super::{Publisher, live_volume};

@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::kube::text::json_len;
-use crate::kube::types::TextMap;
-use crate::secret::SecretString;
+use kube::text::json_len;
+use kube::types::TextMap;
+use base::secret::SecretString;
 
 use super::request::{KUBELET_KEYS, KUBELET_PREFIX, PublishRequest, TOKENS};
 
@@ -134,8 +134,8 @@ impl std::error::Error for ReservedParameter {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kube::event::PodRef;
-    use crate::volume::target::TargetPath;
+    use kube::event::PodRef;
+    use volume::target::TargetPath;
 
     fn secret_map(entries: &[(&str, &str)]) -> BTreeMap<String, SecretString> {
         entries.iter().map(|(k, v)| ((*k).to_owned(), SecretString::new((*v).to_owned()))).collect()

@@ -14,12 +14,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::kube::budget::Budget;
-use crate::kube::client::Client;
-use crate::kube::error::ApiError;
-use crate::kube::gate::{Gate, Line, Pass};
-use crate::kube::types::{ObjectKey, SecretProviderClass};
-use crate::kube::watch::{Cache, Follower, Pause, Selection};
+use kube::budget::Budget;
+use kube::client::Client;
+use kube::error::ApiError;
+use kube::gate::{Gate, Line, Pass};
+use kube::types::{ObjectKey, SecretProviderClass};
+use kube::watch::{Cache, Follower, Pause, Selection};
 
 use super::volumes::Volumes;
 
@@ -160,8 +160,8 @@ mod tests {
 
     use super::super::volumes::Record;
     use super::*;
-    use crate::kube::api_server::{ApiServer, Matcher};
-    use crate::kube::config::ClusterConfig;
+    use kube::api_server::{ApiServer, Matcher};
+    use kube::config::ClusterConfig;
 
     /// Generous, because a loaded machine must not fail a test.
     const PATIENCE: Duration = Duration::from_secs(30);

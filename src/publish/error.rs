@@ -2,16 +2,16 @@
 
 use std::fmt;
 
-use crate::kube::error::ApiError;
-use crate::kube::text::printable;
-use crate::provider::client::CallError;
-use crate::provider::name::InvalidProviderName;
-use crate::provider::registry::Unreachable;
-use crate::rpc::status::{Code, Status};
-use crate::sys::at::SysError;
-use crate::volume::payload::PayloadError;
-use crate::volume::place::PlaceError;
-use crate::volume::writer::WriteError;
+use kube::error::ApiError;
+use kube::text::printable;
+use provider::client::CallError;
+use provider::name::InvalidProviderName;
+use provider::registry::Unreachable;
+use rpc::status::{Code, Status};
+use sys::at::SysError;
+use volume::payload::PayloadError;
+use volume::place::PlaceError;
+use volume::writer::WriteError;
 
 use super::attributes::ReservedParameter;
 use super::memory::OutOfMemory;
@@ -272,7 +272,7 @@ pub const FAILED_TO_MOUNT: &str = "FailedToMount";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::at::Errno;
+    use sys::at::Errno;
 
     #[test]
     fn a_shortage_on_the_node_may_pass_wherever_it_is_met_and_a_refusal_does_not() {

@@ -8,10 +8,10 @@
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-use crate::provider::answer_memory::AnswerMemory;
-use crate::semaphore::{Permit, Semaphore};
-use crate::sys::cgroup::{MemoryGroups, Reading};
-use crate::sys::proc;
+use provider::answer_memory::AnswerMemory;
+use base::semaphore::{Permit, Semaphore};
+use sys::cgroup::{MemoryGroups, Reading};
+use sys::proc;
 
 /// The memory of the driver's pod.
 pub struct PodMemory {

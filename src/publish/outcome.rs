@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use crate::kube::event::Reason;
-use crate::kube::text::printable;
-use crate::kube::types::SecretProviderClass;
-use crate::metrics::PublishKind;
-use crate::provider::name::ProviderName;
-use crate::provider::registry::Unreachable;
-use crate::volume::writer::Written;
+use kube::event::Reason;
+use kube::text::printable;
+use kube::types::SecretProviderClass;
+use metrics::PublishKind;
+use provider::name::ProviderName;
+use provider::registry::Unreachable;
+use volume::writer::Written;
 
 use super::attributes::Precedence;
 use super::error::{ProviderError, PublishError};

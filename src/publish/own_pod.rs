@@ -7,8 +7,8 @@
 use std::fmt;
 use std::path::Path;
 
-use crate::sys::mountinfo::{self, MountEntry};
-use crate::sys::{cgroup, proc};
+use sys::mountinfo::{self, MountEntry};
+use sys::{cgroup, proc};
 
 /// The uid of a pod: a UUID, or for a static pod as many digits without dashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

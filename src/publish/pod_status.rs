@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use crate::kube::budget::Budget;
-use crate::kube::client::Client;
-use crate::kube::error::ApiError;
-use crate::kube::event::PodRef;
-use crate::kube::types::{
+use kube::budget::Budget;
+use kube::client::Client;
+use kube::error::ApiError;
+use kube::event::PodRef;
+use kube::types::{
     ObjectVersion as StatusObject, OwnerReference, PodStatus, PodStatusMeta, SecretProviderClassPodStatus,
 };
-use crate::provider::answer::ObjectVersion;
+use provider::answer::ObjectVersion;
 
 use super::fingerprint::Fingerprint;
 use super::request::PublishRequest;
@@ -200,8 +200,8 @@ const TRUSTED: Duration = Duration::from_secs(600);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kube::event::PodRef;
-    use crate::volume::target::TargetPath;
+    use kube::event::PodRef;
+    use volume::target::TargetPath;
 
     fn request() -> PublishRequest {
         PublishRequest {

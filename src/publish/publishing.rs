@@ -5,18 +5,18 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::kube::budget::Budget;
-use crate::kube::error::ApiError;
-use crate::kube::types::{ObjectKey, SecretProviderClass};
-use crate::provider::answer::{MountResponse, ObjectVersion};
-use crate::provider::client::Answered;
-use crate::rpc::deadline::Deadline;
-use crate::sync::{Freshness, MirroredVolume};
-use crate::sys::at::SysError;
-use crate::volume::live::LiveVolume;
-use crate::volume::payload::{File, FileMode, Payload};
-use crate::volume::place::{Found, Place};
-use crate::volume::writer::{WriteError, Written};
+use kube::budget::Budget;
+use kube::error::ApiError;
+use kube::types::{ObjectKey, SecretProviderClass};
+use provider::answer::{MountResponse, ObjectVersion};
+use provider::client::Answered;
+use rpc::deadline::Deadline;
+use sync::{Freshness, MirroredVolume};
+use sys::at::SysError;
+use volume::live::LiveVolume;
+use volume::payload::{File, FileMode, Payload};
+use volume::place::{Found, Place};
+use volume::writer::{WriteError, Written};
 
 use super::Publisher;
 use super::content_memory::ContentMemory;

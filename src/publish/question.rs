@@ -6,13 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::kube::types::limits::LARGEST_PARAMETERS_BYTES;
-use crate::kube::types::{Parameters, SecretProviderClass};
-use crate::provider::calls::Caller;
-use crate::provider::client::{Answered, CallError, MountRequest, Provider, with_retries};
-use crate::provider::name::ProviderName;
-use crate::provider::registry::Unreachable;
-use crate::rpc::status::Code;
+use kube::types::limits::LARGEST_PARAMETERS_BYTES;
+use kube::types::{Parameters, SecretProviderClass};
+use provider::calls::Caller;
+use provider::client::{Answered, CallError, MountRequest, Provider, with_retries};
+use provider::name::ProviderName;
+use provider::registry::Unreachable;
+use rpc::status::Code;
 
 use super::attributes::{Attributes, secrets_json};
 use super::error::{ProviderError, PublishError};

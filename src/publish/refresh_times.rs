@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::sys::at::{Dir, SysError, io_error};
+use sys::at::{Dir, SysError, io_error};
 
 use super::content_memory::Origin;
 use super::own_pod::PodUid;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::kube::event::PodRef;
-use crate::secret::SecretString;
-use crate::volume::target::TargetPath;
+use kube::event::PodRef;
+use base::secret::SecretString;
+use volume::target::TargetPath;
 
 /// A publish, first or repeated.
 pub struct PublishRequest {

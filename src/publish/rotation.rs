@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, SystemTime};
 
-pub use crate::config::Rotation;
+pub use config::Rotation;
 
 /// True when a volume that was last refreshed at `refreshed` is due.
 ///

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use crate::kube::types::{ObjectKey, SecretProviderClass};
+use kube::types::{ObjectKey, SecretProviderClass};
 
 use super::content_memory::ContentMemory;
 use super::fingerprint::Fingerprint;

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 
-use crate::rpc::pb::registration as pb;
-use crate::rpc::quick::QuickMethods;
-use crate::rpc::status::{Code, Status};
+use rpc::pb::registration as pb;
+use rpc::quick::QuickMethods;
+use rpc::status::{Code, Status};
 
 use super::Message;
 use super::attempts::News;

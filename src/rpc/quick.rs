@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use grpcio::{ChannelBuilder, ServerBuilder, ServerCredentials, ServiceBuilder};
 use protobuf::Message;
 
-use crate::sys::at::SysError;
-use crate::sys::socket::{PlacedSocket, WatchedPlace};
+use sys::at::SysError;
+use sys::socket::{PlacedSocket, WatchedPlace};
 
 use super::server::{ServerError, method, report_unsent};
 use super::status::{Code, Status};

@@ -12,8 +12,8 @@ use grpcio::{
 };
 use protobuf::Message;
 
-use crate::metrics::Metrics;
-use crate::sys::socket::{self, SocketError};
+use metrics::Metrics;
+use sys::socket::{self, SocketError};
 
 use super::deadline::Deadline;
 use super::pool::{Pool, Rest};

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::kube::types::ObjectKey;
+use kube::types::ObjectKey;
 
 /// What there is to complain about now.
 #[derive(Debug, Default)]

@@ -6,8 +6,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::kube::text::printable;
-use crate::kube::types::{OwnerReference, SecretMeta, Written};
+use kube::text::printable;
+use kube::types::{OwnerReference, SecretMeta, Written};
 
 use super::owners;
 use super::plan::Desired;
@@ -102,7 +102,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::secret::SecretBytes;
+    use base::secret::SecretBytes;
 
     fn texts(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use crate::kube::error::ApiError;
-use crate::kube::types::ObjectKey;
-use crate::sys::at::SysError;
-use crate::volume::content::ContentError;
-use crate::volume::place::PlaceError;
+use kube::error::ApiError;
+use kube::types::ObjectKey;
+use sys::at::SysError;
+use volume::content::ContentError;
+use volume::place::PlaceError;
 
 use super::data::DataError;
 use super::plan::Refusal;
@@ -182,8 +182,8 @@ pub const MISSING_ROLE: &str = "the driver's service account may not list, watch
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kube::error::Call;
-    use crate::kube::resource::SECRETS;
+    use kube::error::Call;
+    use kube::resource::SECRETS;
 
     #[test]
     fn what_may_pass_by_itself_is_tried_again_and_only_what_people_must_change_waits() {

@@ -11,7 +11,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::kube::types::{OwnerReference, SecretMeta};
+use kube::types::{OwnerReference, SecretMeta};
 
 /// A pod that feeds a Secret, on whatever node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -138,7 +138,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::kube::types::{MANAGED, MANAGED_LABEL};
+    use kube::types::{MANAGED, MANAGED_LABEL};
 
     fn feeder(class: &str, pod: &str, owners: &[&str]) -> Feeder {
         let owners = owners.iter().map(|owner| (*owner).to_owned()).collect();

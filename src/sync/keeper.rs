@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::kube::budget::Budget;
-use crate::kube::client::Client;
-use crate::kube::event::EventSink;
-use crate::kube::types::{MANAGED, MANAGED_LABEL, ObjectKey, OwnerReference, Pod, SecretMeta};
-use crate::kube::watch::{Cache, Follower, News, Pause, Selection, Standing};
-use crate::metrics::Metrics;
+use kube::budget::Budget;
+use kube::client::Client;
+use kube::event::EventSink;
+use kube::types::{MANAGED, MANAGED_LABEL, ObjectKey, OwnerReference, Pod, SecretMeta};
+use kube::watch::{Cache, Follower, News, Pause, Selection, Standing};
+use metrics::Metrics;
 
 use super::complaints::{Complaints, Concerned};
 use super::error::{Remedy, SyncError};

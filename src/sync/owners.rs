@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::kube::types::OwnerReference;
+use kube::types::OwnerReference;
 
 /// The owner references that an object with `existing` ones should have so that all of `wanted` own it; `None` when
 /// nothing is to do.

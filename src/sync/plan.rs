@@ -10,8 +10,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::kube::types::{MANAGED_LABEL, OwnerReference, SecretMeta, Written};
-use crate::secret::SecretBytes;
+use kube::types::{MANAGED_LABEL, OwnerReference, SecretMeta, Written};
+use base::secret::SecretBytes;
 
 use super::edits::is_edited;
 use super::feeder::{FED_BY, Feeder};

@@ -4,7 +4,7 @@
 //! number of requests at a time. So there are few, fewer of one namespace, and most wait for a place, or until another
 //! has done their work with its own; the rest leaves its Secrets to the workers.
 
-use crate::places::{Place, Places, Share};
+use base::places::{Place, Places, Share};
 
 /// Those in hand.
 pub struct Publishes {

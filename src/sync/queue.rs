@@ -11,8 +11,8 @@ mod state;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::kube::jitter::Jitter;
-use crate::kube::types::ObjectKey;
+use kube::jitter::Jitter;
+use kube::types::ObjectKey;
 
 pub use state::Ticket;
 use state::{Next, State};

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use crate::kube::event::{PodRef, Reason};
-use crate::kube::text::printable;
-use crate::kube::types::{ObjectKey, SecretMeta};
+use kube::event::{PodRef, Reason};
+use kube::text::printable;
+use kube::types::{ObjectKey, SecretMeta};
 
 use super::MirroredVolume;
 use super::complaints::Concerned;

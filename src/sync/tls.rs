@@ -12,7 +12,7 @@ use pkcs8::der::{Decode, Encode};
 use sec1::{EcParameters, EcPrivateKey};
 use zeroize::Zeroizing;
 
-use crate::secret::SecretBytes;
+use base::secret::SecretBytes;
 
 use super::pem::{self, Block, Headers};
 

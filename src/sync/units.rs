@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::kube::event::PodRef;
-use crate::kube::types::{ObjectKey, OwnerReference};
-use crate::volume::target::TargetPath;
+use kube::event::PodRef;
+use kube::types::{ObjectKey, OwnerReference};
+use volume::target::TargetPath;
 
 use super::plan::Held;
 use super::quarrel::{FIRST_PAUSE, Quarrel};

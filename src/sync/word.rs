@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use crate::kube::budget::Budget;
-use crate::kube::types::{MANAGED, MANAGED_LABEL, ObjectKey, OwnerReference, Pod};
-use crate::volume::place::{Found, Place};
+use kube::budget::Budget;
+use kube::types::{MANAGED, MANAGED_LABEL, ObjectKey, OwnerReference, Pod};
+use volume::place::{Found, Place};
 
 use super::data::{self, DataError};
 use super::error::SyncError;

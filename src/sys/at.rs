@@ -33,7 +33,8 @@ pub struct SysError {
 }
 
 impl SysError {
-    pub(crate) fn new(call: &'static str, on: impl AsRef<OsStr>, errno: Errno) -> SysError {
+    /// That of the call by this name, about `on`.
+    pub fn new(call: &'static str, on: impl AsRef<OsStr>, errno: Errno) -> SysError {
         SysError { call, on: on.as_ref().to_owned(), errno }
     }
 

@@ -14,8 +14,8 @@ use std::time::SystemTime;
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
-use crate::secret::SecretBytes;
-use crate::sys::at::{self, Dir, EntryKind, File, SysError};
+use base::secret::SecretBytes;
+use sys::at::{self, Dir, EntryKind, File, SysError};
 
 use super::file_path::{FilePath, FilePathError};
 use super::live::LiveVolume;

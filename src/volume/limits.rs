@@ -5,8 +5,8 @@
 //! anything is touched, by what the kernel will count: memory in whole pages, and one inode for each file, directory
 //! and link. What may be mounted can therefore always be refreshed, and what may not is refused at the first publish.
 
-use crate::sys::at::{Dir, SysError};
-use crate::sys::mount::{self, Usage};
+use sys::at::{Dir, SysError};
+use sys::mount::{self, Usage};
 
 use super::payload::Payload;
 use super::writer::{self, WriteError};

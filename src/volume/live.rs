@@ -3,8 +3,8 @@
 use std::os::unix::ffi::OsStrExt;
 use std::time::SystemTime;
 
-use crate::sys::at::{self, Dir, EntryKind, SysError};
-use crate::sys::mount::{self, Usage};
+use sys::at::{self, Dir, EntryKind, SysError};
+use sys::mount::{self, Usage};
 
 use super::limits::{self, ContentLimits};
 use super::payload::{FileMode, Payload};
@@ -22,7 +22,8 @@ pub struct LiveVolume {
 }
 
 impl LiveVolume {
-    pub(crate) fn new(root: Dir) -> LiveVolume {
+    /// The one whose root is open.
+    pub fn new(root: Dir) -> LiveVolume {
         LiveVolume { root }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::secret::SecretBytes;
+use base::secret::SecretBytes;
 
 use super::file_path::{FilePath, FilePathError};
 

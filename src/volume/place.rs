@@ -7,10 +7,10 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::Path;
 
-use crate::mounter::client::{self, MounterClient};
-use crate::mounter::whose;
-use crate::sys::at::{Dir, Errno, SysError};
-use crate::sys::mount;
+use mounter::client::{self, MounterClient};
+use mounter::whose;
+use sys::at::{Dir, Errno, SysError};
+use sys::mount;
 
 use super::live::LiveVolume;
 use super::target::TargetPath;

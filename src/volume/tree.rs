@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-use crate::sys::at::{Dir, EntryKind, Metadata, SysError};
-use crate::sys::mount;
+use sys::at::{Dir, EntryKind, Metadata, SysError};
+use sys::mount;
 
 /// One entry of a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]

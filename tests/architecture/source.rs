@@ -339,7 +339,9 @@ mod tests {
         let text = r##"
             //! crate::comment
             use crate::kube::client::Client;
-            use crate::{admin, http::{self, Response as R}, rpc::pb::*};
+            use crate::admin;
+            use crate::http::{self, Response as R};
+            use crate::rpc::pb::*;
             /* crate::a /* crate::b */ crate::c */
             pub(crate) fn f<'a>(x: &'a str) -> char { crate::volume::open(x); "crate::text"; r#"crate::"raw"#; 'c' }
             #[cfg(test)]

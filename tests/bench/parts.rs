@@ -7,9 +7,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use secrets_store_csi_driver::rpc::Environment;
-use secrets_store_csi_driver::rpc::pb::provider as pb;
-use secrets_store_csi_driver::rpc::status::Status;
+use rpc::Environment;
+use rpc::pb::provider as pb;
+use rpc::status::Status;
 use serde_json::json;
 
 use crate::shape::{PARAMETER, SHAPES, Shape};

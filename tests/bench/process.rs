@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use secrets_store_csi_driver::sys::mountinfo;
+use sys::mountinfo;
 
 /// One look at a process.
 #[derive(Debug, Clone, Copy)]

@@ -15,9 +15,9 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use secrets_store_csi_driver::rpc::channel::Channel;
-use secrets_store_csi_driver::rpc::deadline::Deadline;
-use secrets_store_csi_driver::rpc::pb::provider as pb;
+use rpc::channel::Channel;
+use rpc::deadline::Deadline;
+use rpc::pb::provider as pb;
 use tempfile::TempDir;
 
 use crate::build::Build;

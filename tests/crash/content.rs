@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use secrets_store_csi_driver::rpc::pb::provider as pb;
+use rpc::pb::provider as pb;
 
 use crate::random::Random;
 use crate::support::provider::answer;

@@ -6,7 +6,7 @@
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use secrets_store_csi_driver::rpc::status::Status;
+use rpc::status::Status;
 
 use crate::board::{Board, Call, Event, Slot, Tally, locked};
 use crate::random::Random;

@@ -7,10 +7,10 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use secrets_store_csi_driver::reference_provider::directory::{FileObject, SecretsDir};
-use secrets_store_csi_driver::secret::SecretBytes;
-use secrets_store_csi_driver::sys::at::Dir;
-use secrets_store_csi_driver::sys::mount::{self, Limits, Mounter};
+use reference_provider::directory::{FileObject, SecretsDir};
+use base::secret::SecretBytes;
+use sys::at::Dir;
+use sys::mount::{self, Limits, Mounter};
 
 /// The copy, removed when dropped.
 pub struct Copy {

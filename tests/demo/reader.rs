@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use secrets_store_csi_driver::secret::SecretBytes;
+use base::secret::SecretBytes;
 
 use crate::store::Objects;
 use crate::support::eventually;

@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
-use secrets_store_csi_driver::secret::SecretBytes;
+use base::secret::SecretBytes;
 use serde_json::Value;
 
 use crate::store::Objects;

@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 
-use secrets_store_csi_driver::secret::SecretBytes;
+use base::secret::SecretBytes;
 use serde_json::{Value, json};
 
 use crate::copy::Copy;

@@ -163,7 +163,7 @@ fn few_sentences_on_security_claim_nothing() {
 
 #[test]
 fn the_ports_hold_as_many_connections_as_the_page_says() {
-    let limits = secrets_store_csi_driver::http::Limits::default();
+    let limits = web::http::Limits::default();
     let said = format!(
         "{} whose request is not whole, {} that wait for a page, {} that have an answer to take.",
         limits.incomplete, limits.waiting, limits.answering

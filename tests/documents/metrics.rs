@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use secrets_store_csi_driver::metrics::{MemoryUse, Metrics, PublishKind, VolumeSummary};
+use metrics::{MemoryUse, Metrics, PublishKind, VolumeSummary};
 
 use super::markdown::{Document, root};
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use secrets_store_csi_driver::rpc::Environment;
+use rpc::Environment;
 use serde_json::Value;
 
 use crate::control_plane::ENDS_WITH_PARENT;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use secrets_store_csi_driver::rpc::Environment;
+use rpc::Environment;
 use serde_json::{Value, json};
 
 use crate::access::{self, SERVICE_ACCOUNT};

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use secrets_store_csi_driver::rpc::pb::provider as pb;
+use rpc::pb::provider as pb;
 
 use crate::support::provider::ScriptedProvider;
 

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-use secrets_store_csi_driver::rpc::pb::provider as pb;
-use secrets_store_csi_driver::rpc::status::{Code, Status};
+use rpc::pb::provider as pb;
+use rpc::status::{Code, Status};
 use serde_json::json;
 
 use crate::census::{Census, processor_millis};

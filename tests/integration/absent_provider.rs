@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
-use secrets_store_csi_driver::rpc::status::Code;
+use rpc::status::Code;
 
 use crate::support::api_server::Matcher;
 use crate::support::objects::objects;

@@ -3,8 +3,8 @@
 use std::fs;
 
 use protobuf::MessageField;
-use secrets_store_csi_driver::rpc::pb::csi as pb;
-use secrets_store_csi_driver::rpc::status::{Code, Status};
+use rpc::pb::csi as pb;
+use rpc::status::{Code, Status};
 
 use crate::support::kubelet::publish_request;
 use crate::support::scene::{Scene, old};

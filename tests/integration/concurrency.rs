@@ -4,8 +4,8 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use secrets_store_csi_driver::rpc::pb::csi as pb;
-use secrets_store_csi_driver::rpc::status::Code;
+use rpc::pb::csi as pb;
+use rpc::status::Code;
 use serde_json::json;
 
 use crate::support::eventually;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use secrets_store_csi_driver::rpc::status::Code;
+use rpc::status::Code;
 
 use crate::support::api_server::Matcher;
 use crate::support::eventually;

@@ -1,6 +1,6 @@
 //! Warning events on pods, and what is never in them nor anywhere else that people can read.
 
-use secrets_store_csi_driver::rpc::status::{Code, Status};
+use rpc::status::{Code, Status};
 use serde_json::json;
 
 use crate::support::api_server::Matcher;

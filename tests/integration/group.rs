@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use secrets_store_csi_driver::rpc::pb::csi as pb;
-use secrets_store_csi_driver::rpc::status::Code;
+use rpc::pb::csi as pb;
+use rpc::status::Code;
 
 use crate::support::kubelet::publish_request;
 use crate::support::provider::{answer, versions_only};

@@ -1,6 +1,6 @@
 //! The listener for health alone: what a liveness probe gets where no sidecar answers it.
 
-use secrets_store_csi_driver::rpc::status::Code;
+use rpc::status::Code;
 
 use crate::support::driver::{DriverProcess, program};
 use crate::support::eventually;

@@ -19,8 +19,8 @@ mod volumes;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use secrets_store_csi_driver::rpc::pb::{csi, provider as pb};
-use secrets_store_csi_driver::rpc::status::{Code, Status};
+use rpc::pb::{csi, provider as pb};
+use rpc::status::{Code, Status};
 
 use crate::support::kubelet::publish_request;
 use crate::support::objects::objects;

@@ -1,7 +1,7 @@
 //! What the driver says of itself on the CSI socket, and what it does not offer.
 
-use secrets_store_csi_driver::rpc::pb::csi as pb;
-use secrets_store_csi_driver::rpc::status::{Code, Status};
+use rpc::pb::csi as pb;
+use rpc::status::{Code, Status};
 
 use crate::support::driver::build;
 use crate::support::world::World;

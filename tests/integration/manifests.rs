@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use secrets_store_csi_driver::admin::PATIENCE;
-use secrets_store_csi_driver::kube::types::limits::{
+use web::admin::PATIENCE;
+use kube::types::limits::{
     LARGEST_PARAMETERS_BYTES, LARGEST_SECRET_OBJECTS_BYTES, LONGEST_TEXT_BYTES, MOST_DATA, MOST_LABELS,
     MOST_PARAMETERS, MOST_SECRET_OBJECTS, TEXT_OVERHEAD_BYTES,
 };

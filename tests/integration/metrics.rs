@@ -4,8 +4,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, SystemTime};
 
-use secrets_store_csi_driver::rpc::pb::csi as pb;
-use secrets_store_csi_driver::rpc::status::{Code, Status};
+use rpc::pb::csi as pb;
+use rpc::status::{Code, Status};
 use serde_json::json;
 
 use crate::support::driver::build;

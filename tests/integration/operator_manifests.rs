@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use secrets_store_csi_driver::config::Operand;
-use secrets_store_csi_driver::operator::openshift::Features;
-use secrets_store_csi_driver::operator::render::{Inputs, render};
-use secrets_store_csi_driver::operator::spec::Spec;
+use config::Operand;
+use operator::openshift::Features;
+use operator::render::{Inputs, render};
+use operator::spec::Spec;
 use serde_json::{Value, json};
 
 use super::manifests::{CHART, DEPLOY, expect_copy, files, permissions, read, text};

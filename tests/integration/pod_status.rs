@@ -3,7 +3,7 @@
 //! That a pod status which somebody deleted is made again ten minutes after it was last seen is not tested here: it
 //! would take ten minutes.
 
-use secrets_store_csi_driver::rpc::status::Code;
+use rpc::status::Code;
 use serde_json::{Value, json};
 
 use crate::support::api_server::{Close, Matcher};

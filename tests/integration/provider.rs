@@ -3,8 +3,8 @@
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use secrets_store_csi_driver::rpc::pb::provider as pb;
-use secrets_store_csi_driver::rpc::status::{Code, Status};
+use rpc::pb::provider as pb;
+use rpc::status::{Code, Status};
 use serde_json::{Value, json};
 
 use crate::support::provider::{ScriptedProvider, answer};

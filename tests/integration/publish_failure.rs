@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use secrets_store_csi_driver::rpc::status::{Code, Status};
+use rpc::status::{Code, Status};
 use serde_json::json;
 
 use crate::support::api_server::Matcher;

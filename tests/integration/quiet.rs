@@ -3,8 +3,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use secrets_store_csi_driver::rpc::pb::provider as pb;
-use secrets_store_csi_driver::rpc::status::{Code, Status};
+use rpc::pb::provider as pb;
+use rpc::status::{Code, Status};
 
 use super::group::groups_can_be_given;
 use crate::support::api_server::Matcher;

@@ -1,7 +1,7 @@
 //! A live volume that cannot be refreshed: the pod keeps what it has, kubelet hears no error, and everybody else
 //! learns why.
 
-use secrets_store_csi_driver::rpc::status::{Code, Status};
+use rpc::status::{Code, Status};
 use serde_json::json;
 
 use crate::support::api_server::Matcher;

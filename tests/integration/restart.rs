@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::time::Duration;
 
-use secrets_store_csi_driver::rpc::status::{Code, Status};
+use rpc::status::{Code, Status};
 
 use crate::support::api_server::Matcher;
 use crate::support::eventually;

@@ -12,8 +12,8 @@ use std::thread;
 use std::time::Duration;
 
 use protobuf::Message;
-use secrets_store_csi_driver::rpc::pb::{csi, provider as pb};
-use secrets_store_csi_driver::rpc::status::{Code, Status};
+use rpc::pb::{csi, provider as pb};
+use rpc::status::{Code, Status};
 use serde_json::json;
 
 use crate::separation::mounter_of;

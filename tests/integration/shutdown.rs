@@ -3,8 +3,8 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use secrets_store_csi_driver::rpc::pb::csi as pb;
-use secrets_store_csi_driver::rpc::status::Status;
+use rpc::pb::csi as pb;
+use rpc::status::Status;
 use serde_json::json;
 
 use crate::support::eventually;

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::fs::symlink;
 
-use secrets_store_csi_driver::rpc::status::Code;
+use rpc::status::Code;
 
 use crate::support::scene::{Scene, Stage};
 use crate::support::shell;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use secrets_store_csi_driver::rpc::Environment;
+use rpc::Environment;
 
 use crate::support::kubelet::Kubelet;
 use crate::support::world::{Pod, World};

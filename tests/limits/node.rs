@@ -5,8 +5,8 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use secrets_store_csi_driver::rpc::pb::provider as pb;
-use secrets_store_csi_driver::rpc::status::Status;
+use rpc::pb::provider as pb;
+use rpc::status::Status;
 use serde_json::json;
 
 use crate::group::{Group, SHIPPED_BYTES, Sight};

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use secrets_store_csi_driver::rpc::status::{Code, Status};
+use rpc::status::{Code, Status};
 
 use crate::random::Random;
 use crate::stage::{Class, Stage};

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use secrets_store_csi_driver::go_duration::GoDuration;
+use base::go_duration::GoDuration;
 
 /// The arguments, with defaults for what is not given.
 pub struct Options {

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use secrets_store_csi_driver::rpc::pb::provider as pb;
-use secrets_store_csi_driver::rpc::status::{Code, Status};
+use rpc::pb::provider as pb;
+use rpc::status::{Code, Status};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

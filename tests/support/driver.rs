@@ -6,7 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use secrets_store_csi_driver::build_info::BuildInfo;
+use base::build_info::BuildInfo;
 
 use super::{eventually, umask_lock};
 

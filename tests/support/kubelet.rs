@@ -5,11 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use protobuf::MessageField;
-use secrets_store_csi_driver::rpc::Environment;
-use secrets_store_csi_driver::rpc::channel::Channel;
-use secrets_store_csi_driver::rpc::deadline::Deadline;
-use secrets_store_csi_driver::rpc::pb::csi as pb;
-use secrets_store_csi_driver::rpc::status::Status;
+use rpc::Environment;
+use rpc::channel::Channel;
+use rpc::deadline::Deadline;
+use rpc::pb::csi as pb;
+use rpc::status::Status;
 
 use super::world::Pod;
 

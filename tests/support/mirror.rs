@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use secrets_store_csi_driver::rpc::pb::provider as pb;
+use rpc::pb::provider as pb;
 use serde_json::{Value, json};
 
 use super::eventually;

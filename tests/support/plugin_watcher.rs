@@ -13,11 +13,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::fs::inotify;
-use secrets_store_csi_driver::rpc::Environment;
-use secrets_store_csi_driver::rpc::channel::Channel;
-use secrets_store_csi_driver::rpc::deadline::Deadline;
-use secrets_store_csi_driver::rpc::pb::csi;
-use secrets_store_csi_driver::rpc::pb::registration as pb;
+use rpc::Environment;
+use rpc::channel::Channel;
+use rpc::deadline::Deadline;
+use rpc::pb::csi;
+use rpc::pb::registration as pb;
 
 use super::eventually;
 
@@ -286,7 +286,7 @@ impl Shared {
     fn register(&self, path: &Path) -> Result<String, Sight> {
         let channel = self.dial(path)?;
         let failed =
-            |status: secrets_store_csi_driver::rpc::status::Status| Sight::Failed(status.to_string());
+            |status: rpc::status::Status| Sight::Failed(status.to_string());
         let info: pb::PluginInfo = channel
             .call(GET_INFO, &pb::InfoRequest::default(), Deadline::after(Duration::from_secs(1)))
             .map_err(failed)?;

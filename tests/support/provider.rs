@@ -11,12 +11,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use protobuf::MessageField;
-use secrets_store_csi_driver::metrics::Metrics;
-use secrets_store_csi_driver::rpc::Environment;
-use secrets_store_csi_driver::rpc::pb::provider as pb;
-use secrets_store_csi_driver::rpc::pool::Pool;
-use secrets_store_csi_driver::rpc::server::{Methods, Server};
-use secrets_store_csi_driver::rpc::status::Status;
+use metrics::Metrics;
+use rpc::Environment;
+use rpc::pb::provider as pb;
+use rpc::pool::Pool;
+use rpc::server::{Methods, Server};
+use rpc::status::Status;
 
 use super::umask_lock;
 

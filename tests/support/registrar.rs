@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrets_store_csi_driver::metrics::Metrics;
-use secrets_store_csi_driver::rpc::Environment;
-use secrets_store_csi_driver::rpc::pb::registration as pb;
-use secrets_store_csi_driver::rpc::pool::Pool;
-use secrets_store_csi_driver::rpc::server::{Methods, Server};
+use metrics::Metrics;
+use rpc::Environment;
+use rpc::pb::registration as pb;
+use rpc::pool::Pool;
+use rpc::server::{Methods, Server};
 
 use super::umask_lock;
 

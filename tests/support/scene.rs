@@ -1,7 +1,7 @@
 //! The most common world: one pod `web` that uses one class `db` of one scripted provider `test`.
 
-use secrets_store_csi_driver::rpc::pb::provider as pb;
-use secrets_store_csi_driver::rpc::status::Status;
+use rpc::pb::provider as pb;
+use rpc::status::Status;
 use serde_json::json;
 
 use super::eventually;

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use secrets_store_csi_driver::rpc::Environment;
-use secrets_store_csi_driver::rpc::pb::csi;
-use secrets_store_csi_driver::rpc::pb::provider as pb;
-use secrets_store_csi_driver::rpc::status::{Code, Status};
+use rpc::Environment;
+use rpc::pb::csi;
+use rpc::pb::provider as pb;
+use rpc::status::{Code, Status};
 use serde_json::Value;
 
 use super::api_server::ApiServer;
@@ -395,6 +395,6 @@ pub fn http_get(address: &str, page: &str) -> (u16, String) {
 
 fn mounts_below(directory: &Path) -> Vec<PathBuf> {
     let text = std::fs::read("/proc/self/mountinfo").expect("the kernel lists mounts");
-    let mounts = secrets_store_csi_driver::sys::mountinfo::parse(&text);
+    let mounts = sys::mountinfo::parse(&text);
     mounts.into_iter().map(|mount| mount.mount_point).filter(|path| path.starts_with(directory)).collect()
 }

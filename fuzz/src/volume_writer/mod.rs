@@ -12,10 +12,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use secrets_store_csi_driver::fuzzing;
-use secrets_store_csi_driver::volume::content::{Content as PinnedContent, ContentError};
-use secrets_store_csi_driver::volume::limits::ContentLimits;
-use secrets_store_csi_driver::volume::live::LiveVolume;
-use secrets_store_csi_driver::volume::writer::{Step, WriteError, Written, write_observed};
+use volume::content::{Content as PinnedContent, ContentError};
+use volume::limits::ContentLimits;
+use volume::live::LiveVolume;
+use volume::writer::{Step, WriteError, Written, write_observed};
 
 use crate::input::Input;
 use crate::mount_response::{Described, expected, payload};

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use rustix::process::{Resource, Rlimit, getegid, geteuid, getrlimit, setrlimit};
-use secrets_store_csi_driver::sys::at::Dir;
+use sys::at::Dir;
 
 use crate::input::Input;
 

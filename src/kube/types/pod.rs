@@ -12,8 +12,8 @@ use serde::{Deserialize, Deserializer};
 use super::tolerant::{ByShape, Name, Shaped};
 use super::watched::{ObjectKey, Watched};
 use super::{OwnerReference, null_as_empty};
-use crate::kube::resource::{PODS, Resource};
-use crate::kube::transport::Form;
+use crate::resource::{PODS, Resource};
+use crate::transport::Form;
 
 /// A pod, as far as the driver reads it. It is never written.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]

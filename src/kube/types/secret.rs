@@ -15,9 +15,9 @@ use zeroize::Zeroizing;
 use super::watched::{ObjectKey, Watched};
 use super::writers::{RawManager, Writers};
 use super::{OwnerReference, null_as_empty};
-use crate::kube::resource::{Resource, SECRETS};
-use crate::kube::transport::Form;
-use crate::secret::SecretBytes;
+use crate::resource::{Resource, SECRETS};
+use crate::transport::Form;
+use base::secret::SecretBytes;
 
 /// What a Secret says about itself, without its content.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -105,7 +105,7 @@ impl SecretMeta {
 
 impl NewSecret<'_> {
     /// About as many bytes as its JSON form takes, and not fewer than its content.
-    pub(in crate::kube) fn size_hint(&self) -> usize {
+    pub(in crate) fn size_hint(&self) -> usize {
         let data = self.data.iter().map(|(key, value)| encoded_size(key, value.len()));
         ENVELOPE_BYTES + data.sum::<usize>() + texts(self.labels) + texts(self.annotations)
     }
@@ -113,7 +113,7 @@ impl NewSecret<'_> {
 
 impl SecretPatch<'_> {
     /// About as many bytes as its JSON form takes, and not fewer than its content.
-    pub(in crate::kube) fn size_hint(&self) -> usize {
+    pub(in crate) fn size_hint(&self) -> usize {
         let size = |(key, value): (&&str, &Option<&SecretBytes>)| {
             encoded_size(key, value.map_or(0, SecretBytes::len))
         };

@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use super::null_as_empty;
 use super::watched::{ObjectKey, Watched};
-use crate::kube::resource::Resource;
-use crate::kube::transport::Form;
+use crate::resource::Resource;
+use crate::transport::Form;
 
 /// A kind that can be watched for changes without its content.
 pub trait Kind: Send + Sync + 'static {
@@ -78,7 +78,7 @@ struct RawMeta {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kube::resource::DAEMON_SETS;
+    use crate::resource::DAEMON_SETS;
 
     struct DaemonSets;
 

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::de::DeserializeOwned;
 
-use crate::kube::resource::Resource;
-use crate::kube::transport::Form;
+use crate::resource::Resource;
+use crate::transport::Form;
 
 /// Namespace and name of an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]

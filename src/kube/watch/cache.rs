@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::kube::budget::Budget;
-use crate::kube::types::{ObjectKey, Watched, is_older};
+use crate::budget::Budget;
+use crate::types::{ObjectKey, Watched, is_older};
 
 /// Objects of one collection, as last seen.
 pub struct Cache<T> {
@@ -233,7 +233,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::kube::types::SecretMeta;
+    use crate::types::SecretMeta;
 
     type Told = Arc<Mutex<Vec<String>>>;
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::kube::jitter::Jitter;
+use crate::jitter::Jitter;
 
 /// Where in its cycle of list and watch a collection is.
 #[derive(Debug)]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::cache::Cache;
 use super::reflector::{Reflector, Selection};
-use crate::kube::client::Client;
-use crate::kube::types::Watched;
+use crate::client::Client;
+use crate::types::Watched;
 
 /// Starts a reflector once.
 pub struct Follower<T> {

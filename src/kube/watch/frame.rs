@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use serde::de::{self, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::kube::types::Watched;
+use crate::types::Watched;
 
 /// What a line says.
 #[derive(Debug, PartialEq, Eq)]
@@ -86,8 +86,8 @@ struct Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kube::error::json_problem;
-    use crate::kube::types::Pod;
+    use crate::error::json_problem;
+    use crate::types::Pod;
 
     fn decoded(line: &str) -> Result<Frame<Pod>, String> {
         serde_json::from_str(line).map_err(|error| json_problem(&error))

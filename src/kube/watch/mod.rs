@@ -10,7 +10,7 @@
 pub mod cache;
 mod cycle;
 mod follower;
-pub(crate) mod frame;
+pub mod frame;
 mod page;
 mod reflector;
 

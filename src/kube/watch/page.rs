@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::kube::types::{Watched, null_as_empty};
+use crate::types::{Watched, null_as_empty};
 
 /// What a page says beyond its objects.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -124,7 +124,7 @@ mod tests {
     use std::cell::RefCell;
 
     use super::*;
-    use crate::kube::types::Pod;
+    use crate::types::Pod;
 
     fn read(text: &str) -> Result<(Page, Vec<String>), serde_json::Error> {
         let names = RefCell::new(Vec::new());

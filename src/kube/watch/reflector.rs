@@ -9,13 +9,13 @@ use super::cache::{Cache, Standing};
 use super::cycle::{Cycle, End, Progress, Step};
 use super::frame::Frame;
 use super::page::{Page, PageSeed};
-use crate::kube::budget::Budget;
-use crate::kube::client::{Client, Outgoing};
-use crate::kube::error::{ApiError, Call, Trouble};
-use crate::kube::jitter::Jitter;
-use crate::kube::stream::Unread;
-use crate::kube::transport::Verb;
-use crate::kube::types::Watched;
+use crate::budget::Budget;
+use crate::client::{Client, Outgoing};
+use crate::error::{ApiError, Call, Trouble};
+use crate::jitter::Jitter;
+use crate::stream::Unread;
+use crate::transport::Verb;
+use crate::types::Watched;
 
 /// Follows one collection into one cache.
 pub struct Reflector<T> {

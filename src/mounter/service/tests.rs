@@ -9,12 +9,12 @@ use std::thread;
 use rustix::mount::{MountFlags, UnmountFlags};
 
 use super::*;
-use crate::mounter::client::{MounterClient, is_refusal};
-use crate::mounter::whose::UPSTREAM_SOURCE;
-use crate::sys::mountinfo;
+use crate::client::{MounterClient, is_refusal};
+use crate::whose::UPSTREAM_SOURCE;
+use sys::mountinfo;
 
 /// A mounter in a thread of this process, with every check and without a process of its own.
-pub(crate) fn in_thread(pods_dir: Option<&Path>, limits: Limits) -> MounterClient {
+fn in_thread(pods_dir: Option<&Path>, limits: Limits) -> MounterClient {
     let (ours, theirs) = Messages::pair().unwrap();
     let mut service = Service::new(Base::open(pods_dir).unwrap(), limits);
     thread::spawn(move || service.serve(&theirs).unwrap());

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::{Action, fresh, metadata};
-use crate::kube::object::Preconditions;
-use crate::operator::identity::TRUSTED_CA_KEY;
+use kube::object::Preconditions;
+use crate::identity::TRUSTED_CA_KEY;
 
 /// Compares metadata and these top-level fields; a field that is empty is one that is not there.
 pub(super) fn plan(desired: &Value, live: &Value, fields: &[&str]) -> Action {
@@ -73,7 +73,7 @@ fn put(object: &mut Value, field: &str, value: Option<&Value>) {
 mod tests {
     use super::super::tests::{one, stored};
     use super::*;
-    use crate::operator::piece::Piece;
+    use crate::piece::Piece;
 
     #[test]
     fn the_bundle_that_openshift_has_filled_in_stays_and_other_keys_go() {

@@ -4,8 +4,8 @@
 use serde_json::{Map, Value, json};
 
 use super::{Action, fresh, metadata};
-use crate::kube::object::Preconditions;
-use crate::operator::identity::PROFILE_LABEL;
+use kube::object::Preconditions;
+use crate::identity::PROFILE_LABEL;
 
 pub(super) fn plan(desired: &Value, live: &Value) -> Action {
     if IMMUTABLE.iter().any(|field| differs(field, desired, live)) {
@@ -119,10 +119,10 @@ const MUTABLE: [&str; 4] = ["podInfoOnMount", "fsGroupPolicy", "requiresRepublis
 mod tests {
     use super::super::tests::{one, set, stored};
     use super::*;
-    use crate::operator::piece::Piece;
-    use crate::operator::render::tests::{desired, inputs, operand};
-    use crate::operator::render::{Desired, Inputs};
-    use crate::operator::spec::Spec;
+    use crate::piece::Piece;
+    use crate::render::tests::{desired, inputs, operand};
+    use crate::render::{Desired, Inputs};
+    use crate::spec::Spec;
 
     fn planned(desired: &Desired, live: &Value) -> Action {
         super::super::plan(desired, Some(live), None)

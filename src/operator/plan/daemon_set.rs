@@ -6,7 +6,7 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use super::{Action, metadata};
-use crate::operator::identity::STABLE_GENERATION;
+use crate::identity::STABLE_GENERATION;
 
 /// Where a roll-out is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,8 +94,8 @@ impl fmt::Display for Rollout {
 mod tests {
     use super::super::tests::{one, set, stored};
     use super::*;
-    use crate::operator::identity::SPEC_HASH;
-    use crate::operator::piece::Piece;
+    use crate::identity::SPEC_HASH;
+    use crate::piece::Piece;
 
     fn planned(live: &Value, recorded: Option<i64>) -> Action {
         super::super::plan(&one(Piece::DaemonSet), Some(live), recorded)

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::piece::Piece;
 use super::render::Desired;
-use crate::kube::object::Preconditions;
+use kube::object::Preconditions;
 
 pub use csi_driver::live_tokens;
 pub use daemon_set::{Rollout, generation, rollout};
@@ -73,12 +73,12 @@ pub(super) mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::operator::render::tests::{OPENSHIFT, inputs, operand};
-    use crate::operator::render::{Inputs, render};
-    use crate::operator::spec::Spec;
+    use crate::render::tests::{OPENSHIFT, inputs, operand};
+    use crate::render::{Inputs, render};
+    use crate::spec::Spec;
 
     /// As a server stores it.
-    pub(in crate::operator) fn stored(desired: &Desired) -> Value {
+    pub(in crate) fn stored(desired: &Desired) -> Value {
         let mut object = fresh(&desired.object);
         object["metadata"]["uid"] = json!("1-2");
         object["metadata"]["resourceVersion"] = json!("7");
@@ -92,12 +92,12 @@ pub(super) mod tests {
         object
     }
 
-    pub(in crate::operator) fn all() -> Vec<Desired> {
+    pub(in crate) fn all() -> Vec<Desired> {
         let (spec, operand) = (Spec::default(), operand());
         render(Inputs { features: OPENSHIFT, ..inputs(&spec, &operand) })
     }
 
-    pub(in crate::operator) fn one(piece: Piece) -> Desired {
+    pub(in crate) fn one(piece: Piece) -> Desired {
         all().into_iter().find(|desired| desired.piece == piece).unwrap()
     }
 
@@ -172,7 +172,7 @@ pub(super) mod tests {
         }
     }
 
-    pub(in crate::operator) fn set(object: &mut Value, pointer: &str, value: Value) {
+    pub(in crate) fn set(object: &mut Value, pointer: &str, value: Value) {
         if let Some(place) = object.pointer_mut(pointer) {
             *place = value;
             return;

@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use crate::operator::identity::{
+use crate::identity::{
     DRIVER, DRIVER_BINDING, DRIVER_ROLE, NODE_ACCOUNT, PRIVILEGED_BINDING, PRIVILEGED_ROLE,
 };
 

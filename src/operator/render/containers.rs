@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{HEALTH_PORT, METRICS_PORT};
-use crate::config::{Operand, Sidecars};
-use crate::operator::identity::DRIVER_CONTAINER;
-use crate::operator::spec::Spec;
+use crate::command_line::{Operand, Sidecars};
+use crate::identity::DRIVER_CONTAINER;
+use crate::spec::Spec;
 
 /// The driver's directory below kubelet's.
 pub(super) const PLUGIN_SUBDIRECTORY: &str = "plugins/csi-secrets-store";
@@ -172,9 +172,9 @@ mod tests {
     use std::ffi::OsString;
 
     use super::*;
-    use crate::admin::PATIENCE;
-    use crate::config::{DriverConfig, DriverFlags, Invocation};
-    use crate::operator::render::tests::{operand, with_sidecars};
+    use web::admin::PATIENCE;
+    use config::{DriverConfig, DriverFlags, Invocation};
+    use crate::render::tests::{operand, with_sidecars};
 
     #[test]
     fn the_arguments_are_ones_that_the_driver_takes_without_a_warning() {

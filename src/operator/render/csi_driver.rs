@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Inputs;
-use crate::operator::identity::{DRIVER, MANAGED_ANNOTATION, PROFILE_LABEL};
+use crate::identity::{DRIVER, MANAGED_ANNOTATION, PROFILE_LABEL};
 
 pub(super) fn object(inputs: Inputs<'_>) -> Value {
     let tokens = inputs.spec.tokens.effective(inputs.live_tokens);
@@ -34,9 +34,9 @@ pub(super) fn object(inputs: Inputs<'_>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::operator::piece::Piece;
-    use crate::operator::render::tests::{desired, inputs, operand};
-    use crate::operator::spec::Spec;
+    use crate::piece::Piece;
+    use crate::render::tests::{desired, inputs, operand};
+    use crate::spec::Spec;
 
     fn spec_of(driver_config: &Value, live: &[Value]) -> Value {
         let spec = Spec::read(&json!({"spec": {"driverConfig": driver_config}})).unwrap();

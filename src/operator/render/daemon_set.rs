@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use super::containers::{self, PLUGIN_SUBDIRECTORY};
 use super::{Inputs, trusted_ca};
-use crate::operator::digest;
-use crate::operator::identity::{
+use crate::digest;
+use crate::identity::{
     DRIVER_CONTAINER, NODE, NODE_ACCOUNT, SPEC_HASH, TRUSTED_CA, TRUSTED_CA_KEY,
 };
 
@@ -89,10 +89,10 @@ fn volumes(kubelet_root: &str, has_bundle: bool) -> Vec<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Operand;
-    use crate::operator::piece::Piece;
-    use crate::operator::render::tests::{desired, inputs, operand, with_sidecars};
-    use crate::operator::spec::Spec;
+    use crate::command_line::Operand;
+    use crate::piece::Piece;
+    use crate::render::tests::{desired, inputs, operand, with_sidecars};
+    use crate::spec::Spec;
 
     fn rendered(spec: &Value, operand: &Operand, ca: Option<&Value>) -> Value {
         let spec = Spec::read(&json!({"spec": spec})).unwrap();

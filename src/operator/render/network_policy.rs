@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::METRICS_PORT;
-use crate::operator::identity::{NETWORK_POLICY, NODE};
+use crate::identity::{NETWORK_POLICY, NODE};
 
 pub(super) fn object(namespace: &str) -> Value {
     json!({

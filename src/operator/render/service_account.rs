@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::operator::identity::NODE_ACCOUNT;
+use crate::identity::NODE_ACCOUNT;
 
 pub(super) fn object(namespace: &str) -> Value {
     json!({

@@ -5,8 +5,8 @@
 
 use serde_json::{Value, json};
 
-use crate::operator::digest;
-use crate::operator::identity::{TRUSTED_CA, TRUSTED_CA_KEY};
+use crate::digest;
+use crate::identity::{TRUSTED_CA, TRUSTED_CA_KEY};
 
 pub(super) fn object(namespace: &str) -> Value {
     json!({

@@ -3,7 +3,7 @@
 use super::*;
 use std::sync::Arc;
 
-use crate::kube::types::{MANAGED, ObjectKey, Writers};
+use kube::types::{MANAGED, ObjectKey, Writers};
 
 const NEWER: Claim = Claim::Write { is_heir: false };
 const HEIR: Claim = Claim::Write { is_heir: true };

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
-use crate::kube::types::ObjectKey;
+use kube::types::ObjectKey;
 
 use super::Done;
 

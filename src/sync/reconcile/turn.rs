@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::kube::error::ApiError;
-use crate::kube::types::SecretMeta;
+use kube::error::ApiError;
+use kube::types::SecretMeta;
 
 use super::{Claim, Edit, Fed, Feeder, Reconciliation, View, Waiting, Word, edits, feeder};
 

@@ -1,8 +1,8 @@
 //! What happens to a Secret of a node as volumes come, change and go.
 
 use super::*;
-use crate::sync::quarrel::{LONGEST_PAUSE, LULL};
-use crate::sync::secret_object::DataItem;
+use crate::quarrel::{LONGEST_PAUSE, LULL};
+use crate::secret_object::DataItem;
 
 fn at(seconds: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)

@@ -7,14 +7,14 @@ use super::super::live::LiveVolume;
 use super::super::payload::{File, FileMode, Payload};
 use super::super::writer::Written;
 use super::*;
-use crate::secret::SecretBytes;
-use crate::sys::mount::tests::Mount;
-use crate::sys::mount::{Limits, Mounter};
+use base::secret::SecretBytes;
+use crate::mounted::Mounted;
+use sys::mount::Limits;
 
 /// A volume on a file system of that size.
 struct Stage {
     _directory: tempfile::TempDir,
-    _mount: Mount,
+    _mount: Mounted,
     volume: LiveVolume,
 }
 
@@ -22,7 +22,7 @@ impl Stage {
     fn of_size(file_system: Limits) -> Stage {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("root")).unwrap();
-        let mount = Mount::make(&Mounter::new(), directory.path(), "root", file_system);
+        let mount = Mounted::make(directory.path(), "root", file_system);
         let volume = LiveVolume::new(mount.root.try_clone().unwrap());
         Stage { _directory: directory, _mount: mount, volume }
     }

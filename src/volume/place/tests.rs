@@ -9,8 +9,8 @@ use std::time::SystemTime;
 use super::super::limits::ContentLimits;
 use super::super::payload::tests::payload;
 use super::*;
-use crate::mounter::in_thread;
-use crate::sys::mount::Limits;
+use crate::mounted::mounter_in_thread;
+use sys::mount::Limits;
 
 /// A pods directory, and one beside it that nothing may touch.
 struct Node {
@@ -26,8 +26,8 @@ impl Node {
         fs::create_dir(directory.path().join("pods")).unwrap();
         fs::create_dir_all(directory.path().join("victim").join(BELOW_POD)).unwrap();
         fs::write(directory.path().join("victim/precious"), "1").unwrap();
-        let mounter = in_thread(Some(&directory.path().join("pods")), LIMITS);
-        Node { directory, mounter, anywhere: in_thread(None, LIMITS) }
+        let mounter = mounter_in_thread(Some(&directory.path().join("pods")), LIMITS);
+        Node { directory, mounter, anywhere: mounter_in_thread(None, LIMITS) }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -74,7 +74,7 @@ impl Node {
     /// Mount points below the node's directory.
     fn mounts(&self) -> Vec<PathBuf> {
         let text = fs::read("/proc/self/mountinfo").unwrap();
-        let mounts = crate::sys::mountinfo::parse(&text).into_iter().map(|mount| mount.mount_point);
+        let mounts = sys::mountinfo::parse(&text).into_iter().map(|mount| mount.mount_point);
         mounts.filter(|point| point.starts_with(self.directory.path())).collect()
     }
 

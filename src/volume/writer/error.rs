@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::sys::at::SysError;
-use crate::sys::mount::Usage;
+use sys::at::SysError;
+use sys::mount::Usage;
 
 /// Why a payload could not become the content of a volume.
 #[derive(Debug, Clone, PartialEq, Eq)]

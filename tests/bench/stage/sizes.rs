@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use secrets_store_csi_driver::publish::TOOK;
-use secrets_store_csi_driver::publish::phases::Phase;
+use publish::TOOK;
+use publish::phases::Phase;
 
 use crate::load::{Latencies, Pairs};
 use crate::report::{Aim, Report, millis};

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use secrets_store_csi_driver::rpc::status::Status;
+use rpc::status::Status;
 
 use super::strace::{Injection, Strace, has_struck};
 use crate::board::{Board, locked};

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use secrets_store_csi_driver::config::DriverFlags;
+use config::DriverFlags;
 use serde_json::{Value, json};
 
 use crate::runner::Case;

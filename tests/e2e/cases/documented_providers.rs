@@ -9,7 +9,7 @@ use grpcio::{
     CallOption, ChannelBuilder, Client, EnvBuilder, Error, Marshaller, Method, MethodType, RpcStatusCode,
 };
 use protobuf::Message;
-use secrets_store_csi_driver::rpc::pb::provider as pb;
+use rpc::pb::provider as pb;
 
 use crate::patience::until;
 use crate::runner::Case;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use secrets_store_csi_driver::rpc::status::{Code, Status};
+use rpc::status::{Code, Status};
 use serde_json::Value;
 
 use super::Shared;

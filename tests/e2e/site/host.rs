@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use secrets_store_csi_driver::rpc::Environment;
+use rpc::Environment;
 use serde_json::Value;
 
 use super::{Container, Site};

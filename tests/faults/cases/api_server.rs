@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use secrets_store_csi_driver::rpc::status::Code;
+use rpc::status::Code;
 
 use crate::node::Node;
 use crate::runner::{Case, case};

@@ -1,6 +1,6 @@
 //! API servers whose certificate or the driver's token is not good, over TLS.
 
-use secrets_store_csi_driver::rpc::status::Code;
+use rpc::status::Code;
 use tempfile::TempDir;
 
 use crate::node::{Node, Setup};

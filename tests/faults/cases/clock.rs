@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use secrets_store_csi_driver::rpc::status::Code;
+use rpc::status::Code;
 use tempfile::TempDir;
 
 use crate::hold::Hold;
@@ -171,7 +171,7 @@ fn call_while(
     clock: &Clock,
     pod: &Pod,
     offset: i64,
-) -> Result<(), secrets_store_csi_driver::rpc::status::Status> {
+) -> Result<(), rpc::status::Status> {
     let node = &clock.node;
     let (asked, kubelet) = (node.provider.calls(), &node.world.kubelet);
     std::thread::scope(|scope| {

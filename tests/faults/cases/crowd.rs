@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use secrets_store_csi_driver::rpc::status::Code;
+use rpc::status::Code;
 use serde_json::json;
 
 use crate::census::processor_millis;

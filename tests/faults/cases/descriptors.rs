@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::time::Duration;
 
-use secrets_store_csi_driver::rpc::status::Code;
+use rpc::status::Code;
 
 use crate::node::{Node, Setup};
 use crate::runner::{Case, case};

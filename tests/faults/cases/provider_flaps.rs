@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use protobuf::Message;
-use secrets_store_csi_driver::rpc::status::Code;
+use rpc::status::Code;
 
 use crate::node::{Node, old};
 use crate::runner::{Case, case};

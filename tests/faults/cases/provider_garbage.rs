@@ -1,8 +1,8 @@
 //! Providers whose answers are well-formed messages that no volume should be, and answers at their size limit.
 
 use protobuf::Message;
-use secrets_store_csi_driver::rpc::pb::provider as pb;
-use secrets_store_csi_driver::rpc::status::Code;
+use rpc::pb::provider as pb;
+use rpc::status::Code;
 
 use crate::node::{Node, holding};
 use crate::runner::{Case, case};

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use protobuf::Message;
-use secrets_store_csi_driver::rpc::status::Code;
+use rpc::status::Code;
 
 use crate::node::{Node, new, quoted};
 use crate::runner::{Case, case};

@@ -4,8 +4,8 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 
-use secrets_store_csi_driver::rpc::pb::provider as pb;
-use secrets_store_csi_driver::rpc::status::Code;
+use rpc::pb::provider as pb;
+use rpc::status::Code;
 
 use crate::node::{Node, holding};
 use crate::runner::{Case, case};

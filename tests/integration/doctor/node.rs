@@ -133,8 +133,8 @@ fn a_volume_that_is_not_refreshed_is_told_by_the_drivers_own_numbers() {
     let clinic = Clinic::open();
     clinic.world.kubelet.publish(&clinic.pod).unwrap();
     clinic.provider.script(|_| {
-        let code = secrets_store_csi_driver::rpc::status::Code::PermissionDenied;
-        Err(secrets_store_csi_driver::rpc::status::Status::new(code, "no"))
+        let code = rpc::status::Code::PermissionDenied;
+        Err(rpc::status::Status::new(code, "no"))
     });
     clinic.world.kubelet.publish(&clinic.pod).unwrap();
     clinic.finds("failing-volumes", &[], "1 volumes could not be refreshed", "kubectl describe pod");

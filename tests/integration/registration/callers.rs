@@ -4,10 +4,10 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use secrets_store_csi_driver::rpc::channel::Channel;
-use secrets_store_csi_driver::rpc::deadline::Deadline;
-use secrets_store_csi_driver::rpc::pb::registration as pb;
-use secrets_store_csi_driver::rpc::status::{Code, Status};
+use rpc::channel::Channel;
+use rpc::deadline::Deadline;
+use rpc::pb::registration as pb;
+use rpc::status::{Code, Status};
 
 use super::{NAME, REGISTERED, await_registered, await_unregistered, kubelet, node, socket};
 use crate::support::eventually;

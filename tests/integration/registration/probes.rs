@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
-use secrets_store_csi_driver::admin::PATIENCE;
+use web::admin::PATIENCE;
 
 use super::{NAME, NOT_READY, await_unregistered, kubelet, node};
 use crate::support::world::{World, http_get};

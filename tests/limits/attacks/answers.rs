@@ -1,6 +1,6 @@
 //! A provider, or a tenant through an honest one, whose answers are larger than anybody can use.
 
-use secrets_store_csi_driver::rpc::status::Code;
+use rpc::status::Code;
 use serde_json::json;
 
 use crate::node::Node;

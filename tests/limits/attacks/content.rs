@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use secrets_store_csi_driver::rpc::status::{Code, Status};
+use rpc::status::{Code, Status};
 use serde_json::json;
 
 use crate::group::Sight;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use secrets_store_csi_driver::rpc::status::Status;
+use rpc::status::Status;
 use serde_json::{Map, Value, json};
 
 use crate::node::Node;

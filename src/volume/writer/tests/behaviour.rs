@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 
 use super::*;
-use crate::volume::writer::compare::COMPARE_CHUNK_BYTES;
+use crate::writer::compare::COMPARE_CHUNK_BYTES;
 
 #[test]
 fn each_write_replaces_everything_that_was_there() {
@@ -53,7 +53,7 @@ fn contents_are_bytes_and_arrive_as_they_are() {
     // Longer than the chunk in which contents are compared, by one.
     let binary: Vec<u8> = (0..=COMPARE_CHUNK_BYTES).map(|n| (n % 251) as u8).collect();
     let file = |contents: &[u8]| {
-        let contents = crate::secret::SecretBytes::new(contents.to_vec());
+        let contents = base::secret::SecretBytes::new(contents.to_vec());
         Payload::new([("b".to_owned(), File { mode: FileMode::from_provider(0), contents })]).unwrap()
     };
     volume.write(&file(&binary)).unwrap();

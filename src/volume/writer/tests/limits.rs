@@ -4,13 +4,13 @@
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 
-use crate::sys::mount::tests::Mount;
-use crate::sys::mount::{self, Limits, Mounter};
+use crate::mounted::Mounted;
+use sys::mount::{self, Limits};
 
 use super::*;
 
 /// A small tmpfs in the place of the volume's root.
-fn small() -> (Mount, Volume) {
+fn small() -> (Mounted, Volume) {
     let directory = tempfile::tempdir().unwrap();
     fs::create_dir_all(directory.path().join("victim/directory")).unwrap();
     for file in VICTIMS {
@@ -18,7 +18,7 @@ fn small() -> (Mount, Volume) {
     }
     fs::create_dir(directory.path().join("root")).unwrap();
     let limits = Limits { bytes: 1 << 20, inodes: 100 };
-    let mount = Mount::make(&Mounter::new(), directory.path(), "root", limits);
+    let mount = Mounted::make(directory.path(), "root", limits);
     let root = mount.root.try_clone().unwrap();
     (mount, Volume { directory, root })
 }

@@ -21,7 +21,7 @@ impl Random {
     fn payload(&mut self) -> Option<Payload> {
         let files: Vec<_> = (0..self.below(6))
             .map(|_| {
-                let contents = crate::secret::SecretBytes::new(self.pick(&CONTENTS).as_bytes().to_vec());
+                let contents = base::secret::SecretBytes::new(self.pick(&CONTENTS).as_bytes().to_vec());
                 let mode = FileMode::from_provider(self.pick(&MODES));
                 (self.pick(&PATHS).to_owned(), File { mode, contents })
             })

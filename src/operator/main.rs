@@ -1,0 +1,4 @@
+//! The operator: see `lib.rs`.
+fn main() -> std::process::ExitCode {
+    operator::main()
+}
