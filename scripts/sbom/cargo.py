@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 # A line of `cargo tree --prefix depth`: depth, name, version, and remarks in parentheses.
+# The packages whose programs ship; the first gives its name to all of it.
+SHIPPED = ("secrets-store-csi-driver", "secrets-store-operator")
 LINE = re.compile(r"(?P<depth>\d+)(?P<name>[A-Za-z_][\w-]*) v(?P<version>\S+)(?: \(.*\))?")
 
 
@@ -34,7 +36,7 @@ class Crate:
 
 @dataclass
 class Program:
-    """The package of this repository."""
+    """The packages of this repository that ship, as one."""
 
     name: str
     version: str
@@ -60,12 +62,13 @@ def resolve(root: Path, target: str) -> Program:
         (package["name"], package["version"]): package.get("checksum")
         for package in tomllib.loads((root / "Cargo.lock").read_text(encoding="utf-8"))["package"]
     }
-    own = next(p for p in metadata["packages"] if p["id"] == metadata["resolve"]["root"])
-    own_key = own["name"], own["version"]
+    members = {p["id"] for p in metadata["packages"]} & set(metadata["workspace_members"])
+    ours = {(p["name"], p["version"]) for p in metadata["packages"] if p["id"] in members}
+    own = next(p for p in metadata["packages"] if p["name"] == SHIPPED[0])
 
     crates = {}
     for key, depends_on in edges.items():
-        if key == own_key:
+        if key in ours:
             continue
         package, checksum = packages[key], checksums[key]
         if not package["license"] or not checksum:
@@ -80,18 +83,20 @@ def resolve(root: Path, target: str) -> Program:
             is_linked=key in linked,
             depends_on=depends_on,
         )
-    return Program(own["name"], own["version"], own["license"], edges[own_key], crates)
+    depends_on = set().union(*(edges[key] for key in ours & edges.keys())) - ours
+    return Program(own["name"], own["version"], own["license"], depends_on, crates)
 
 
 def tree(edges: str, target: str) -> list[str]:
-    return ["tree", "--locked", "--edges", edges, "--target", target, "--prefix", "depth", "--format", "{p}"]
+    packages = [word for package in SHIPPED for word in ("--package", package)]
+    return ["tree", "--locked", *packages, "--edges", edges, "--target", target, "--prefix", "depth", "--format", "{p}"]
 
 
 def read_tree(text: str) -> dict[tuple[str, str], set[tuple[str, str]]]:
     """Every package with what it depends on directly; cargo shows that once and abbreviates it afterwards."""
     edges: dict[tuple[str, str], set[tuple[str, str]]] = {}
     path: list[tuple[str, str]] = []
-    for line in text.splitlines():
+    for line in filter(None, text.splitlines()):
         match = LINE.match(line)
         if not match:
             raise ValueError(f"cargo tree wrote a line of an unknown form: {line}")

@@ -125,7 +125,8 @@ flags="$flags -C force-unwind-tables=no -C link-arg=-Wl,-z,relro,-z,now,-z,noexe
 libc_is=$(sha256sum <"$STATIC_LIBC")
 linked=$target_dir/$rust_target/libc
 if [ "$(cat "$linked" 2>/dev/null)" != "$libc_is" ]; then
-    "$cargo" clean --quiet --locked --profile static --target "$rust_target" --package secrets-store-csi-driver
+    "$cargo" clean --quiet --locked --profile static --target "$rust_target" \
+        --package secrets-store-csi-driver --package secrets-store-operator --package secrets-store-reference-provider
     mkdir -p "${linked%/*}"
     printf '%s\n' "$libc_is" >"$linked"
 fi
