@@ -12,13 +12,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use base::shutdown::Shutdown;
 use metrics::Metrics;
 use rpc::Environment;
 use rpc::pb::provider as pb;
 use rpc::pool::Pool;
 use rpc::server::{Call, Methods, Server};
 use rpc::status::{Code, Status};
-use base::shutdown::Shutdown;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);

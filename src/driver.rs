@@ -20,9 +20,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use self::listeners::Listeners;
 use self::processes::SeparationError;
+use crate::registration::{self, Registrar, RegistrationError};
 use base::build_info::BuildInfo;
+use base::logging;
+use base::shutdown::{Shutdown, ShutdownError};
 use config::{DriverConfig, DriverFlags, Endpoint, Invocation, process_environment};
-use web::health::{Latch, Readiness};
 use kube::budget::Budget;
 use kube::client::Client;
 use kube::config::ClusterConfig;
@@ -37,16 +39,14 @@ use publish::classes::Classes;
 use publish::own_pod::PodUid;
 use publish::refresh_times::RefreshTimes;
 use publish::volumes::Volumes;
-use crate::registration::{self, Registrar, RegistrationError};
 use rpc::Environment;
 use rpc::deadline::Deadline;
 use rpc::server::ServerError;
-use base::shutdown::{Shutdown, ShutdownError};
 use sync::{SecretSync, SyncSettings};
 use sys::process;
 use volume::limits::ContentLimits;
 use volume::target::TargetPath;
-use base::logging;
+use web::health::{Latch, Readiness};
 
 /// Runs the driver with the process's arguments until it is told to stop.
 pub fn main() -> ExitCode {

@@ -43,9 +43,9 @@ mod transcript;
 
 use std::collections::BTreeSet;
 
-use markdown::{Document, root};
 use base::cli::Flag;
 use config::{DRIVER_FLAGS, OPERATOR_FLAGS};
+use markdown::{Document, root};
 
 #[track_caller]
 fn assert_none(complaints: Vec<String>) {

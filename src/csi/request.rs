@@ -3,14 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use base::secret::SecretString;
 use kube::event::PodRef;
 use kube::pod_tokens;
-use publish::request::{
-    CLASS, POD_NAME, POD_NAMESPACE, POD_UID, PublishRequest, TOKENS, UnpublishRequest,
-};
+use publish::request::{CLASS, POD_NAME, POD_NAMESPACE, POD_UID, PublishRequest, TOKENS, UnpublishRequest};
 use rpc::pb::csi as pb;
 use rpc::status::{Code, Status};
-use base::secret::SecretString;
 use volume::target::{TargetError, TargetPath};
 
 /// Checks a publish. `pods_dir` confines targets, see [`TargetPath::parse`].

@@ -8,9 +8,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use base::cli::{self, CliError, Flag, Kind, Parsed};
-use config::{
-    ConfigError, DRIVER_FLAGS, DriverConfig, DriverFlags, Invocation, KubeError, KubeSource,
-};
+use config::{ConfigError, DRIVER_FLAGS, DriverConfig, DriverFlags, Invocation, KubeError, KubeSource};
 use provider::name::ProviderName;
 
 /// The form of the report.

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::RunError;
-use base::build_info::BuildInfo;
-use config::{DriverConfig, Endpoint};
 use crate::csi::identity::Identity;
 use crate::csi::node::Node;
+use base::build_info::BuildInfo;
+use config::{DriverConfig, Endpoint};
 use metrics::Metrics;
 use publish::Publisher;
 use publish::refresh_times::RefreshTimes;

@@ -4,15 +4,15 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use web::admin;
 use config::{BindAddress, Endpoint};
-use web::health::{Liveness, Readiness};
-use web::http::Server;
 use metrics::Metrics;
 use rpc::Environment;
 use rpc::channel::Channel;
 use rpc::deadline::Deadline;
 use rpc::pb::csi as pb;
+use web::admin;
+use web::health::{Liveness, Readiness};
+use web::http::Server;
 
 /// The listeners that run. Dropping it stops them.
 pub(super) struct Listeners {

@@ -4,11 +4,11 @@ use std::io;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
+use base::shutdown::Shutdown;
 use config::{DriverConfig, Seccomp};
 use confinement::Role;
 use mounter::client::MounterClient;
 use mounter::program::{self, Ended, Mounter, Mounting, Process, Settings};
-use base::shutdown::Shutdown;
 use sys::at::SysError;
 use sys::process;
 use volume::limits::ContentLimits;

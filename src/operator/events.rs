@@ -8,13 +8,13 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::{Value, json};
 
 use super::identity::OPERATOR;
+use base::timestamp::rfc3339_seconds;
 use kube::budget::Budget;
 use kube::client::Client;
 use kube::error::ApiError;
 use kube::object::ObjectRef;
 use kube::resource::{EVENTS, PODS};
 use kube::types::{Event, EventMeta, InvolvedObject, Source};
-use base::timestamp::rfc3339_seconds;
 
 /// Collects events, and posts them when there is time.
 pub struct Events {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::identity::LEASE;
 use super::lease::{Candidate, Move};
 use crate::command_line::LeaseTimes;
+use base::shutdown::Shutdown;
 use kube::budget::Budget;
 use kube::client::Client;
 use kube::error::ApiError;
@@ -14,7 +15,6 @@ use kube::jitter::Jitter;
 use kube::object::ObjectRef;
 use kube::resource::LEASES;
 use metrics::OperatorMetrics;
-use base::shutdown::Shutdown;
 
 /// Whether this process leads.
 pub struct Leadership {

@@ -48,15 +48,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use base::build_info::BuildInfo;
+use base::logging;
+use base::shutdown::{Shutdown, ShutdownError};
 use config::process_environment;
-use web::health::Readiness;
 use kube::client::Client;
 use kube::config::{ClusterConfig, ConfigError};
 use kube::object::ObjectRef;
 use kube::resource::{INFRASTRUCTURES, PROXIES};
-use base::logging;
 use metrics::{MetricsError, OperatorMetrics};
-use base::shutdown::{Shutdown, ShutdownError};
+use web::health::Readiness;
 
 use cluster::{Cluster, budget};
 use command_line::{LeaseTimes, OperatorConfig, OperatorInvocation, namespace_file};

@@ -23,9 +23,9 @@ use super::render::{Desired, Inputs, render_one};
 use super::report::{Found, Place};
 use super::spec::{ManagementState, Spec};
 use crate::command_line::Operand;
+use base::logging;
 use kube::object::ObjectRef;
 use kube::resource::{API_SERVERS, DAEMON_SETS, PROXIES, SECURITY_CONSTRAINTS};
-use base::logging;
 
 /// Turns the loop.
 pub struct Reconciler {

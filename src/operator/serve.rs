@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use config::BindAddress;
+use metrics::OperatorMetrics;
 use web::health::Readiness;
 use web::http::{Response, Routes, Server, Status};
-use metrics::OperatorMetrics;
 
 /// Listens, where it is to.
 ///

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::identity::DRIVER;
 use super::openshift::Features;
 use super::piece::Piece;
+use base::shutdown::Shutdown;
 use kube::client::Client;
 use kube::resource::{
     API_SERVERS, CLUSTER_CSI_DRIVERS, CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, CONFIG_MAPS, CSI_DRIVERS,
@@ -17,7 +18,6 @@ use kube::resource::{
 };
 use kube::types::{Kind, Touched};
 use kube::watch::{Cache, News, Reflector, Selection};
-use base::shutdown::Shutdown;
 
 /// Rung by whoever has news; heard by the loop.
 #[derive(Clone, Default)]

@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroize;
 
+use base::secret::SecretString;
+use base::semaphore::Permit;
 use rpc::Environment;
 use rpc::channel::Channel;
 use rpc::deadline::Deadline;
 use rpc::pb::provider as pb;
 use rpc::status::{Code, Status};
-use base::secret::SecretString;
-use base::semaphore::Permit;
 use sys::socket::SocketId;
 
 use super::answer::{AnswerError, MountResponse};

@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use base::secret::SecretString;
 use kube::text::json_len;
 use kube::types::TextMap;
-use base::secret::SecretString;
 
 use super::request::{KUBELET_KEYS, KUBELET_PREFIX, PublishRequest, TOKENS};
 

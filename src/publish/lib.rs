@@ -27,6 +27,7 @@ pub mod volumes;
 use std::sync::Arc;
 use std::time::Instant;
 
+use base::timestamp;
 use kube::client::Client;
 use kube::event::{EventSink, PodRef};
 use kube::text::printable;
@@ -38,7 +39,6 @@ use rpc::status::{Code, Status};
 use sync::SecretSync;
 use sys::at::SysError;
 use sys::mount::Usage;
-use base::timestamp;
 use volume::limits::ContentLimits;
 use volume::live::LiveVolume;
 use volume::place::{Found, Place, PlaceError};

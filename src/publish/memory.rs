@@ -8,8 +8,8 @@
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-use provider::answer_memory::AnswerMemory;
 use base::semaphore::{Permit, Semaphore};
+use provider::answer_memory::AnswerMemory;
 use sys::cgroup::{MemoryGroups, Reading};
 use sys::proc;
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use kube::event::PodRef;
 use base::secret::SecretString;
+use kube::event::PodRef;
 use volume::target::TargetPath;
 
 /// A publish, first or repeated.

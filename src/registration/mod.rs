@@ -21,12 +21,12 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use web::health::{Latch, Readiness};
 use metrics::Metrics;
 use rpc::Environment;
 use rpc::quick::QuickServer;
 use sys::at::SysError;
 use sys::socket::{self, SocketError};
+use web::health::{Latch, Readiness};
 
 use attempts::{Attempts, Due, News, Verdict};
 use service::Introduction;

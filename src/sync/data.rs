@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
 
-use kube::text::printable;
 use base::secret::SecretBytes;
+use kube::text::printable;
 
 use super::secret_object::SecretObject;
 use super::tls::{self, TlsError};

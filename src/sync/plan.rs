@@ -10,8 +10,8 @@
 
 use std::collections::BTreeMap;
 
-use kube::types::{MANAGED_LABEL, OwnerReference, SecretMeta, Written};
 use base::secret::SecretBytes;
+use kube::types::{MANAGED_LABEL, OwnerReference, SecretMeta, Written};
 
 use super::edits::is_edited;
 use super::feeder::{FED_BY, Feeder};

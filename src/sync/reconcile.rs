@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base::secret::SecretBytes;
+use base::timestamp;
 use kube::budget::Budget;
 use kube::types::{
     NewSecret, ObjectKey, OwnerReference, Secret, SecretMeta, SecretPatch, SecretProviderClassPodStatus,
 };
-use base::secret::SecretBytes;
-use base::timestamp;
 
 use super::edits::{self, Edit};
 use super::error::SyncError;

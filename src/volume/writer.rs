@@ -35,8 +35,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use sys::at::{self, Dir, EntryKind, SysError};
 use base::timestamp::Timestamp;
+use sys::at::{self, Dir, EntryKind, SysError};
 
 use super::limits::{self, ContentLimits};
 use super::payload::{File, FileMode, Payload};

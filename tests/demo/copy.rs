@@ -7,8 +7,8 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use reference_provider::directory::{FileObject, SecretsDir};
 use base::secret::SecretBytes;
+use reference_provider::directory::{FileObject, SecretsDir};
 use sys::at::Dir;
 use sys::mount::{self, Limits, Mounter};
 

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use web::admin::PATIENCE;
 use kube::types::limits::{
     LARGEST_PARAMETERS_BYTES, LARGEST_SECRET_OBJECTS_BYTES, LONGEST_TEXT_BYTES, MOST_DATA, MOST_LABELS,
     MOST_PARAMETERS, MOST_SECRET_OBJECTS, TEXT_OVERHEAD_BYTES,
 };
 use serde_json::Value;
+use web::admin::PATIENCE;
 
 use super::support::yaml;
 

@@ -12,16 +12,16 @@ pub mod objects;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use config::Endpoint;
-use web::http;
 use base::logging;
+use base::shutdown::Shutdown;
+use config::Endpoint;
 use metrics::Metrics;
 use rpc::Environment;
 use rpc::pb::provider as pb;
 use rpc::pool::Pool;
 use rpc::server::{Call, Methods, Server};
 use rpc::status::{Code, Status};
-use base::shutdown::Shutdown;
+use web::http;
 
 use command_line::ProviderConfig;
 use control::Control;

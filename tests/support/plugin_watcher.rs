@@ -12,12 +12,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rustix::fs::inotify;
 use rpc::Environment;
 use rpc::channel::Channel;
 use rpc::deadline::Deadline;
 use rpc::pb::csi;
 use rpc::pb::registration as pb;
+use rustix::fs::inotify;
 
 use super::eventually;
 
@@ -285,8 +285,7 @@ impl Shared {
 
     fn register(&self, path: &Path) -> Result<String, Sight> {
         let channel = self.dial(path)?;
-        let failed =
-            |status: rpc::status::Status| Sight::Failed(status.to_string());
+        let failed = |status: rpc::status::Status| Sight::Failed(status.to_string());
         let info: pb::PluginInfo = channel
             .call(GET_INFO, &pb::InfoRequest::default(), Deadline::after(Duration::from_secs(1)))
             .map_err(failed)?;

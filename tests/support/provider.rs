@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use protobuf::MessageField;
 use metrics::Metrics;
+use protobuf::MessageField;
 use rpc::Environment;
 use rpc::pb::provider as pb;
 use rpc::pool::Pool;

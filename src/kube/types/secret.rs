@@ -105,7 +105,7 @@ impl SecretMeta {
 
 impl NewSecret<'_> {
     /// About as many bytes as its JSON form takes, and not fewer than its content.
-    pub(in crate) fn size_hint(&self) -> usize {
+    pub(crate) fn size_hint(&self) -> usize {
         let data = self.data.iter().map(|(key, value)| encoded_size(key, value.len()));
         ENVELOPE_BYTES + data.sum::<usize>() + texts(self.labels) + texts(self.annotations)
     }
@@ -113,7 +113,7 @@ impl NewSecret<'_> {
 
 impl SecretPatch<'_> {
     /// About as many bytes as its JSON form takes, and not fewer than its content.
-    pub(in crate) fn size_hint(&self) -> usize {
+    pub(crate) fn size_hint(&self) -> usize {
         let size = |(key, value): (&&str, &Option<&SecretBytes>)| {
             encoded_size(key, value.map_or(0, SecretBytes::len))
         };

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::{Action, fresh, metadata};
-use kube::object::Preconditions;
 use crate::identity::TRUSTED_CA_KEY;
+use kube::object::Preconditions;
 
 /// Compares metadata and these top-level fields; a field that is empty is one that is not there.
 pub(super) fn plan(desired: &Value, live: &Value, fields: &[&str]) -> Action {

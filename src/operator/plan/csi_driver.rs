@@ -4,8 +4,8 @@
 use serde_json::{Map, Value, json};
 
 use super::{Action, fresh, metadata};
-use kube::object::Preconditions;
 use crate::identity::PROFILE_LABEL;
+use kube::object::Preconditions;
 
 pub(super) fn plan(desired: &Value, live: &Value) -> Action {
     if IMMUTABLE.iter().any(|field| differs(field, desired, live)) {

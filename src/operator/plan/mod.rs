@@ -78,7 +78,7 @@ pub(super) mod tests {
     use crate::spec::Spec;
 
     /// As a server stores it.
-    pub(in crate) fn stored(desired: &Desired) -> Value {
+    pub(crate) fn stored(desired: &Desired) -> Value {
         let mut object = fresh(&desired.object);
         object["metadata"]["uid"] = json!("1-2");
         object["metadata"]["resourceVersion"] = json!("7");
@@ -92,12 +92,12 @@ pub(super) mod tests {
         object
     }
 
-    pub(in crate) fn all() -> Vec<Desired> {
+    pub(crate) fn all() -> Vec<Desired> {
         let (spec, operand) = (Spec::default(), operand());
         render(Inputs { features: OPENSHIFT, ..inputs(&spec, &operand) })
     }
 
-    pub(in crate) fn one(piece: Piece) -> Desired {
+    pub(crate) fn one(piece: Piece) -> Desired {
         all().into_iter().find(|desired| desired.piece == piece).unwrap()
     }
 
@@ -172,7 +172,7 @@ pub(super) mod tests {
         }
     }
 
-    pub(in crate) fn set(object: &mut Value, pointer: &str, value: Value) {
+    pub(crate) fn set(object: &mut Value, pointer: &str, value: Value) {
         if let Some(place) = object.pointer_mut(pointer) {
             *place = value;
             return;

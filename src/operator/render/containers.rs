@@ -172,9 +172,9 @@ mod tests {
     use std::ffi::OsString;
 
     use super::*;
-    use web::admin::PATIENCE;
-    use config::{DriverConfig, DriverFlags, Invocation};
     use crate::render::tests::{operand, with_sidecars};
+    use config::{DriverConfig, DriverFlags, Invocation};
+    use web::admin::PATIENCE;
 
     #[test]
     fn the_arguments_are_ones_that_the_driver_takes_without_a_warning() {

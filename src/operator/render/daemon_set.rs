@@ -5,9 +5,7 @@ use serde_json::{Map, Value, json};
 use super::containers::{self, PLUGIN_SUBDIRECTORY};
 use super::{Inputs, trusted_ca};
 use crate::digest;
-use crate::identity::{
-    DRIVER_CONTAINER, NODE, NODE_ACCOUNT, SPEC_HASH, TRUSTED_CA, TRUSTED_CA_KEY,
-};
+use crate::identity::{DRIVER_CONTAINER, NODE, NODE_ACCOUNT, SPEC_HASH, TRUSTED_CA, TRUSTED_CA_KEY};
 
 pub(super) fn object(inputs: Inputs<'_>) -> Value {
     let Inputs { namespace, trusted_ca: ca, .. } = inputs;

@@ -78,7 +78,7 @@ pub(super) mod tests {
     use super::*;
     use crate::command_line::Sidecars;
 
-    pub(in crate) fn operand() -> Operand {
+    pub(crate) fn operand() -> Operand {
         Operand {
             driver_image: "registry.example/driver:v1".into(),
             sidecars: None,
@@ -86,7 +86,7 @@ pub(super) mod tests {
         }
     }
 
-    pub(in crate) fn with_sidecars() -> Operand {
+    pub(crate) fn with_sidecars() -> Operand {
         let sidecars = Sidecars {
             registrar_image: "registry.example/registrar:v2".into(),
             liveness_image: "registry.example/liveness:v3".into(),
@@ -94,14 +94,14 @@ pub(super) mod tests {
         Operand { sidecars: Some(sidecars), ..operand() }
     }
 
-    pub(in crate) const PLAIN: Features = Features { has_security: false, has_config: false };
-    pub(in crate) const OPENSHIFT: Features = Features { has_security: true, has_config: true };
+    pub(crate) const PLAIN: Features = Features { has_security: false, has_config: false };
+    pub(crate) const OPENSHIFT: Features = Features { has_security: true, has_config: true };
 
-    pub(in crate) fn inputs<'a>(spec: &'a Spec, operand: &'a Operand) -> Inputs<'a> {
+    pub(crate) fn inputs<'a>(spec: &'a Spec, operand: &'a Operand) -> Inputs<'a> {
         Inputs { spec, operand, namespace: "storage", features: PLAIN, live_tokens: &[], trusted_ca: None }
     }
 
-    pub(in crate) fn desired(inputs: Inputs<'_>, piece: Piece) -> Desired {
+    pub(crate) fn desired(inputs: Inputs<'_>, piece: Piece) -> Desired {
         render(inputs).into_iter().find(|desired| desired.piece == piece).unwrap()
     }
 

@@ -7,8 +7,8 @@ use super::super::live::LiveVolume;
 use super::super::payload::{File, FileMode, Payload};
 use super::super::writer::Written;
 use super::*;
-use base::secret::SecretBytes;
 use crate::mounted::Mounted;
+use base::secret::SecretBytes;
 use sys::mount::Limits;
 
 /// A volume on a file system of that size.

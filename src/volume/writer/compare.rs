@@ -5,10 +5,10 @@ use std::io::Read;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use sys::at::{self, Dir, EntryKind, SysError};
 use crate::limits::ContentLimits;
 use crate::payload::{File, Payload};
 use crate::tree;
+use sys::at::{self, Dir, EntryKind, SysError};
 
 use super::{WriteError, Writer, visible_link};
 

@@ -167,11 +167,7 @@ fn set_ahead_in_a_call() -> Sheet {
 }
 
 /// A first publish behind a provider that hangs, while the clock jumps.
-fn call_while(
-    clock: &Clock,
-    pod: &Pod,
-    offset: i64,
-) -> Result<(), rpc::status::Status> {
+fn call_while(clock: &Clock, pod: &Pod, offset: i64) -> Result<(), rpc::status::Status> {
     let node = &clock.node;
     let (asked, kubelet) = (node.provider.calls(), &node.world.kubelet);
     std::thread::scope(|scope| {
