@@ -10,9 +10,9 @@ use kube::types::{
     ClassSeed, CsiDriver, NewSecret, ObjectKey, Parameters, Pod, Secret, SecretMeta, SecretObjects,
     SecretPatch, SecretProviderClass, SecretProviderClassPodStatus,
 };
-use sync::secret_object;
 use serde::de::{DeserializeOwned, DeserializeSeed};
 use serde_json::{Map, Value};
+use sync::secret_object;
 
 use crate::input::Input;
 use crate::text::{assert_is_harmless, assert_is_without};
@@ -38,9 +38,7 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     match serde_json::from_slice(body) {
         Ok(object) => Some(object),
         Err(error) => {
-            crate::watch_frame::assert_is_a_place(&kube::error::json_problem(
-                &error,
-            ));
+            crate::watch_frame::assert_is_a_place(&kube::error::json_problem(&error));
             None
         }
     }

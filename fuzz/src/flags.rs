@@ -6,9 +6,10 @@ use std::os::unix::ffi::OsStrExt;
 
 use base::cli::{self, CliError, Flag, Kind};
 use config::{
-    BindAddress, DRIVER_FLAGS, DriverConfig, DriverFlags, Endpoint, Invocation, KubeSource, PROVIDER_FLAGS,
-    ProviderConfig, Rotation, ServerUrl,
+    BindAddress, DRIVER_FLAGS, DriverConfig, DriverFlags, Endpoint, Invocation, KubeSource, Rotation,
+    ServerUrl,
 };
+use reference_provider::command_line::{PROVIDER_FLAGS, ProviderConfig};
 
 use crate::input::Input;
 

@@ -18,4 +18,5 @@ pub mod volume_writer;
 pub mod watch_frame;
 
 mod input;
+mod message;
 mod text;

@@ -4,18 +4,18 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use protobuf::Message;
-use secrets_store_csi_driver::csi::request;
-use secrets_store_csi_driver::fuzzing;
+use crate::message::decoded;
+use base::secret::SecretString;
 use kube::claims::pod_uid;
 use kube::types::TextMap;
+use protobuf::Message;
 use publish::attributes::{Attributes, Precedence, secrets_json};
 use publish::request::{KUBELET_KEYS, PublishRequest, TOKENS};
 use rpc::pb::csi as pb;
 use rpc::status::{Code, Status};
-use base::secret::SecretString;
-use volume::target::TargetPath;
+use secrets_store_csi_driver::csi::request;
 use serde_json::{Map, Value};
+use volume::target::TargetPath;
 
 use crate::input::Input;
 use crate::text::{assert_is_harmless, assert_is_without};
@@ -38,8 +38,8 @@ pub fn check(bytes: &[u8]) {
 
 /// The message, which must be read as it is written.
 fn decoded<M: Message>(bytes: &[u8]) -> Option<M> {
-    let message = fuzzing::decoded::<M>(bytes)?;
-    let again = fuzzing::decoded::<M>(&message.write_to_bytes().unwrap()).unwrap();
+    let message = decoded::<M>(bytes)?;
+    let again = decoded::<M>(&message.write_to_bytes().unwrap()).unwrap();
     assert!(again == message, "a message changes when it is written");
     Some(message)
 }

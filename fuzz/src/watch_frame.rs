@@ -1,8 +1,8 @@
 //! One line of a watch: what is read is what the line says, and what cannot be read is told by its place alone.
 
-use secrets_store_csi_driver::fuzzing::Frame;
 use kube::error::json_problem;
 use kube::types::{Pod, SecretMeta, SecretProviderClass, Watched, is_older};
+use kube::watch::frame::Frame;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 

@@ -13,14 +13,6 @@ from pathlib import Path
 
 from defence import VARIABLE, Defence, WrongTable
 
-PACKAGE = "secrets-store-csi-driver"
-PROFILE = f'profile.release.package."{PACKAGE}"'
-# As everywhere, so that nothing but this package is compiled; and that as fast as can be.
-FLAGS = [
-    "--release", "--locked",
-    "--config", f"{PROFILE}.opt-level=0",
-    "--config", f"{PROFILE}.codegen-units=64",
-]
 # In every copy: the mounter, which has an empty environment, has to know as well.
 HANDED_ON = Defence(
     0, "what is taken out is told to the mounter", "src/mounter/program.rs", ".env_clear()",
@@ -83,20 +75,37 @@ class Build:
             Path(self.tree, name).write_text(text, encoding="utf-8")
         return self.compiled({program for defence in tested for program, _ in defence.tests})
 
+    def packages(self) -> list[dict]:
+        """Those of the workspace, as cargo describes them."""
+        command = ["cargo", "metadata", "--locked", "--no-deps", "--format-version=1"]
+        return json.loads(subprocess.check_output(command, cwd=self.tree))["packages"]
+
     def compiled(self, programs: set[str]) -> dict[str, Path]:
-        targets = [word for program in sorted(programs)
-                   for word in (["--lib"] if program == "lib" else ["--test", program])]
+        packages = self.packages()
+        # As everywhere, so that nothing but our own crates is compiled; and these as fast as can be.
+        flags = ["--release", "--locked"]
+        for package in packages:
+            profile = f'profile.release.package."{package["name"]}"'
+            flags += ["--config", f"{profile}.opt-level=0", "--config", f"{profile}.codegen-units=64"]
+        targets = set()
+        for package in packages:
+            for target in package["targets"]:
+                kind = target["kind"][0]
+                if kind in ("lib", "test") and target["name"] in programs:
+                    targets |= {f"--package={package['name']}", "--lib" if kind == "lib" else f"--test={target['name']}"}
         environment = dict(os.environ, CARGO_TARGET_DIR=str(self.target), CARGO_INCREMENTAL="1")
-        command = ["cargo", "test", "--no-run", "--message-format=json-render-diagnostics", *FLAGS, *targets]
-        done = subprocess.run(command, cwd=self.tree, env=environment, stdout=subprocess.PIPE, check=False)
-        if done.returncode != 0:
-            raise WrongTable("with these lines the driver cannot be built")
+        # The programs under test first, which tests do not build by themselves.
+        for command in (
+                ["cargo", "build", "--bins", *flags],
+                ["cargo", "test", "--no-run", "--message-format=json-render-diagnostics", *flags, *sorted(targets)]):
+            done = subprocess.run(command, cwd=self.tree, env=environment, stdout=subprocess.PIPE, check=False)
+            if done.returncode != 0:
+                raise WrongTable("with these lines the driver cannot be built")
         built = {}
         for line in done.stdout.decode().splitlines():
             message = json.loads(line)
             if message["reason"] == "compiler-artifact" and message["profile"]["test"]:
-                kind, name = message["target"]["kind"][0], message["target"]["name"]
-                built["lib" if kind == "lib" else name] = Path(message["executable"])
+                built[message["target"]["name"]] = Path(message["executable"])
         return built
 
     def run(self, program: Path, tests: list[str], out: int | None, patience: int) -> tuple[int | None, str]:

@@ -11,7 +11,6 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use secrets_store_csi_driver::fuzzing;
 use volume::content::{Content as PinnedContent, ContentError};
 use volume::limits::ContentLimits;
 use volume::live::LiveVolume;
@@ -208,7 +207,7 @@ impl History {
 
     /// The volume as the driver has it.
     fn volume(&self) -> LiveVolume {
-        fuzzing::live_volume(self.room.root().try_clone().unwrap())
+        LiveVolume::new(self.room.root().try_clone().unwrap())
     }
 
     /// After a write that did not end: never a mix, never a part.
