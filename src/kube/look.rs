@@ -201,7 +201,7 @@ mod tests {
 
     use super::*;
     use crate::kube::ClusterConfig;
-    use crate::kube::api_server::{ApiServer, Matcher};
+    use api_server::{ApiServer, Matcher};
 
     fn client(server: &ApiServer) -> Client {
         let cluster = ClusterConfig {

@@ -160,8 +160,8 @@ mod tests {
 
     use super::super::volumes::Record;
     use super::*;
-    use crate::kube::api_server::{ApiServer, Matcher};
     use crate::kube::config::ClusterConfig;
+    use api_server::{ApiServer, Matcher};
 
     /// Generous, because a loaded machine must not fail a test.
     const PATIENCE: Duration = Duration::from_secs(30);

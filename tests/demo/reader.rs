@@ -16,7 +16,7 @@ use std::time::Duration;
 use secrets_store_csi_driver::secret::SecretBytes;
 
 use crate::store::Objects;
-use crate::support::eventually;
+use kit::eventually;
 
 /// The running reader.
 pub struct Reader {

@@ -11,7 +11,7 @@ use secrets_store_csi_driver::operator::spec::Spec;
 use serde_json::{Value, json};
 
 use super::manifests::{CHART, DEPLOY, expect_copy, files, permissions, read, text};
-use super::support::yaml;
+use kit::yaml;
 
 /// The rights of the operator: a verb more is a change of this table, and reads as one.
 #[test]
