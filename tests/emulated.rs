@@ -9,13 +9,10 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "tests set their own stage")]
 
-#[path = "support/mod.rs"]
-mod support;
-
 use std::path::Path;
 
-use support::driver::DriverProcess;
-use support::world::World;
+use kit::driver::DriverProcess;
+use kit::world::World;
 
 #[test]
 fn the_other_architecture_serves_in_an_emulator() {
@@ -27,7 +24,7 @@ fn the_other_architecture_serves_in_an_emulator() {
     let built = this.ancestors().nth(3).expect("tests run from the target directory").join("static");
     let program = built.join(other).join("secrets-store-csi-driver").display().to_string();
     let arguments = [vec![other.to_owned(), program], world.arguments()].concat();
-    let emulator = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/static/emulator.sh");
+    let emulator = Path::new(kit::repository::ROOT).join("tests/static/emulator.sh");
     world.start_driver_as(DriverProcess::spawn(&emulator, &arguments));
     let name = world.plugin_name();
     assert_eq!(name, "secrets-store.csi.k8s.io");

@@ -109,7 +109,7 @@ fn outside(error: &TargetError) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kube::pod_tokens::tests::bound_to;
+    use kit::tokens::bound_to;
     use protobuf::MessageField;
 
     fn valid() -> pb::NodePublishVolumeRequest {
@@ -141,8 +141,8 @@ mod tests {
     #[test]
     fn tokens_that_are_not_bound_to_the_pod_are_left_out_wherever_they_come() {
         let rows = [
-            ("kubelet's", bound_to("u1"), true),
-            ("another pod's", bound_to("u2"), false),
+            ("kubelet's", bound_to("u1", "signature"), true),
+            ("another pod's", bound_to("u2", "signature"), false),
             ("a pod's own", "evil".to_owned(), false),
         ];
         for (name, tokens, is_kubelets) in rows {

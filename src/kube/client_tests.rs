@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::api_server::{ApiServer, Close, Matcher, Settings};
 use super::token::LARGEST_TOKEN_BYTES;
 use super::*;
+use api_server::{ApiServer, Close, Matcher, Settings};
 
 /// Generous, because a loaded machine must not fail a test.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::api_server::{ApiServer, Matcher};
 use super::*;
+use api_server::{ApiServer, Matcher};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 

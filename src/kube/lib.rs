@@ -39,9 +39,6 @@ mod verb;
 mod wiping;
 
 #[cfg(test)]
-#[path = "../../tests/support/api_server.rs"]
-pub(crate) mod api_server;
-#[cfg(test)]
 mod client_tests;
 #[cfg(test)]
 mod event_tests;

@@ -201,7 +201,7 @@ mod tests {
 
     use super::*;
     use crate::ClusterConfig;
-    use crate::api_server::{ApiServer, Matcher};
+    use api_server::{ApiServer, Matcher};
 
     fn client(server: &ApiServer) -> Client {
         let cluster = ClusterConfig {

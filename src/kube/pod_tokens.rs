@@ -63,7 +63,7 @@ impl<'de> Deserialize<'de> for Tokens<'de> {
 const MOST_AUDIENCES: usize = 1024;
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
 
     use base64::Engine;
@@ -83,11 +83,6 @@ pub(crate) mod tests {
 
     fn entry(token: &str) -> String {
         format!(r#"{{"token":"{token}","expirationTimestamp":"2030-01-01T00:00:00Z"}}"#)
-    }
-
-    /// Tokens of one audience, bound to the pod of that uid as kubelet's are.
-    pub(crate) fn bound_to(uid: &str) -> String {
-        format!(r#"{{"vault":{}}}"#, entry(&of_pod(uid)))
     }
 
     #[test]

@@ -160,7 +160,7 @@ mod tests {
 
     use super::super::volumes::Record;
     use super::*;
-    use kube::api_server::{ApiServer, Matcher};
+    use api_server::{ApiServer, Matcher};
     use kube::config::ClusterConfig;
 
     /// Generous, because a loaded machine must not fail a test.

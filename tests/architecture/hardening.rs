@@ -146,7 +146,7 @@ fn section(text: &str, heading: &str) -> String {
 
 /// Every file of the repository whose name ends so, but for what was built.
 fn files(ending: &str) -> Vec<String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = Path::new(kit::repository::ROOT);
     let mut found = Vec::new();
     let mut pending: Vec<PathBuf> = vec![root.to_owned()];
     while let Some(directory) = pending.pop() {
@@ -167,5 +167,5 @@ fn files(ending: &str) -> Vec<String> {
 }
 
 fn read(file: &str) -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
+    std::fs::read_to_string(Path::new(kit::repository::ROOT).join(file)).unwrap()
 }

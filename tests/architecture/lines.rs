@@ -39,7 +39,7 @@ fn module(path: &str) -> &str {
 
 #[test]
 fn the_process_that_runs_as_root_can_be_read() {
-    let sources = Source::tree(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let sources = Source::tree(&Path::new(kit::repository::ROOT).join("src"));
     let mut of_root: BTreeMap<&str, usize> = BTreeMap::new();
     let mut of_others: BTreeMap<&str, usize> = BTreeMap::new();
     let mut generated = 0;

@@ -383,6 +383,6 @@ mod tests {
         let source = Source::new("x.rs", text);
         assert_eq!(source.lines_naming(&["std", "env"]), [1, 2]);
         assert_eq!(source.lines_naming(&["grpcio"]), [2]);
-        assert_eq!(source.lines_naming(&["std", "fs"]), []);
+        assert!(source.lines_naming(&["std", "fs"]).is_empty());
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::kubelet::Kubelet;
-use crate::support::world::Pod;
+use kit::kubelet::Kubelet;
+use kit::world::Pod;
 
 /// How long calls of one kind took.
 #[derive(Default)]

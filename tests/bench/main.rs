@@ -23,9 +23,6 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "the benchmark sets its own stage")]
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod build;
 mod compare;
 mod line;

@@ -4,9 +4,7 @@
 //! `bench --page FILE > page.html`. The tables have the order of the names. It trusts nothing that the results say:
 //! every text of theirs is escaped, and the page forbids itself scripts and whatever would have to be fetched.
 
-#[path = "page/chart.rs"]
 mod chart;
-#[path = "page/plot.rs"]
 mod plot;
 
 use std::process::ExitCode;

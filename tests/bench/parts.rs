@@ -13,10 +13,10 @@ use rpc::status::Status;
 use serde_json::json;
 
 use crate::shape::{PARAMETER, SHAPES, Shape};
-use crate::support::PATIENCE;
-use crate::support::api_server::{ApiServer, Settings};
-use crate::support::objects;
-use crate::support::provider::{ScriptedProvider, answer};
+use api_server::{ApiServer, Settings};
+use kit::PATIENCE;
+use kit::objects;
+use kit::provider::{ScriptedProvider, answer};
 
 /// A running part.
 pub struct Part {

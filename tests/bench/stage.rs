@@ -25,10 +25,10 @@ use crate::parts::{self, Part};
 use crate::process::{self, Snapshot};
 use crate::report::{Aim, Report};
 use crate::shape::{self, Shape};
-use crate::support::driver::{DriverProcess, program};
-use crate::support::kubelet::Kubelet;
-use crate::support::world::{Pod, World};
-use crate::support::{PATIENCE, eventually};
+use kit::driver::{DriverProcess, program};
+use kit::kubelet::Kubelet;
+use kit::world::{Pod, World};
+use kit::{PATIENCE, eventually};
 
 /// A node with its three processes.
 pub struct Stage {

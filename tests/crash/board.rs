@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use crate::support::world::Pod;
+use kit::world::Pod;
 
 /// Shared by all threads of a scene.
 #[derive(Default)]
@@ -151,12 +151,12 @@ impl Board {
             let life = *locked(&self.driver);
             life.number == of && !life.has_ended && !self.is_stopped()
         };
-        drop(self.news.wait_timeout_while(events, crate::support::PATIENCE, waits));
+        drop(self.news.wait_timeout_while(events, kit::PATIENCE, waits));
     }
 
     /// Waits until the driver serves and returns the number of that life; none when the scene ends.
     pub fn life(&self) -> Option<u64> {
-        let until = Instant::now() + crate::support::PATIENCE;
+        let until = Instant::now() + kit::PATIENCE;
         loop {
             let events = locked(&self.events);
             let life = *locked(&self.driver);

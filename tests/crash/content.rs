@@ -8,13 +8,15 @@ use std::fmt;
 
 use rpc::pb::provider as pb;
 
-use crate::random::Random;
-use crate::support::provider::answer;
+use kit::provider::answer;
+use kit::random::Random;
 
 /// One state: the pod's name, and how many came before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
+    /// The pod's name.
     pub pod: String,
+    /// How many came before.
     pub number: u64,
 }
 
@@ -22,6 +24,7 @@ pub struct State {
 pub struct File {
     /// As the provider sends it.
     pub mode: u32,
+    /// What is in it.
     pub bytes: Vec<u8>,
 }
 
@@ -80,7 +83,7 @@ impl State {
         });
         let mut random = Random::new(seed);
         for _ in 0..length.div_ceil(8) {
-            bytes.extend(random.next().to_le_bytes());
+            bytes.extend(random.number().to_le_bytes());
         }
         bytes
     }

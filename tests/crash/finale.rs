@@ -6,15 +6,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::board::{Board, locked};
-use crate::content::{ALWAYS, State};
-use crate::copy::state;
 use crate::process;
 use crate::stage::{REGISTRY, Stage, driver_program, is_owned, replica_set_path, secret_name};
-use crate::support::driver::DriverProcess;
-use crate::support::mirror::SECRETS_PATH;
-use crate::support::world::Pod;
-use crate::verdicts::Verdicts;
-use crate::volume;
+use crash::content::{ALWAYS, State};
+use crash::copy::state;
+use crash::verdicts::Verdicts;
+use crash::volume;
+use kit::driver::DriverProcess;
+use kit::mirror::SECRETS_PATH;
+use kit::world::Pod;
 
 /// Plays the end with a driver that is not killed any more, and says what holds.
 pub fn play(stage: &mut Stage, board: &Board, driver: DriverProcess, verdicts: &mut Verdicts) {

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use rpc::status::Status;
 
 use crate::board::{Board, Call, Event, Slot, Tally, locked};
-use crate::random::Random;
 use crate::stage::Stage;
-use crate::support::kubelet::Kubelet;
-use crate::support::world::Pod;
-use crate::volume;
+use crash::volume;
+use kit::kubelet::Kubelet;
+use kit::random::Random;
+use kit::world::Pod;
 
 /// One of kubelet's threads.
 pub struct PodWorker<'a> {

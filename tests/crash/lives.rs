@@ -13,12 +13,12 @@ use rustix::process::{Pid, Signal, kill_process, setpriority_process};
 use crate::board::{Board, Call, Event, locked};
 use crate::phase::{self, Phases};
 use crate::process;
-use crate::random::Random;
 use crate::report::Progress;
 use crate::stage::{Stage, driver_program};
-use crate::support::driver::DriverProcess;
-use crate::support::mirror::SECRETS_PATH;
-use crate::volume;
+use crash::volume;
+use kit::driver::DriverProcess;
+use kit::mirror::SECRETS_PATH;
+use kit::random::Random;
 
 /// Kills the driver again and again.
 pub struct Lives<'a> {

@@ -19,30 +19,23 @@
 
 mod board;
 mod calls;
-mod content;
-mod copy;
 mod finale;
 mod kubelet;
 mod lives;
 mod options;
 mod phase;
 mod process;
-mod random;
 mod readers;
 mod report;
 mod scene;
 mod secrets;
 mod stage;
-#[path = "../support/mod.rs"]
-mod support;
-mod verdicts;
-mod volume;
 
 use std::process::ExitCode;
 
+use crash::verdicts::Verdicts;
+use kit::random::Random;
 use options::Options;
-use random::Random;
-use verdicts::Verdicts;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

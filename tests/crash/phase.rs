@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::board::{Call, Event};
-use crate::volume::{is_mounted, root_mode};
+use crash::volume::{is_mounted, root_mode};
 
 /// How often a kill has hit each phase.
 #[derive(Default)]

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::PATIENCE;
+use kit::PATIENCE;
 
 /// Processes that this one has started and that are still there.
 pub fn children(parent: u32) -> Vec<u32> {

@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use crate::board::{Board, Tally};
-use crate::volume::{Seen, look};
+use crash::volume::{Seen, look};
 
 /// Looks at all volumes until the scene ends, beginning with the slot of that number.
 pub fn run(board: &Board, first: usize) {

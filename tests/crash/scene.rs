@@ -9,11 +9,11 @@ use crate::finale;
 use crate::kubelet::PodWorker;
 use crate::lives::Lives;
 use crate::phase::Phases;
-use crate::random::Random;
 use crate::report::Progress;
 use crate::stage::{Provider, Stage};
-use crate::verdicts::Verdicts;
 use crate::{readers, secrets};
+use crash::verdicts::Verdicts;
+use kit::random::Random;
 
 /// Plays the scene with that many kills, and says what holds.
 pub fn play(kills: u64, random: &mut Random, verdicts: &mut Verdicts) {

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::board::{Board, Tally};
-use crate::copy::state;
 use crate::stage::Stage;
-use crate::support::mirror::SECRETS_PATH;
+use crash::copy::state;
+use kit::mirror::SECRETS_PATH;
 
 /// Looks at the Secrets whenever anything changes, until the scene ends.
 pub fn run(stage: &Stage, board: &Board) {

@@ -13,15 +13,15 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::board::{Board, Event, locked};
-use crate::content::State;
-use crate::copy::SECRET_ITEMS;
-use crate::random::Random;
-use crate::support::PATIENCE;
-use crate::support::driver::{DriverProcess, program};
-use crate::support::kubelet::Kubelet;
-use crate::support::mirror::{Mirror, object, reference};
-use crate::support::scene::ALWAYS as EVERY_CALL;
-use crate::support::world::{Pod, World};
+use crash::content::State;
+use crash::copy::SECRET_ITEMS;
+use kit::PATIENCE;
+use kit::driver::{DriverProcess, program};
+use kit::kubelet::Kubelet;
+use kit::mirror::{Mirror, object, reference};
+use kit::random::Random;
+use kit::scene::ALWAYS as EVERY_CALL;
+use kit::world::{Pod, World};
 
 /// How the provider answers.
 #[derive(Clone, Copy, PartialEq, Eq)]

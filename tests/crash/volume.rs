@@ -20,12 +20,17 @@ use rustix::fs::{Mode, OFlags, openat, readlinkat};
 use rustix::io::Errno;
 
 use crate::content::{ALWAYS, State};
-use crate::support::world::Pod;
+use kit::world::Pod;
 
 /// What a look showed.
 pub enum Seen {
     /// All of one state. By name, some of it may have been of a later one.
-    Whole { number: u64, files: u64 },
+    Whole {
+        /// Which state.
+        number: u64,
+        /// How many files.
+        files: u64,
+    },
     /// The generation went while it was read, and another was live by then.
     Replaced,
 }

@@ -22,8 +22,6 @@ mod reader;
 mod show;
 mod store;
 mod story;
-#[path = "../support/mod.rs"]
-mod support;
 
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;

@@ -5,10 +5,10 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::store::Store;
-use crate::support::api_server::ApiServer;
-use crate::support::driver::{DriverProcess, program};
-use crate::support::objects::{class_path, pod_status_path};
-use crate::support::world::{Pod, World};
+use api_server::ApiServer;
+use kit::driver::{DriverProcess, program};
+use kit::objects::{class_path, pod_status_path};
+use kit::world::{Pod, World};
 
 /// The node.
 pub struct Node {

@@ -16,7 +16,7 @@ use std::time::Duration;
 use base::secret::SecretBytes;
 
 use crate::store::Objects;
-use crate::support::eventually;
+use kit::eventually;
 
 /// The running reader.
 pub struct Reader {

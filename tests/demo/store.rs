@@ -12,8 +12,8 @@ use base::secret::SecretBytes;
 use serde_json::{Value, json};
 
 use crate::copy::Copy;
-use crate::support::driver::DriverProcess;
-use crate::support::objects;
+use kit::driver::DriverProcess;
+use kit::objects;
 
 /// Contents by object name.
 pub type Objects = BTreeMap<String, SecretBytes>;

@@ -8,8 +8,8 @@ use crate::narrator::{Failure, Narrator};
 use crate::node::{self, CLASS, NAMESPACE, Node, POD, PROVIDER};
 use crate::reader::Reader;
 use crate::show;
-use crate::support::objects::pod_status_path;
-use crate::support::world::Pod;
+use kit::objects::pod_status_path;
+use kit::world::Pod;
 
 /// Tells the whole story, up to the first expectation that does not hold.
 pub fn tell(node: &mut Node, tell: &mut Narrator) -> Result<(), Failure> {

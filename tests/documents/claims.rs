@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use super::markdown::Document;
 use super::security::{Evidence, code};
+use documents::markdown::Document;
 
 /// A sentence, or a row of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::markdown::{Document, root};
 use super::{code, makefile};
+use documents::markdown::Document;
+use kit::repository::root;
 
 /// The directories whose parts are on the map, one by one.
 const MAPPED: [&str; 3] = ["src", "scripts", "tests"];

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::markdown::Document;
 use super::security::Evidence;
+use documents::markdown::Document;
 
 /// What is wrong with the table.
 pub fn complaints(table: &Document, evidence: &Evidence) -> Vec<String> {

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::markdown::{Document, root};
+use documents::markdown::Document;
+use kit::repository::root;
 
 /// What is not true in the document, and what it does not say.
 pub fn complaints(document: &Document) -> Vec<String> {

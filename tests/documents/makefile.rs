@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::markdown::{Document, root};
-use super::script;
+use documents::markdown::Document;
+use documents::script;
+use kit::repository::root;
 
 /// Every command that `make help` lists, with the commands that it needs first.
 pub fn targets() -> BTreeMap<String, Vec<String>> {

@@ -3,9 +3,7 @@
 //!
 //! Read by the checks of `make test` and by the runner of `make e2e`, so that both see the same blocks.
 
-#![allow(dead_code, reason = "each of the programs that share this uses its own part")]
-
-use std::path::{Path, PathBuf};
+use kit::repository::root;
 
 /// One file.
 pub struct Document {
@@ -157,9 +155,4 @@ impl Document {
 fn anchor(heading: &str) -> String {
     let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
     kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
-}
-
-/// The repository's root.
-pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
 }

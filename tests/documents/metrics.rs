@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use metrics::{MemoryUse, Metrics, PublishKind, VolumeSummary};
 
-use super::markdown::{Document, root};
+use documents::markdown::Document;
+use kit::repository::root;
 
 /// What is not true in the document, and what it does not say.
 pub fn complaints(document: &Document) -> Vec<String> {

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use super::markdown::{Document, root};
 use super::metrics;
+use documents::markdown::Document;
+use kit::repository::root;
 
 /// What the page says that is not so, and what it does not say.
 pub fn complaints(page: &Document) -> Vec<String> {

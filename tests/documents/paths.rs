@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::markdown::Document;
+use documents::markdown::Document;
 
 /// The readers, by the headings of their paths.
 const READERS: [&str; 3] =

@@ -1,8 +1,9 @@
 //! The table of docs/performance.md: its rows are the benchmark's, and what it says of each aim follows from the
 //! number beside it.
 
-use super::markdown::Document;
-use super::{output, transcript};
+use super::transcript;
+use documents::markdown::Document;
+use documents::output;
 
 /// The part of a document that the benchmark printed.
 fn table(document: &Document) -> String {

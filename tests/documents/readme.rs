@@ -1,7 +1,7 @@
 //! The front page: short, and what it shows of the demonstration is what the demonstration shows.
 
-use super::markdown::Document;
-use super::output;
+use documents::markdown::Document;
+use documents::output;
 
 /// Complaints about a page that is no front page any more.
 fn complaints(readme: &Document) -> Vec<String> {

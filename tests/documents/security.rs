@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::markdown::{Document, root};
+use documents::markdown::Document;
+use kit::repository::root;
 
 /// What the tree has to show: paths and names of files, and names of tests.
 pub struct Evidence {

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::markdown::root;
-use super::output;
+use documents::output;
+use kit::repository::root;
 
 /// The sentences of the transcript that the program does not say: titles, what it tells, what it expects. What it shows
 /// is the kernel's and the API server's, and times differ from run to run.

@@ -15,44 +15,21 @@
     clippy::disallowed_methods,
     reason = "a test that cannot go on should stop there"
 )]
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "the end-to-end tests of the driver, which share much of this, use another part of it"
-)]
 
 mod access;
-#[path = "../e2e/admin.rs"]
-mod admin;
 mod cases;
-#[path = "../e2e/control_plane/mod.rs"]
-mod control_plane;
-#[path = "../e2e/kinds.rs"]
-mod kinds;
 mod manifest;
 mod nodes;
 mod operand;
-#[path = "../e2e/operator.rs"]
-mod operator;
-#[path = "../e2e/patience.rs"]
-mod patience;
-#[path = "../e2e/runner.rs"]
-mod runner;
 mod stage;
-#[path = "../support/mod.rs"]
-mod support;
-#[path = "../e2e/site/tool.rs"]
-mod tool;
-#[path = "../e2e/web.rs"]
-mod web;
 
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-use runner::Runner;
+use e2e::runner::Runner;
+use kit::shell;
 use stage::{Programs, Stage};
-use support::shell;
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::support::yaml;
+use kit::yaml;
 
 /// The objects of one file of deploy/operator.
 pub fn shipped_in(name: &str) -> Vec<Value> {
@@ -26,12 +26,6 @@ pub fn definitions() -> Vec<Value> {
 pub fn deployment() -> Value {
     let [deployment] = &shipped_in("program/deployment.yaml")[..] else { panic!("one document") };
     deployment.clone()
-}
-
-/// The object that has the operator install the driver.
-pub fn sample() -> Value {
-    let [sample] = &shipped_in("clustercsidriver.yaml")[..] else { panic!("one document") };
-    sample.clone()
 }
 
 /// The ClusterServiceVersion of the bundle.
@@ -68,9 +62,9 @@ fn resources(directory: &str) -> Vec<Value> {
 }
 
 /// The directory of all manifests.
-pub const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy");
+pub const DEPLOY: &str = kit::in_repository!("/deploy");
 /// The directory of the operator's manifests.
-pub const OPERATOR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/operator");
+pub const OPERATOR: &str = kit::in_repository!("/deploy/operator");
 /// The definition of the kind that the operator reads.
 pub const DEFINITION: &str = "crd-clustercsidriver.yaml";
 const BUNDLE: &str = "bundle/manifests/secrets-store-csi-driver-operator.clusterserviceversion.yaml";

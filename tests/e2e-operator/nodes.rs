@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::admin::{Admin, Refusal};
-use crate::kinds;
+use e2e::admin::{Admin, Refusal};
+use e2e::kinds;
 
 /// Plays until it is dropped.
 pub struct Nodes {

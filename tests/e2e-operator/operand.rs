@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::kinds;
 use crate::stage::NAMESPACE;
+use e2e::kinds;
 
 /// One of the objects.
 pub struct Piece {

@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::admin::Admin;
-use crate::control_plane::{AUTHORITY, ControlPlane};
 use crate::manifest;
 use crate::nodes::{NAMES, Nodes};
 use crate::operand::{self, CSI_DRIVER, DAEMON_SET};
-pub use crate::operator::NAMESPACE;
-use crate::operator::{ACCOUNT, Launcher, Operator};
-use crate::patience::{until, until_some};
-use crate::tool::{KUBECONFIG, Told, Tool};
-use crate::web::Web;
+use e2e::admin::Admin;
+use e2e::control_plane::{AUTHORITY, ControlPlane};
+pub use e2e::operator::NAMESPACE;
+use e2e::operator::{ACCOUNT, Launcher, Operator};
+use e2e::patience::{until, until_some};
+use e2e::runner::CaseStage;
+use e2e::tool::{KUBECONFIG, Told, Tool};
+use e2e::web::Web;
 
 /// Where the programs in Go are.
 #[derive(Clone)]
@@ -78,17 +79,6 @@ impl Stage {
     /// Something worth knowing about the case, told with its sentence.
     pub fn remark(&mut self, text: String) {
         self.remarks.push(text);
-    }
-
-    /// The remarks since the last call.
-    pub fn take_remarks(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.remarks)
-    }
-
-    /// What the operators have logged so far.
-    pub fn log(&self) -> String {
-        let running = self.operators.iter().map(Operator::log);
-        [self.past_log.clone()].into_iter().chain(running).collect()
     }
 
     /// kubectl, which acts as the administrator, in the directory of this repository.
@@ -269,9 +259,19 @@ impl Stage {
         let file = logs.join("operator.log");
         std::fs::write(&file, self.log()).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     }
+}
 
-    /// Puts everything right for the next case, whatever this one did and however it ended.
-    pub fn tidy(&mut self) {
+impl CaseStage for Stage {
+    fn log(&self) -> String {
+        let running = self.operators.iter().map(Operator::log);
+        [self.past_log.clone()].into_iter().chain(running).collect()
+    }
+
+    fn take_remarks(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.remarks)
+    }
+
+    fn tidy(&mut self) {
         self.control_plane.api_server.start_again();
         self.control_plane.expect_running();
         while !self.operators.is_empty() {

@@ -16,33 +16,23 @@
 )]
 
 mod access;
-mod admin;
 mod cases;
-mod control_plane;
 mod documents;
-mod kinds;
 mod kubelet;
 mod manifest;
 mod node;
-#[allow(dead_code, reason = "the operator's own end-to-end tests do more with it")]
-mod operator;
-mod patience;
-mod runner;
 mod site;
 mod stage;
-#[path = "../support/mod.rs"]
-mod support;
 mod token;
-mod web;
 mod workloads;
 
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-use runner::Runner;
+use e2e::runner::Runner;
+use kit::shell;
 use stage::{Programs, Stage};
-use support::shell;
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::support::yaml;
+use kit::yaml;
 
 /// Every object that is installed with all features: what `kubectl apply -k deploy` applies, and the role for Secrets.
 pub fn shipped() -> Vec<Value> {
@@ -22,4 +22,4 @@ pub fn shipped_in(name: &str) -> Vec<Value> {
 /// What not everybody installs.
 const SYNC: &str = "rbac-secretprovidersyncing.yaml";
 /// The directory of the manifests.
-pub const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy");
+pub const DEPLOY: &str = kit::in_repository!("/deploy");

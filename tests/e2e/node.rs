@@ -6,12 +6,12 @@ use std::process::Command;
 use rpc::Environment;
 use serde_json::Value;
 
-use crate::control_plane::ENDS_WITH_PARENT;
-use crate::support::driver::{DriverProcess, program};
-use crate::support::kubelet::Kubelet;
-use crate::support::{shell, umask_lock};
-use crate::web::Web;
 use crate::workloads::{NODE, PROVIDER};
+use e2e::control_plane::ENDS_WITH_PARENT;
+use e2e::web::Web;
+use kit::driver::{DriverProcess, program};
+use kit::kubelet::Kubelet;
+use kit::{shell, umask_lock};
 
 /// The node's processes and directories.
 pub struct Node {

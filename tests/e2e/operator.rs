@@ -9,9 +9,9 @@ use crate::admin::Admin;
 use crate::control_plane::{AUTHORITY, ControlPlane, ENDS_WITH_PARENT, free_ports};
 use crate::kinds;
 use crate::patience::until;
-use crate::support::driver::{DriverProcess, program};
-use crate::support::yaml;
 use crate::web::Web;
+use kit::driver::{DriverProcess, program};
+use kit::yaml;
 
 /// What every operator of the stage is started with.
 pub struct Launcher {
@@ -135,6 +135,6 @@ fn pod_name(admin: &Admin) -> String {
 
 /// Where the operator is.
 pub const NAMESPACE: &str = "secrets-store-csi-driver";
-const DEPLOYMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/operator/program/deployment.yaml");
+const DEPLOYMENT: &str = kit::in_repository!("/deploy/operator/program/deployment.yaml");
 /// The operator's service account, Deployment and label.
 pub const ACCOUNT: &str = "secrets-store-csi-driver-operator";

@@ -6,14 +6,24 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::stage::Stage;
+/// What the cases act on.
+pub trait CaseStage {
+    /// What is tested has said so much so far.
+    fn log(&self) -> String;
+
+    /// What the case that was played last has to say beside its outcome.
+    fn take_remarks(&mut self) -> Vec<String>;
+
+    /// Leaves the stage as the next case expects it, or panics.
+    fn tidy(&mut self);
+}
 
 /// What a user gets, as a sentence, and the proof.
-pub struct Case {
+pub struct Case<S> {
     /// The sentence, after the word "that" so to speak.
     pub sentence: &'static str,
     /// Ends normally when it is true, and panics otherwise.
-    pub play: fn(&mut Stage),
+    pub play: fn(&mut S),
 }
 
 /// Tells and counts.
@@ -50,7 +60,7 @@ impl Runner {
     }
 
     /// Plays one case and tidies up after it; false when the stage is beyond that.
-    pub fn play(&mut self, case: &Case, stage: &mut Stage) -> bool {
+    pub fn play<S: CaseStage>(&mut self, case: &Case<S>, stage: &mut S) -> bool {
         let log_before = stage.log().len();
         let begun = Instant::now();
         let played = self.attempt(|| (case.play)(stage));

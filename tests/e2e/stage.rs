@@ -8,17 +8,18 @@ use rpc::Environment;
 use serde_json::{Value, json};
 
 use crate::access::{self, SERVICE_ACCOUNT};
-use crate::admin::Admin;
-use crate::control_plane::{AUTHORITY, ControlPlane};
-use crate::kinds;
 use crate::kubelet::{KubeletPlayer, REPUBLISH_EVERY, Seen};
 use crate::manifest;
 use crate::node::Node;
-use crate::patience::{until, until_none, until_some};
 use crate::site::Site;
 use crate::token::DriverToken;
-use crate::web::Web;
 use crate::workloads::{DRIVER, NODE, content};
+use e2e::admin::Admin;
+use e2e::control_plane::{AUTHORITY, ControlPlane};
+use e2e::kinds;
+use e2e::patience::{until, until_none, until_some};
+use e2e::runner::CaseStage;
+use e2e::web::Web;
 
 /// Where the programs in Go are.
 #[derive(Clone)]
@@ -110,11 +111,6 @@ impl Stage {
         self.remarks.push(text);
     }
 
-    /// The remarks since the last call.
-    pub fn take_remarks(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.remarks)
-    }
-
     /// A namespace that no case has used before, removed after this one.
     pub fn namespace(&mut self, purpose: &str) -> String {
         static COUNT: AtomicU32 = AtomicU32::new(1);
@@ -145,11 +141,6 @@ impl Stage {
             self.kubelet.pod(namespace, name).is_none()
                 && self.admin.get(&kinds::core(namespace, "pods", name)).is_none()
         });
-    }
-
-    /// What the drivers of the stage have logged so far.
-    pub fn log(&self) -> String {
-        self.node.driver_log()
     }
 
     /// The driver's requests so far.
@@ -216,8 +207,33 @@ impl Stage {
         }
     }
 
-    /// Puts everything right for the next case, whatever this one did and however it ended.
-    pub fn tidy(&mut self) {
+    /// Keeps what the node's programs have logged.
+    pub fn save_logs(&self, logs: &Path) -> Vec<PathBuf> {
+        let texts = [("driver", self.node.driver_log()), ("provider", self.node.provider_log())];
+        let files = texts.map(|(name, text)| {
+            let file = logs.join(format!("{name}.log"));
+            std::fs::write(&file, text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+            file
+        });
+        files.into()
+    }
+
+    fn why_not(&self, namespace: &str, name: &str) -> String {
+        let failures = self.kubelet.pod(namespace, name).map(|pod| pod.failures).unwrap_or_default();
+        if failures.is_empty() { String::new() } else { format!(" (so far: {})", failures.join("; ")) }
+    }
+}
+
+impl CaseStage for Stage {
+    fn log(&self) -> String {
+        self.node.driver_log()
+    }
+
+    fn take_remarks(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.remarks)
+    }
+
+    fn tidy(&mut self) {
         self.control_plane.api_server.start_again();
         self.control_plane.expect_running();
         self.node.tell_provider("/rotation?rotated=false");
@@ -246,22 +262,6 @@ impl Stage {
             site.clear();
         }
         until_none("pods", || self.kubelet.names());
-    }
-
-    /// Keeps what the node's programs have logged.
-    pub fn save_logs(&self, logs: &Path) -> Vec<PathBuf> {
-        let texts = [("driver", self.node.driver_log()), ("provider", self.node.provider_log())];
-        let files = texts.map(|(name, text)| {
-            let file = logs.join(format!("{name}.log"));
-            std::fs::write(&file, text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-            file
-        });
-        files.into()
-    }
-
-    fn why_not(&self, namespace: &str, name: &str) -> String {
-        let failures = self.kubelet.pod(namespace, name).map(|pod| pod.failures).unwrap_or_default();
-        if failures.is_empty() { String::new() } else { format!(" (so far: {})", failures.join("; ")) }
     }
 }
 

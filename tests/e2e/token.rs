@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::access::SERVICE_ACCOUNT;
-use crate::admin::Admin;
-use crate::kinds;
+use e2e::admin::Admin;
+use e2e::kinds;
 
 /// The file, and what the token in it depends on.
 pub struct DriverToken {

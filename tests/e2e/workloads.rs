@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::support::api_server::base64;
-use crate::support::objects;
+use api_server::base64;
+use kit::objects;
 
 /// A pod to be made, by itself or by a Deployment.
 #[derive(Clone)]

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use crate::support::world::World;
+use kit::world::World;
 
 /// One count of everything, by kind.
 #[derive(Clone, Default)]

@@ -4,7 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use rpc::pb::provider as pb;
 
-use crate::support::provider::ScriptedProvider;
+use kit::provider::ScriptedProvider;
 
 /// Dropping it lets every call through.
 pub struct Hold(Arc<(Mutex<bool>, Condvar)>);

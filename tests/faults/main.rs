@@ -13,9 +13,6 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "the cases set their own stage")]
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod cases;
 mod census;
 mod hold;

@@ -12,11 +12,11 @@ use serde_json::json;
 use crate::census::{Census, processor_millis};
 use crate::series::{Series, is_met, matches};
 use crate::sheet::Sheet;
-use crate::support::api_server::ApiServer;
-use crate::support::driver::{DriverProcess, program};
-use crate::support::eventually;
-use crate::support::provider::{ScriptedProvider, answer};
-use crate::support::world::{Pod, World, http_get};
+use api_server::ApiServer;
+use kit::driver::{DriverProcess, program};
+use kit::eventually;
+use kit::provider::{ScriptedProvider, answer};
+use kit::world::{Pod, World, http_get};
 
 /// The node.
 pub struct Node {

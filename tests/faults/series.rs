@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::support::world::http_get;
+use kit::world::http_get;
 
 /// One reading: the series that tell of faults, by name and labels.
 #[derive(Clone, Default)]

@@ -17,7 +17,7 @@ const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The project's directory.
 pub fn project() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    Path::new(kit::repository::ROOT)
 }
 
 /// What apt-get does, as far as anybody asks: it writes down its arguments, and the commands of a package are there

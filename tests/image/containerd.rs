@@ -4,9 +4,9 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::support::driver::DriverProcess;
-use crate::support::eventually;
 use crate::{Image, output};
+use kit::driver::DriverProcess;
+use kit::eventually;
 
 /// containerd; it ends with this, and its directory goes.
 pub struct Containerd {

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use rpc::status::Code;
 
-use crate::support::api_server::Matcher;
-use crate::support::objects::objects;
-use crate::support::provider::{ScriptedProvider, answer};
-use crate::support::world::{Pod, World};
-use crate::support::{PATIENCE, eventually};
+use api_server::Matcher;
+use kit::objects::objects;
+use kit::provider::{ScriptedProvider, answer};
+use kit::world::{Pod, World};
+use kit::{PATIENCE, eventually};
 
 #[test]
 fn a_live_volume_does_not_make_kubelet_wait_for_a_provider_that_was_killed() {

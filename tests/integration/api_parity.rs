@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use crate::support::api_cases::{self, Api};
-use crate::support::api_server::{ApiServer, Settings};
+use api_server::{ApiServer, Settings};
+use kit::api_cases::{self, Api};
 
 #[test]
 fn the_double_behaves_as_a_real_server_does() {

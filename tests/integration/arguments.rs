@@ -6,9 +6,9 @@ use protobuf::MessageField;
 use rpc::pb::csi as pb;
 use rpc::status::{Code, Status};
 
-use crate::support::kubelet::publish_request;
-use crate::support::scene::{Scene, old};
-use crate::support::world::World;
+use kit::kubelet::publish_request;
+use kit::scene::{Scene, old};
+use kit::world::World;
 
 /// What is wrong, how it comes about, and the answer.
 type Case = (&'static str, fn(&mut pb::NodePublishVolumeRequest), Code, &'static str);

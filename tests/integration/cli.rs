@@ -7,8 +7,8 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::support::driver::{DriverProcess, build, program};
-use crate::support::world::World;
+use kit::driver::{DriverProcess, build, program};
+use kit::world::World;
 
 /// Runs the driver with arguments that make it end by itself.
 fn run(arguments: &[&str]) -> Output {

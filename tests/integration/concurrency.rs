@@ -8,10 +8,10 @@ use rpc::pb::csi as pb;
 use rpc::status::Code;
 use serde_json::json;
 
-use crate::support::eventually;
-use crate::support::gate::Gate;
-use crate::support::scene::{Scene, old};
-use crate::support::world::World;
+use kit::eventually;
+use kit::gate::Gate;
+use kit::scene::{Scene, old};
+use kit::world::World;
 
 /// A scene whose provider answers when the gate is open.
 fn gated(flags: &[&str]) -> (Scene, Gate) {
@@ -195,7 +195,7 @@ fn many_pods_start_at_once() {
     let world: &World = &scene.world;
     let pods: Vec<_> = (0..PODS).map(|number| world.pod(&format!("pod-{number}"), "db")).collect();
     let start = Barrier::new(PODS);
-    let all = |call: fn(&World, &crate::support::world::Pod)| {
+    let all = |call: fn(&World, &kit::world::Pod)| {
         thread::scope(|scope| {
             for pod in &pods {
                 let start = &start;

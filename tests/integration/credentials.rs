@@ -4,11 +4,11 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::support::api_server::{ApiServer, Settings};
-use crate::support::driver::{DriverProcess, program};
-use crate::support::eventually;
-use crate::support::provider::{ScriptedProvider, answer};
-use crate::support::world::{Pod, World};
+use api_server::{ApiServer, Settings};
+use kit::driver::{DriverProcess, program};
+use kit::eventually;
+use kit::provider::{ScriptedProvider, answer};
+use kit::world::{Pod, World};
 
 /// A world whose API server speaks TLS and takes one token.
 struct Guarded {

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use rpc::status::Code;
 
-use crate::support::api_server::Matcher;
-use crate::support::eventually;
-use crate::support::gate::Gate;
-use crate::support::scene::{ALWAYS, HOURLY, Scene, new, old};
+use api_server::Matcher;
+use kit::eventually;
+use kit::gate::Gate;
+use kit::scene::{ALWAYS, HOURLY, Scene, new, old};
 
 #[test]
 fn a_provider_that_hangs_past_kubelets_deadline_leaves_nothing_and_the_next_call_works() {

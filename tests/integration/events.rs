@@ -3,12 +3,12 @@
 use rpc::status::{Code, Status};
 use serde_json::json;
 
-use crate::support::api_server::Matcher;
-use crate::support::eventually;
-use crate::support::objects::class_path;
-use crate::support::provider::answer;
-use crate::support::scene::{ALWAYS, Scene};
-use crate::support::tokens::{TOKENS, bound_to};
+use api_server::Matcher;
+use kit::eventually;
+use kit::objects::class_path;
+use kit::provider::answer;
+use kit::scene::{ALWAYS, Scene};
+use kit::tokens::{TOKENS, bound_to};
 
 #[test]
 fn a_pod_that_cannot_start_is_told_why() {

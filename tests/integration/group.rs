@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rpc::pb::csi as pb;
 use rpc::status::Code;
 
-use crate::support::kubelet::publish_request;
-use crate::support::provider::{answer, versions_only};
-use crate::support::scene::{ALWAYS, Scene, old};
-use crate::support::world::World;
+use kit::kubelet::publish_request;
+use kit::provider::{answer, versions_only};
+use kit::scene::{ALWAYS, Scene, old};
+use kit::world::World;
 
 const GROUP: u32 = 2000;
 

@@ -3,9 +3,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::habits::{self, Store, id_of};
-use crate::support::objects::pod_status_path;
-use crate::support::scene::{ALWAYS, Scene};
+use kit::habits::{self, Store, id_of};
+use kit::objects::pod_status_path;
+use kit::scene::{ALWAYS, Scene};
 
 const KIND: &str = "secretproviderclasspodstatuses";
 

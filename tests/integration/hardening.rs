@@ -1,7 +1,7 @@
 //! How the tested driver was built. What is said of the static one alone is in tests/static.
 
-use crate::support::driver::program;
-use crate::support::elf::Elf;
+use kit::driver::program;
+use kit::elf::Elf;
 
 #[test]
 fn it_is_built_as_a_program_that_runs_as_root_on_every_node_should_be() {

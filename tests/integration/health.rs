@@ -2,9 +2,9 @@
 
 use rpc::status::Code;
 
-use crate::support::driver::{DriverProcess, program};
-use crate::support::eventually;
-use crate::support::world::{World, http_get};
+use kit::driver::{DriverProcess, program};
+use kit::eventually;
+use kit::world::{World, http_get};
 
 const OWN: &str = "--health-addr=127.0.0.1:0";
 

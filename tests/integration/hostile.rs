@@ -22,10 +22,10 @@ use std::path::{Path, PathBuf};
 use rpc::pb::{csi, provider as pb};
 use rpc::status::{Code, Status};
 
-use crate::support::kubelet::publish_request;
-use crate::support::objects::objects;
-use crate::support::provider::{ScriptedProvider, answer};
-use crate::support::world::{Pod, World};
+use kit::kubelet::publish_request;
+use kit::objects::objects;
+use kit::provider::{ScriptedProvider, answer};
+use kit::world::{Pod, World};
 
 /// A node with the class `db`, whose provider `test` answers with [`GOOD`] for now.
 fn node(flags: &[&str]) -> (World, ScriptedProvider) {

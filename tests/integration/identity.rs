@@ -3,8 +3,8 @@
 use rpc::pb::csi as pb;
 use rpc::status::{Code, Status};
 
-use crate::support::driver::build;
-use crate::support::world::World;
+use kit::driver::build;
+use kit::world::World;
 
 #[test]
 fn the_plugin_has_the_drivers_name_the_builds_version_and_no_capability() {

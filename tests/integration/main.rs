@@ -12,9 +12,6 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "tests set their own stage")]
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod absent_provider;
 mod api_parity;
 mod arguments;
@@ -51,7 +48,4 @@ mod secrecy;
 mod secret_sync;
 mod separation;
 mod shutdown;
-// The arithmetic of `make soak`, which is no test itself.
-#[path = "../soak/trend.rs"]
-mod trend;
 mod unpublish;

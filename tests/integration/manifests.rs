@@ -10,7 +10,7 @@ use kube::types::limits::{
 use serde_json::Value;
 use web::admin::PATIENCE;
 
-use super::support::yaml;
+use kit::yaml;
 
 #[test]
 fn every_file_is_yaml_with_kinds() {
@@ -268,7 +268,7 @@ fn the_schema_of_a_class_permits_what_the_driver_holds_of_one() {
             assert_eq!(*limit, expected, "{} row {at}", version["name"]);
         }
         // And the document says so.
-        let page = read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/limits.md")));
+        let page = read(Path::new(kit::in_repository!("/docs/limits.md")));
         let says = |text: &str| assert!(page.contains(text), "docs/limits.md does not say {text:?}");
         says(&format!(
             "| `parameters` | {MOST_PARAMETERS} | {} KiB together, as JSON |",
@@ -386,5 +386,5 @@ const STATUS: &[&str] = &[
     ".status.objects[].id string",
     ".status.objects[].version string",
 ];
-pub(super) const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy");
-pub(super) const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/charts/secrets-store-csi-driver");
+pub(super) const DEPLOY: &str = kit::in_repository!("/deploy");
+pub(super) const CHART: &str = kit::in_repository!("/deploy/charts/secrets-store-csi-driver");

@@ -5,11 +5,11 @@ use std::os::unix::fs::FileExt;
 
 use serde_json::json;
 
-use crate::support::api_server::{ApiServer, Settings};
-use crate::support::eventually;
-use crate::support::objects::{self, objects};
-use crate::support::provider::answer;
-use crate::support::world::World;
+use api_server::{ApiServer, Settings};
+use kit::eventually;
+use kit::objects::{self, objects};
+use kit::provider::answer;
+use kit::world::World;
 
 /// In an annotation, which no type of ours has a place for: only libraries ever hold it, while they read.
 const CANARY: &str = "canary-in-what-a-library-has-read-71d0";

@@ -8,10 +8,10 @@ use rpc::pb::csi as pb;
 use rpc::status::{Code, Status};
 use serde_json::json;
 
-use crate::support::driver::build;
-use crate::support::eventually;
-use crate::support::provider::{ScriptedProvider, answer, error_code};
-use crate::support::world::{Pod, World};
+use kit::driver::build;
+use kit::eventually;
+use kit::provider::{ScriptedProvider, answer, error_code};
+use kit::world::{Pod, World};
 
 /// A world with a provider, a class and a pod.
 struct Scene {

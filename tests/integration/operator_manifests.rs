@@ -4,14 +4,14 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use config::Operand;
+use operator::command_line::Operand;
 use operator::openshift::Features;
 use operator::render::{Inputs, render};
 use operator::spec::Spec;
 use serde_json::{Value, json};
 
 use super::manifests::{CHART, DEPLOY, expect_copy, files, permissions, read, text};
-use super::support::yaml;
+use kit::yaml;
 
 /// The rights of the operator: a verb more is a change of this table, and reads as one.
 #[test]

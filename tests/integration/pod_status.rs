@@ -6,11 +6,11 @@
 use rpc::status::Code;
 use serde_json::{Value, json};
 
-use crate::support::api_server::{Close, Matcher};
-use crate::support::objects::pod_status_path;
-use crate::support::provider::{ScriptedProvider, answer};
-use crate::support::scene::{ALWAYS, HOURLY, Scene, new};
-use crate::support::world::World;
+use api_server::{Close, Matcher};
+use kit::objects::pod_status_path;
+use kit::provider::{ScriptedProvider, answer};
+use kit::scene::{ALWAYS, HOURLY, Scene, new};
+use kit::world::World;
 
 const KIND: &str = "secretproviderclasspodstatuses";
 

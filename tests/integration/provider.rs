@@ -7,11 +7,11 @@ use rpc::pb::provider as pb;
 use rpc::status::{Code, Status};
 use serde_json::{Value, json};
 
-use crate::support::provider::{ScriptedProvider, answer};
-use crate::support::scene::{ALWAYS, Scene, new, old};
-use crate::support::tokens::{TOKENS, bound_to};
-use crate::support::wire::{self, WireProvider};
-use crate::support::{eventually, provider};
+use kit::provider::{ScriptedProvider, answer};
+use kit::scene::{ALWAYS, Scene, new, old};
+use kit::tokens::{TOKENS, bound_to};
+use kit::wire::{self, WireProvider};
+use kit::{eventually, provider};
 
 fn attributes(request: &pb::MountRequest) -> Value {
     serde_json::from_str(&request.attributes).unwrap()
@@ -220,7 +220,7 @@ fn a_provider_that_was_replaced_is_found_again() {
 
 #[test]
 fn additional_directories_are_searched_first_and_a_provider_may_move() {
-    let mut world = crate::support::world::World::without_driver(&ALWAYS);
+    let mut world = kit::world::World::without_driver(&ALWAYS);
     let [first, second] = ["first", "second"].map(|name| world.path(name));
     let flag = format!("--additional-provider-volume-paths={},{}", first.display(), second.display());
     world.leave_out("--additional-provider-volume-paths");

@@ -5,10 +5,10 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
 use rpc::status::Code;
 
-use crate::support::eventually;
-use crate::support::objects::objects;
-use crate::support::provider::{ForeignProvider, ScriptedProvider, answer};
-use crate::support::world::World;
+use kit::eventually;
+use kit::objects::objects;
+use kit::provider::{ForeignProvider, ScriptedProvider, answer};
+use kit::world::World;
 
 /// A node with a provider, and with flags, after something was done to the provider's place.
 fn publish_after(flags: &[&str], tamper: impl Fn(&World)) -> (Result<(), (Code, String)>, World) {

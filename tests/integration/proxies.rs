@@ -3,11 +3,11 @@
 use std::io::ErrorKind;
 use std::net::TcpListener;
 
-use crate::support::api_server::{ApiServer, Settings};
-use crate::support::driver::{DriverProcess, program};
-use crate::support::objects::objects;
-use crate::support::provider::answer;
-use crate::support::world::World;
+use api_server::{ApiServer, Settings};
+use kit::driver::{DriverProcess, program};
+use kit::objects::objects;
+use kit::provider::answer;
+use kit::world::World;
 
 /// Every name by which any of our libraries looks for one.
 const NAMES: [&str; 7] =

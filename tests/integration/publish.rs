@@ -5,10 +5,10 @@ use std::os::unix::fs::MetadataExt;
 
 use serde_json::json;
 
-use crate::support::objects::objects;
-use crate::support::provider::{answer, versions_only};
-use crate::support::scene::{ALWAYS, HOURLY, Scene, old};
-use crate::support::world::World;
+use kit::objects::objects;
+use kit::provider::{answer, versions_only};
+use kit::scene::{ALWAYS, HOURLY, Scene, old};
+use kit::world::World;
 
 #[test]
 fn a_pod_gets_the_files_that_the_provider_answers_and_loses_them_with_its_volume() {

@@ -7,11 +7,11 @@ use std::path::Path;
 use rpc::status::{Code, Status};
 use serde_json::json;
 
-use crate::support::api_server::Matcher;
-use crate::support::objects::{class, class_path};
-use crate::support::provider::{answer, error_code};
-use crate::support::scene::{ALWAYS, HOURLY, Scene, Stage, old};
-use crate::support::shell;
+use api_server::Matcher;
+use kit::objects::{class, class_path};
+use kit::provider::{answer, error_code};
+use kit::scene::{ALWAYS, HOURLY, Scene, Stage, old};
+use kit::shell;
 
 /// One way to fail: how it comes about and what is said of it.
 struct Case {

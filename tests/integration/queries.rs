@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::support::yaml;
+use kit::yaml;
 
 #[test]
 fn every_metric_and_label_in_alerts_and_dashboard_is_one_that_the_driver_has() {
@@ -103,7 +103,7 @@ fn queries() -> Vec<String> {
 /// What the tables of series say, and what the kernel's numbers are called.
 fn exposed() -> (BTreeSet<String>, BTreeSet<String>) {
     let source = ["series.rs", "scrape.rs"].map(|file| {
-        let file = format!("{}/src/metrics/{file}", env!("CARGO_MANIFEST_DIR"));
+        let file = format!("{}/src/metrics/{file}", kit::repository::ROOT);
         std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"))
     });
     let quoted = |text: &str| text.split('"').skip(1).step_by(2).map(str::to_owned).collect::<BTreeSet<_>>();
@@ -119,4 +119,4 @@ fn exposed() -> (BTreeSet<String>, BTreeSet<String>) {
 const KEYWORDS: [&str; 10] =
     ["and", "or", "unless", "by", "without", "on", "ignoring", "group_left", "group_right", "bool"];
 const GROUPINGS: [&str; 4] = ["by", "without", "on", "ignoring"];
-const MONITORING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/monitoring");
+const MONITORING: &str = kit::in_repository!("/deploy/monitoring");

@@ -7,12 +7,12 @@ use rpc::pb::provider as pb;
 use rpc::status::{Code, Status};
 
 use super::group::groups_can_be_given;
-use crate::support::api_server::Matcher;
-use crate::support::eventually;
-use crate::support::habits::{self, Answered, Store};
-use crate::support::provider::answer;
-use crate::support::scene::{ALWAYS, HOURLY, Scene};
-use crate::support::watcher::Watcher;
+use api_server::Matcher;
+use kit::eventually;
+use kit::habits::{self, Answered, Store};
+use kit::provider::answer;
+use kit::scene::{ALWAYS, HOURLY, Scene};
+use kit::watcher::Watcher;
 
 const GROUP: u32 = 2000;
 

@@ -6,10 +6,10 @@ use std::time::{Duration, SystemTime};
 
 use rpc::status::{Code, Status};
 
-use crate::support::eventually;
-use crate::support::provider::{answer, versions_only};
-use crate::support::scene::{ALWAYS, HOURLY, Scene, Stage, new, old};
-use crate::support::shell;
+use kit::eventually;
+use kit::provider::{answer, versions_only};
+use kit::scene::{ALWAYS, HOURLY, Scene, Stage, new, old};
+use kit::shell;
 
 const MINUTE: Duration = Duration::from_secs(60);
 

@@ -4,11 +4,11 @@
 use rpc::status::{Code, Status};
 use serde_json::json;
 
-use crate::support::api_server::Matcher;
-use crate::support::eventually;
-use crate::support::objects::class_path;
-use crate::support::provider::{answer, error_code};
-use crate::support::scene::{ALWAYS, HOURLY, Scene, Stage, new, old};
+use api_server::Matcher;
+use kit::eventually;
+use kit::objects::class_path;
+use kit::provider::{answer, error_code};
+use kit::scene::{ALWAYS, HOURLY, Scene, Stage, new, old};
 
 /// One way to fail: how it comes about and what is said of it.
 struct Case {

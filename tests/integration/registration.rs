@@ -12,11 +12,11 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use crate::support::eventually;
-use crate::support::gate::Gate;
-use crate::support::plugin_watcher::{PluginWatcher, Sight};
-use crate::support::provider::answer;
-use crate::support::world::World;
+use kit::eventually;
+use kit::gate::Gate;
+use kit::plugin_watcher::{PluginWatcher, Sight};
+use kit::provider::answer;
+use kit::world::World;
 
 const NAME: &str = "secrets-store.csi.k8s.io";
 const REGISTERED: &str = "secrets_store_csi_kubelet_registered";

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use rpc::status::{Code, Status};
 
-use crate::support::api_server::Matcher;
-use crate::support::eventually;
-use crate::support::gate::Gate;
-use crate::support::objects::pod_status_path;
-use crate::support::scene::{ALWAYS, HOURLY, Scene, new, old};
-use crate::support::shell;
+use api_server::Matcher;
+use kit::eventually;
+use kit::gate::Gate;
+use kit::objects::pod_status_path;
+use kit::scene::{ALWAYS, HOURLY, Scene, new, old};
+use kit::shell;
 
 const DUE: Duration = Duration::from_secs(67 * 60);
 

@@ -17,13 +17,13 @@ use rpc::status::{Code, Status};
 use serde_json::json;
 
 use crate::separation::mounter_of;
-use crate::support::api_server::{ApiServer, Matcher, Settings};
-use crate::support::eventually;
-use crate::support::kubelet::publish_request;
-use crate::support::objects;
-use crate::support::provider::{ScriptedProvider, answer, error_code, versions_only};
-use crate::support::tokens::{TOKENS, bound_to};
-use crate::support::world::{Pod, World};
+use api_server::{ApiServer, Matcher, Settings};
+use kit::eventually;
+use kit::kubelet::publish_request;
+use kit::objects;
+use kit::provider::{ScriptedProvider, answer, error_code, versions_only};
+use kit::tokens::{TOKENS, bound_to};
+use kit::world::{Pod, World};
 
 const FIRST_CONTENT: &str = "canary-content-of-the-first-answer-51c7";
 const NEXT_CONTENT: &str = "canary-content-at-rotation-93e0";

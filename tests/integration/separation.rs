@@ -4,11 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::driver::{DriverProcess, program};
-use crate::support::eventually;
-use crate::support::objects::objects;
-use crate::support::provider::{ScriptedProvider, answer};
-use crate::support::world::World;
+use kit::driver::{DriverProcess, program};
+use kit::eventually;
+use kit::objects::objects;
+use kit::provider::{ScriptedProvider, answer};
+use kit::world::World;
 
 /// The mounter of the driver with this id: its one child.
 pub fn mounter_of(driver: u32) -> u32 {

@@ -7,10 +7,10 @@ use rpc::pb::csi as pb;
 use rpc::status::Status;
 use serde_json::json;
 
-use crate::support::eventually;
-use crate::support::gate::Gate;
-use crate::support::provider::{ScriptedProvider, answer};
-use crate::support::world::{Pod, World};
+use kit::eventually;
+use kit::gate::Gate;
+use kit::provider::{ScriptedProvider, answer};
+use kit::world::{Pod, World};
 
 /// A world with a publish in hand: its provider waits at a gate.
 struct Busy {

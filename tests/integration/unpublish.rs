@@ -6,8 +6,8 @@ use std::os::unix::fs::symlink;
 
 use rpc::status::Code;
 
-use crate::support::scene::{Scene, Stage};
-use crate::support::shell;
+use kit::scene::{Scene, Stage};
+use kit::shell;
 
 #[test]
 fn a_second_unpublish_finds_nothing_to_do() {

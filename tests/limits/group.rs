@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::support::{eventually, shell};
+use kit::{eventually, shell};
 
 /// The group of a pod, whose memory is limited. Dropping it removes it, when nothing runs in it any longer.
 pub struct Group {

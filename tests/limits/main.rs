@@ -12,9 +12,6 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "the attacks set their own stage")]
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod attacks;
 mod group;
 mod neighbour;

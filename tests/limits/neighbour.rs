@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use rpc::Environment;
 
-use crate::support::kubelet::Kubelet;
-use crate::support::world::{Pod, World};
+use kit::kubelet::Kubelet;
+use kit::world::{Pod, World};
 
 /// Pods that come and go until it is stopped.
 pub struct Neighbours {

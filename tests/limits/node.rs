@@ -11,10 +11,10 @@ use serde_json::json;
 
 use crate::group::{Group, SHIPPED_BYTES, Sight};
 use crate::neighbour::{Neighbours, Seen};
-use crate::support::driver::{DriverProcess, program};
-use crate::support::provider::{ScriptedProvider, answer};
-use crate::support::world::{Pod, World};
 use crate::table::Report;
+use kit::driver::{DriverProcess, program};
+use kit::provider::{ScriptedProvider, answer};
+use kit::world::{Pod, World};
 
 /// The node.
 pub struct Node {

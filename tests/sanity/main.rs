@@ -12,15 +12,12 @@
     reason = "a test that cannot go on ends"
 )]
 
-#[path = "../support/mod.rs"]
-mod support;
-
 use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 
-use support::driver::{DriverProcess, program};
-use support::objects::objects;
-use support::world::World;
+use kit::driver::{DriverProcess, program};
+use kit::objects::objects;
+use kit::world::World;
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -55,6 +52,6 @@ fn main() -> ExitCode {
     ExitCode::from(code.unwrap_or(1))
 }
 
-const RUN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sanity/run.sh");
+const RUN: &str = kit::in_repository!("/tests/sanity/run.sh");
 /// EX_USAGE of sysexits.
 const USAGE: u8 = 64;

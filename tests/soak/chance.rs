@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::random::Random;
+use kit::random::Random;
 
 /// One of so many places.
 pub fn place(random: &mut Random, count: usize) -> usize {

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::content::ALWAYS;
 use crate::stage::{CANARIES, Stage};
-use crate::support::eventually;
-use crate::verdicts::Verdicts;
+use crash::content::ALWAYS;
+use crash::verdicts::Verdicts;
+use kit::eventually;
 
 /// Plays the end, and says what holds.
 pub fn play(stage: &mut Stage, verdicts: &mut Verdicts) {

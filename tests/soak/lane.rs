@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::chance::{between, place};
 use crate::mounted::{Ended, Mounted};
-use crate::random::Random;
 use crate::stage::Stage;
 use crate::tide::Tide;
+use kit::random::Random;
 
 /// The thread.
 pub struct Lane {

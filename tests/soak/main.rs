@@ -20,44 +20,28 @@
 )]
 
 mod chance;
-// What is in the volumes and their copies, how it is read, chance, and how an outcome is shown are those of the crash
-// test.
-#[path = "../crash/content.rs"]
-mod content;
-#[path = "../crash/copy.rs"]
-mod copy;
 mod finale;
 mod lane;
 mod ledger;
 mod mounted;
 mod options;
 mod process;
-#[path = "../crash/random.rs"]
-mod random;
 mod report;
 mod secrets;
 mod series;
 mod stage;
 mod store;
-#[path = "../support/mod.rs"]
-mod support;
 mod tide;
 mod trend;
-#[allow(dead_code, reason = "the crash test counts in another way too")]
-#[path = "../crash/verdicts.rs"]
-mod verdicts;
-#[allow(dead_code, reason = "the crash test looks at more of a volume")]
-#[path = "../crash/volume.rs"]
-mod volume;
 mod waves;
 mod weather;
 
 use std::process::ExitCode;
 
+use crash::verdicts::Verdicts;
+use kit::random::Random;
 use options::Options;
-use random::Random;
 use stage::Stage;
-use verdicts::Verdicts;
 use waves::Waves;
 
 fn main() -> ExitCode {

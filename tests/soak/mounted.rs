@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use rpc::status::{Code, Status};
 
-use crate::random::Random;
 use crate::stage::{Class, Stage};
-use crate::support::PATIENCE;
-use crate::support::world::Pod;
-use crate::volume::{self, Seen};
+use crash::volume::{self, Seen};
+use kit::PATIENCE;
+use kit::random::Random;
+use kit::world::Pod;
 
 /// The pod.
 pub struct Mounted {

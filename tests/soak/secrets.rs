@@ -1,11 +1,11 @@
 //! What the API server has because of the volumes: Secrets, which have to hold what the volumes hold, and events.
 
-use crate::content::State;
-use crate::copy::state;
 use crate::mounted::Ended;
 use crate::stage::{CANARIES, Class, Stage};
-use crate::support::PATIENCE;
-use crate::support::mirror::SECRETS_PATH;
+use crash::content::State;
+use crash::copy::state;
+use kit::PATIENCE;
+use kit::mirror::SECRETS_PATH;
 
 /// The Secret of a class, if it asks for one, comes to hold the class's current state.
 pub fn is_up_to_date(stage: &Stage, class: &Class) -> Result<(), Ended> {

@@ -13,19 +13,19 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::chance::place;
-use crate::content::{SMALL, State};
-use crate::copy::SECRET_ITEMS;
 use crate::ledger::{Ledger, locked};
 use crate::process::Process;
-use crate::random::Random;
 use crate::store::Store;
-use crate::support::api_server::{ApiServer, Settings};
-use crate::support::driver::{DriverProcess, program};
-use crate::support::kubelet::Kubelet;
-use crate::support::mirror::{Mirror, object, reference};
-use crate::support::objects;
-use crate::support::provider::ScriptedProvider;
-use crate::support::world::{Pod, World};
+use api_server::{ApiServer, Settings};
+use crash::content::{SMALL, State};
+use crash::copy::SECRET_ITEMS;
+use kit::driver::{DriverProcess, program};
+use kit::kubelet::Kubelet;
+use kit::mirror::{Mirror, object, reference};
+use kit::objects;
+use kit::provider::ScriptedProvider;
+use kit::random::Random;
+use kit::world::{Pod, World};
 
 /// The node.
 pub struct Stage {

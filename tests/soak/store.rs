@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use crate::chance::place;
 use crate::ledger::locked;
-use crate::random::Random;
+use kit::random::Random;
 
 /// By class.
 #[derive(Default)]

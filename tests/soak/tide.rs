@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use crate::chance::place;
-use crate::random::Random;
+use kit::random::Random;
 
 /// One wave of a soak, for each of kubelet's threads.
 pub struct Tide {

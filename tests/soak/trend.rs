@@ -127,7 +127,7 @@ const NORMAL: f64 = 2.576;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::support::random::Random;
+    use kit::random::Random;
 
     fn series(values: impl IntoIterator<Item = f64>) -> Vec<(f64, f64)> {
         values

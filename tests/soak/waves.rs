@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 
 use crate::lane::Lane;
 use crate::mounted::{Ended, Mounted};
-use crate::random::Random;
 use crate::report::Progress;
 use crate::secrets;
 use crate::series::Sample;
 use crate::stage::{ALL_ARE_DUE, Stage};
-use crate::support::world::http_get;
 use crate::tide::{AT_REST, LANES, Tide};
 use crate::weather;
+use kit::random::Random;
+use kit::world::http_get;
 
 /// The waves, and what was seen between them.
 pub struct Waves<'a> {

@@ -4,8 +4,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::chance::{between, place};
-use crate::random::Random;
 use crate::stage::Stage;
+use kit::random::Random;
 
 /// Changes the secrets of one class after another until `end`.
 pub fn changes(stage: &Stage, mut random: Random, end: Instant) {

@@ -3,8 +3,8 @@
 use object::elf::{DT_NEEDED, PT_INTERP};
 use object::{Object, ObjectSection, ObjectSymbol};
 
-use crate::support::elf::Elf;
 use crate::{SHIPPED, architectures, built, read};
+use kit::elf::Elf;
 
 /// Architecture and name of every program that ships.
 fn programs() -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -103,7 +103,7 @@ fn nothing_in_it_names_the_machine_that_built_it() {
     let home = std::env::var("HOME").expect("a user has a home");
     let target = crate::static_directory();
     let target = target.parent().expect("it is in the target directory").display().to_string();
-    let names = [env!("CARGO_MANIFEST_DIR").to_owned(), format!("{home}/.cargo"), target];
+    let names = [kit::repository::ROOT.to_owned(), format!("{home}/.cargo"), target];
     for (architecture, program) in programs() {
         let bytes = read(&built(architecture, program));
         for name in &names {

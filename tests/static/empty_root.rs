@@ -6,12 +6,12 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use crate::support::driver::DriverProcess;
-use crate::support::objects::objects;
-use crate::support::provider::answer;
-use crate::support::shell;
-use crate::support::world::World;
 use crate::{DRIVER, built};
+use kit::driver::DriverProcess;
+use kit::objects::objects;
+use kit::provider::answer;
+use kit::shell;
+use kit::world::World;
 
 /// A directory that holds a program and nothing else.
 struct Root(tempfile::TempDir);

@@ -7,10 +7,10 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::api_server::{ApiServer, Matcher};
 use crate::client::Client;
 use crate::config::ClusterConfig;
 use crate::types::{ObjectKey, SecretProviderClass};
+use api_server::{ApiServer, Matcher};
 
 /// Generous, because a loaded machine must not fail a test.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::process::Snapshot;
 use crate::report::{Aim, Report, millis};
-use crate::support::kubelet::Kubelet;
+use kit::kubelet::Kubelet;
 
 use super::{PODS, Stage};
 

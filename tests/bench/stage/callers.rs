@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use crate::load::{self, Latencies, Pairs};
 use crate::report::{Aim, Report, millis, number};
 use crate::shape::Shape;
-use crate::support::kubelet::Kubelet;
-use crate::support::world::Pod;
+use kit::kubelet::Kubelet;
+use kit::world::Pod;
 
 use super::{Stage, question};
 

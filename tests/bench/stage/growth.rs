@@ -5,7 +5,7 @@ use std::thread;
 use crate::load::Latencies;
 use crate::process::{self, Snapshot};
 use crate::report::{Aim, Curve, Report, mebibytes, millis};
-use crate::support::world::Pod;
+use kit::world::Pod;
 
 use super::{Refreshing, SETTLING_STEP, Stage};
 

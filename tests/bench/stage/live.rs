@@ -2,7 +2,7 @@
 
 use crate::load::Latencies;
 use crate::report::{Aim, Report, millis};
-use crate::support::world::Pod;
+use kit::world::Pod;
 
 use super::{PODS, Refreshing, Stage};
 

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use crate::load::Latencies;
 use crate::process::{Cost, Snapshot};
 use crate::report::{Aim, Report, millis, number};
-use crate::support::PATIENCE;
-use crate::support::api_server::{ApiServer, Settings};
-use crate::support::driver::{DriverProcess, program};
+use api_server::{ApiServer, Settings};
+use kit::PATIENCE;
+use kit::driver::{DriverProcess, program};
 
 use super::Stage;
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::load::Latencies;
 use crate::parts;
 use crate::report::{Aim, Report, millis};
-use crate::support::world::Pod;
+use kit::world::Pod;
 
 use super::{PODS, Refreshing, Stage};
 

@@ -9,7 +9,7 @@ use publish::phases::Phase;
 use crate::load::{Latencies, Pairs};
 use crate::report::{Aim, Report, millis};
 use crate::shape::{SHAPES, Shape};
-use crate::support::eventually;
+use kit::eventually;
 
 use super::{Stage, question};
 

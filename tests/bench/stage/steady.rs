@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::process::{Cost, Snapshot};
 use crate::report::{Aim, Report, number};
-use crate::support::world::Pod;
+use kit::world::Pod;
 
 use super::{PODS, Stage};
 

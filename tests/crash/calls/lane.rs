@@ -10,14 +10,15 @@ use rpc::status::Status;
 
 use super::strace::{Injection, Strace, has_struck};
 use crate::board::{Board, locked};
-use crate::content::SMALL;
-use crate::random::Random;
 use crate::stage::{Provider, Stage};
-use crate::support::PATIENCE;
-use crate::support::driver::DriverProcess;
-use crate::support::shell;
-use crate::support::world::Pod;
-use crate::{process, readers, volume};
+use crate::{process, readers};
+use crash::content::SMALL;
+use crash::volume;
+use kit::PATIENCE;
+use kit::driver::DriverProcess;
+use kit::random::Random;
+use kit::shell;
+use kit::world::Pod;
 
 /// The node, and its driver while that lives.
 pub struct Lane {

@@ -16,9 +16,9 @@ use std::thread;
 use crate::board::{Board, locked};
 use crate::finale;
 use crate::options::Options;
-use crate::random::Random;
 use crate::report::Progress;
-use crate::verdicts::Verdicts;
+use crash::verdicts::Verdicts;
+use kit::random::Random;
 use lane::{Case, Lane, Op, Who};
 use strace::Injection;
 

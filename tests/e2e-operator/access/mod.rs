@@ -1,19 +1,14 @@
 //! What the operator asked of the API server in the whole run, compared with what its roles let it ask.
 
-#[path = "../../e2e/access/audit.rs"]
-mod audit;
-#[path = "../../e2e/access/permission.rs"]
-mod permission;
-
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
 
 use crate::manifest;
-use crate::support::yaml;
-pub use audit::{Request, requests};
-use permission::{Permission, list, permissions};
+pub use e2e::audit::{Request, requests};
+use e2e::permission::{Permission, list, permissions};
+use kit::yaml;
 
 /// Requests that were refused for lack of a right.
 pub fn forbidden(audit_log: &Path) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::runner::Case;
+use super::Case;
 use crate::stage::{DRIVER, DRIVERS, Stage, object};
 
 /// See the sentences.

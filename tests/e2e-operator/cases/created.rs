@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::runner::Case;
+use super::Case;
 use crate::stage::{DRIVERS, Stage};
 
 /// See the sentences.

@@ -9,10 +9,12 @@ mod settings;
 mod states;
 mod trouble;
 
-use crate::runner::Case;
+use crate::stage::Stage;
 
 /// Name of a group, and its cases.
 pub type Group = (&'static str, &'static [Case]);
+/// A case of this program's stage.
+pub type Case = e2e::runner::Case<Stage>;
 
 /// All of them.
 pub const GROUPS: &[Group] = &[

@@ -3,13 +3,13 @@
 
 use serde_json::{Value, json};
 
-use crate::kinds;
+use super::Case;
 use crate::manifest;
 use crate::operand;
-use crate::operator::{ACCOUNT, NAMESPACE};
-use crate::patience::until;
-use crate::runner::Case;
 use crate::stage::Stage;
+use e2e::kinds;
+use e2e::operator::{ACCOUNT, NAMESPACE};
+use e2e::patience::until;
 
 /// See the sentences.
 pub const CASES: &[Case] = &[

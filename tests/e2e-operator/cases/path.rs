@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
+use super::Case;
 use crate::manifest;
 use crate::operand;
-use crate::patience::until;
-use crate::runner::Case;
 use crate::stage::{DRIVER, NAMESPACE, Stage};
+use e2e::patience::until;
 
 /// See the sentences.
 pub const CASES: &[Case] = &[
@@ -92,7 +92,7 @@ fn whole_path(stage: &mut Stage) {
     kubectl(stage, &["delete", "-k", &format!("{}/program", manifest::OPERATOR), "--wait=false"]);
     until("the namespace is gone", || stage.admin.get(&format!("/api/v1/namespaces/{NAMESPACE}")).is_none());
     for definition in manifest::definitions() {
-        let path = crate::kinds::path_of(&definition);
+        let path = e2e::kinds::path_of(&definition);
         assert!(stage.admin.get(&path).is_some(), "{path} went with the operator, and with it every object");
     }
     assert!(stage.admin.get(DRIVER).is_none());

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::Case;
 use crate::operand::CSI_DRIVER;
-use crate::patience::{throughout, until, until_some};
-use crate::runner::Case;
 use crate::stage::{A_WHILE, NAMESPACE, Stage};
+use e2e::patience::{throughout, until, until_some};
 
 /// See the sentences.
 pub const CASES: &[Case] = &[

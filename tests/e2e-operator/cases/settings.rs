@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::Case;
 use crate::operand::{self, CSI_DRIVER};
-use crate::patience::{throughout, until};
-use crate::runner::Case;
 use crate::stage::{A_WHILE, DRIVER, Stage};
+use e2e::patience::{throughout, until};
 
 /// See the sentences.
 pub const CASES: &[Case] = &[

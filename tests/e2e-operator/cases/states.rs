@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
+use super::Case;
 use crate::operand;
-use crate::patience::{throughout, until};
-use crate::runner::Case;
 use crate::stage::{A_WHILE, Stage};
+use e2e::patience::{throughout, until};
 
 /// See the sentences.
 pub const CASES: &[Case] = &[
@@ -136,12 +136,12 @@ fn foreign(stage: &mut Stage) {
     let [_, reason, message] = stage.condition(NODE).expect("it was reported");
     assert!(reason == "SyncError" && message.contains("kube-system/secrets-store-csi-driver"), "{message}");
     throughout(A_WHILE / 2, "the other installation is as it was", || {
-        let path = crate::kinds::path_of(&binding);
+        let path = e2e::kinds::path_of(&binding);
         let now = stage.admin.get(&path).expect("it is still there");
         now["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"]
             && stage.admin.get(&operand::daemon_set()).is_none()
     });
-    stage.admin.delete(&crate::kinds::path_of(&binding));
+    stage.admin.delete(&e2e::kinds::path_of(&binding));
     stage.is_installed();
     stage.is(NODE, "False");
 }

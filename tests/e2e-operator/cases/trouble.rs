@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::Case;
 use crate::operand;
-use crate::patience::{throughout, until, until_some};
-use crate::runner::Case;
 use crate::stage::{A_WHILE, LEASE, NAMESPACE, Stage};
+use e2e::patience::{throughout, until, until_some};
 
 /// See the sentences.
 pub const CASES: &[Case] = &[

@@ -1,15 +1,13 @@
 //! What the driver asked of the API server in the whole run, compared with what the shipped roles let it ask.
 
-mod audit;
-mod permission;
 mod roles;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
-pub use audit::{Request, requests};
-pub use permission::Permission;
+pub use e2e::audit::{Request, requests};
+use e2e::permission::Permission;
 pub use roles::SERVICE_ACCOUNT;
 
 /// The comparison.

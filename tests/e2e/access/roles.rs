@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::permission::{Permission, list, permissions};
 use crate::manifest;
+use e2e::permission::{Permission, list, permissions};
 
 /// Everything that roles bound to the driver's service account permit.
 pub fn of_driver() -> BTreeSet<Permission> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use config::DriverFlags;
 use serde_json::{Value, json};
 
-use crate::runner::Case;
+use super::Case;
 use crate::site::{CASES as FILES, CHART, NAMESPACE, Site, arguments};
 use crate::stage::Stage;
 

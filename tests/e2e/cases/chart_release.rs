@@ -3,16 +3,16 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use super::Case;
 use super::chart::values;
-use crate::control_plane::free_ports;
-use crate::kinds;
-use crate::patience::{until, until_some};
-use crate::runner::Case;
 use crate::site::{CHART, DAEMON_SET, Host, NAMESPACE, PODS, RELEASE, Site, Snapshot};
 use crate::stage::Stage;
-use crate::support::world::Pod;
-use crate::web::Web;
 use crate::workloads::{DRIVER, Workload, class};
+use e2e::control_plane::free_ports;
+use e2e::kinds;
+use e2e::patience::{until, until_some};
+use e2e::web::Web;
+use kit::world::Pod;
 
 /// See the sentences.
 pub const CASES: &[Case] = &[

@@ -5,15 +5,15 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
+use super::Case;
 use super::chart::{daemon_set, values};
 use super::chart_release::{daemon_set_path, hand_over, uninstall, upgrade};
-use crate::kinds;
 use crate::manifest;
-use crate::patience::until;
-use crate::runner::Case;
 use crate::site::{CASES as FILES, CHART, NAMESPACE, RELEASE, Site, Snapshot, objects};
 use crate::stage::Stage;
 use crate::workloads::class;
+use e2e::kinds;
+use e2e::patience::until;
 
 /// See the sentences.
 pub const CASES: &[Case] = &[

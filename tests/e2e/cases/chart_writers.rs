@@ -4,11 +4,11 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::Case;
 use super::chart::{daemon_set, images, values};
-use crate::runner::Case;
 use crate::site::{CHART, NAMESPACE, RELEASE, objects};
 use crate::stage::Stage;
-use crate::support::yaml;
+use kit::yaml;
 
 /// See the sentences.
 pub const CASES: &[Case] = &[

@@ -3,12 +3,12 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::kinds;
+use super::Case;
 use crate::kubelet::Seen;
-use crate::patience::until;
-use crate::runner::Case;
 use crate::stage::Stage;
 use crate::workloads::{Workload, class};
+use e2e::kinds;
+use e2e::patience::until;
 
 /// See the sentences.
 pub const CASES: &[Case] = &[Case {

@@ -11,10 +11,10 @@ use grpcio::{
 use protobuf::Message;
 use rpc::pb::provider as pb;
 
-use crate::patience::until;
-use crate::runner::Case;
+use super::Case;
 use crate::stage::Stage;
-use crate::support::driver::{DriverProcess, program};
+use e2e::patience::until;
+use kit::driver::{DriverProcess, program};
 
 /// See the sentences.
 pub const CASES: &[Case] = &[

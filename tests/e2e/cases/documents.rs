@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use super::Case;
 use crate::documents;
-use crate::runner::Case;
 use crate::stage::Stage;
 
 macro_rules! document {

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::Case;
 use super::chart::{daemon_set, driver, flags, values};
-use crate::kinds;
 use crate::manifest::DEPLOY;
-use crate::runner::Case;
 use crate::site::{Site, Snapshot, objects};
 use crate::stage::Stage;
+use e2e::kinds;
 
 /// See the sentences.
 pub const CASES: &[Case] = &[
@@ -26,7 +26,7 @@ fn applied(stage: &mut Stage) {
         assert!(site.admin.get(&kinds::path_of(object)).is_some(), "{object}");
     }
     site.kubectl(&["delete", "-k", DEPLOY, "--wait=false"]).expect_good();
-    crate::patience::until("nothing is left", || Snapshot::take(site).is_empty());
+    e2e::patience::until("nothing is left", || Snapshot::take(site).is_empty());
 }
 
 fn same_as_chart(stage: &mut Stage) {

@@ -28,10 +28,12 @@ mod sync_permission;
 mod throttle;
 mod token;
 
-use crate::runner::Case;
+use crate::stage::Stage;
 
 /// Name of a group, and its cases.
 pub type Group = (&'static str, &'static [Case]);
+/// A case of this program's stage.
+pub type Case = e2e::runner::Case<Stage>;
 
 /// All of them. Those that need Secret sync are in the groups that say so.
 pub const GROUPS: &[Group] = &[

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::Case;
 use crate::manifest::{self, DEPLOY};
-use crate::runner::Case;
 use crate::site::{CASES as FILES, Site};
 use crate::stage::Stage;
 

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::kinds;
-use crate::patience::until;
-use crate::runner::Case;
+use super::Case;
 use crate::stage::Stage;
-use crate::support::objects;
 use crate::workloads::{Workload, class};
+use e2e::kinds;
+use e2e::patience::until;
+use kit::objects;
 
 /// See the sentences.
 pub const CASES: &[Case] = &[

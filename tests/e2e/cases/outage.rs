@@ -4,12 +4,12 @@ use std::thread;
 
 use serde_json::Value;
 
-use crate::kinds;
+use super::Case;
 use crate::kubelet::Seen;
-use crate::patience::{throughout, until};
-use crate::runner::Case;
 use crate::stage::{A_WHILE, Stage};
 use crate::workloads::{Workload, class};
+use e2e::kinds;
+use e2e::patience::{throughout, until};
 
 /// See the sentences.
 pub const CASES: &[Case] = &[

@@ -1,8 +1,8 @@
 //! What the fast tests believe of an API server, asked of this one.
 
-use crate::runner::Case;
+use super::Case;
 use crate::stage::Stage;
-use crate::support::api_cases::{self, Api};
+use kit::api_cases::{self, Api};
 
 /// See the sentences.
 pub const CASES: &[Case] = &[Case {

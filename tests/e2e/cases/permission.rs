@@ -1,10 +1,10 @@
 //! What happens when an administrator takes the driver's role away, and gives it back.
 
-use crate::kinds;
-use crate::patience::throughout;
-use crate::runner::Case;
+use super::Case;
 use crate::stage::{A_WHILE, ROLES, Stage};
 use crate::workloads::{Workload, class};
+use e2e::kinds;
+use e2e::patience::throughout;
 
 /// See the sentences.
 pub const CASES: &[Case] = &[Case {

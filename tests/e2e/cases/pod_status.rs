@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::kinds;
-use crate::patience::until;
-use crate::runner::Case;
+use super::Case;
 use crate::stage::Stage;
 use crate::workloads::{NODE, Workload, class};
+use e2e::kinds;
+use e2e::patience::until;
 
 /// See the sentences.
 pub const CASES: &[Case] = &[

@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use crate::runner::Case;
+use super::Case;
 use crate::stage::Stage;
-use crate::support::objects;
 use crate::workloads::{PROVIDER, Workload, class};
+use kit::objects;
 
 /// See the sentences.
 pub const CASES: &[Case] = &[
@@ -24,7 +24,7 @@ fn no_class(stage: &mut Stage) {
     let namespace = stage.namespace("negative");
     let deployment = Workload::named(&namespace, "web").mounting("e2e-provider-sync").deployment(1);
     stage.admin.apply(&deployment);
-    let pods = crate::patience::until_some("the Deployment has made a pod", || {
+    let pods = e2e::patience::until_some("the Deployment has made a pod", || {
         stage.kubelet.pods(&namespace, "web").pop()
     });
     let class_name = format!("{namespace}/e2e-provider-sync");

@@ -2,11 +2,11 @@
 
 use std::thread;
 
-use crate::kinds;
-use crate::patience::{throughout, until};
-use crate::runner::Case;
+use super::Case;
 use crate::stage::{A_WHILE, Stage};
 use crate::workloads::{Workload, class};
+use e2e::kinds;
+use e2e::patience::{throughout, until};
 
 /// See the sentences.
 pub const CASES: &[Case] = &[

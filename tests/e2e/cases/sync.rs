@@ -4,13 +4,13 @@ use std::thread;
 
 use serde_json::json;
 
-use crate::kinds;
+use super::Case;
 use crate::node::FILES;
-use crate::patience::{throughout, until, within};
-use crate::runner::Case;
 use crate::stage::{A_WHILE, Stage};
-use crate::support::objects;
 use crate::workloads::{Workload, class, with_secret};
+use e2e::kinds;
+use e2e::patience::{throughout, until, within};
+use kit::objects;
 
 /// See the sentences.
 pub const CASES: &[Case] = &[

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::Case;
 use super::crowd::{CLASSES, PODS, create, mounting_times};
-use crate::patience::until;
-use crate::runner::Case;
 use crate::stage::Stage;
 use crate::workloads::{class, with_secret};
+use e2e::patience::until;
 
 /// See the sentences.
 pub const CASES: &[Case] = &[Case {

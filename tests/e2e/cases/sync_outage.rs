@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use super::Case;
 use super::sync::reading;
 use super::token::until_refused;
-use crate::kinds;
-use crate::patience::{until, within};
-use crate::runner::Case;
 use crate::stage::Stage;
 use crate::workloads::{class, with_secret};
+use e2e::kinds;
+use e2e::patience::{until, within};
 
 /// See the sentences.
 pub const CASES: &[Case] = &[

@@ -2,13 +2,13 @@
 
 use serde_json::json;
 
+use super::Case;
 use super::sync::reading;
-use crate::kinds;
-use crate::patience::until;
-use crate::runner::Case;
 use crate::stage::Stage;
-use crate::support::objects;
 use crate::workloads::{Workload, class, with_secret};
+use e2e::kinds;
+use e2e::patience::until;
+use kit::objects;
 
 /// See the sentences.
 pub const CASES: &[Case] = &[

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use super::Case;
 use super::sync::reading;
-use crate::kinds;
-use crate::patience::{until, within};
-use crate::runner::Case;
 use crate::stage::{A_WHILE, ROLES, Stage};
 use crate::workloads::{Workload, class, with_secret};
+use e2e::kinds;
+use e2e::patience::{until, within};
 
 /// See the sentences.
 pub const CASES: &[Case] = &[

@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
+use super::Case;
 use crate::access::SERVICE_ACCOUNT;
-use crate::patience::until;
-use crate::runner::Case;
 use crate::stage::{A_WHILE, Stage, THROTTLE};
 use crate::workloads::{Workload, class};
+use e2e::patience::until;
 
 /// See the sentences.
 pub const CASES: &[Case] = &[Case {

@@ -1,9 +1,9 @@
 //! The driver's own token, which kubelet renews in a file, and which the cluster can revoke.
 
-use crate::patience::{throughout, until};
-use crate::runner::Case;
+use super::Case;
 use crate::stage::{A_WHILE, Stage};
 use crate::workloads::{Workload, class};
+use e2e::patience::{throughout, until};
 
 /// See the sentences.
 pub const CASES: &[Case] = &[

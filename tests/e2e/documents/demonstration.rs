@@ -2,8 +2,9 @@
 
 use std::process::Command;
 
-use super::markdown::{Document, root};
-use crate::support::driver::program;
+use ::documents::markdown::Document;
+use kit::driver::program;
+use kit::repository::root;
 
 /// Runs the demonstration as `make demo` does; panics with the first line that the document has not.
 pub fn play() {

@@ -25,24 +25,19 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::control_plane::AUTHORITY;
-use crate::kinds;
 use crate::manifest;
-use crate::operator::{NAMESPACE, Operator};
-use crate::patience::{PATIENCE, until};
 use crate::stage::Stage;
-use crate::support::driver::{DriverProcess, program};
 use crate::workloads::NODE;
+use e2e::control_plane::AUTHORITY;
+use e2e::kinds;
+use e2e::operator::{NAMESPACE, Operator};
+use e2e::patience::{PATIENCE, until};
+use kit::driver::{DriverProcess, program};
 use port::ForwardedPort;
 
-#[path = "../../documents/markdown.rs"]
-mod markdown;
-#[path = "../../documents/output.rs"]
-mod output;
-#[path = "../../documents/script.rs"]
-mod script;
-
-use markdown::{Block, Document, Follows, Piece};
+use ::documents::markdown::{Block, Document, Follows, Piece};
+use ::documents::{output, script};
+use kit::repository::root;
 
 /// Runs a document from its beginning to its end; panics with the first command that does something else.
 pub fn play(stage: &mut Stage, name: &str) {
@@ -137,7 +132,7 @@ impl<'a> Play<'a> {
         let directory = self.directory.path();
         let bin = directory.join("bin");
         std::fs::create_dir(&bin).expect("an empty directory takes another");
-        let wrapper = markdown::root().join("tests/e2e/documents/kubectl.sh");
+        let wrapper = root().join("tests/e2e/documents/kubectl.sh");
         link(&wrapper, &bin.join("kubectl"));
         link(&program("secrets-store-csi-driver"), &directory.join("secrets-store-csi-driver"));
         write(&directory.join("namespace"), &self.namespace);
@@ -287,7 +282,7 @@ impl<'a> Play<'a> {
         let path = format!("{}:{}:{path}", directory.join("bin").display(), programs.display());
         let mut shell = Command::new("bash")
             .args(["-euo", "pipefail", "-c", script])
-            .current_dir(markdown::root())
+            .current_dir(root())
             .env("PATH", path)
             .env("REAL_KUBECTL", programs.join("kubectl"))
             .env("KUBECONFIG", directory.join("kubeconfig"))

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::admin::Admin;
-use crate::control_plane::ControlPlane;
-use crate::kinds;
-use crate::operator::{ACCOUNT, Launcher, NAMESPACE, Operator};
-use crate::patience::until;
+use e2e::admin::Admin;
+use e2e::control_plane::ControlPlane;
+use e2e::kinds;
+use e2e::operator::{ACCOUNT, Launcher, NAMESPACE, Operator};
+use e2e::patience::until;
 
 /// Starts it, as kubelet would start the Deployment's pod.
 pub fn start(control_plane: &ControlPlane, admin: &Admin, directory: &Path) -> Operator {

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use crate::admin::{Admin, Refusal};
-use crate::kinds;
 use crate::workloads::{DRIVER, NODE, content};
+use e2e::admin::{Admin, Refusal};
+use e2e::kinds;
 
 /// The API server, as a node sees it. Nothing here waits or panics: kubelet tries again.
 pub struct NodeApi(Admin);

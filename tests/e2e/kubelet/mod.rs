@@ -18,9 +18,9 @@ use serde_json::Value;
 use self::api::NodeApi;
 use self::pod::PodWorker;
 pub use self::pod::Seen;
-use crate::admin::Admin;
-use crate::support::kubelet::Kubelet;
-use crate::support::world::Pod;
+use e2e::admin::Admin;
+use kit::kubelet::Kubelet;
+use kit::world::Pod;
 
 /// Plays until it is dropped.
 pub struct KubeletPlayer {

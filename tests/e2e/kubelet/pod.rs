@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::Shared;
 use super::api::text;
-use crate::support::world::Pod;
 use crate::workloads::DRIVER;
+use kit::world::Pod;
 
 /// Lives through one pod.
 pub struct PodWorker {

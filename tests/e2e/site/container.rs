@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::control_plane::ENDS_WITH_PARENT;
-use crate::support::driver::{DriverProcess, program};
 use crate::workloads::NODE;
+use e2e::control_plane::ENDS_WITH_PARENT;
+use kit::driver::{DriverProcess, program};
 
 /// The running container.
 pub struct Container(DriverProcess);
@@ -104,4 +104,4 @@ fn text(path: &Path) -> String {
     path.to_str().expect("paths of tests are texts").to_owned()
 }
 
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/site/container.sh");
+const SCRIPT: &str = kit::in_repository!("/tests/e2e/site/container.sh");

@@ -8,11 +8,11 @@ use serde_json::Value;
 use super::{Container, Site};
 use crate::access::SERVICE_ACCOUNT;
 use crate::node;
-use crate::support::driver::DriverProcess;
-use crate::support::kubelet::Kubelet;
-use crate::support::plugin_watcher::PluginWatcher;
-use crate::support::shell;
 use crate::token::DriverToken;
+use kit::driver::DriverProcess;
+use kit::kubelet::Kubelet;
+use kit::plugin_watcher::PluginWatcher;
+use kit::shell;
 
 /// The node. What is declared first ends first.
 pub struct Host {

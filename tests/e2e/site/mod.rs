@@ -4,7 +4,6 @@
 mod container;
 mod host;
 mod snapshot;
-mod tool;
 
 use std::path::{Path, PathBuf};
 
@@ -13,15 +12,15 @@ use serde_json::{Value, json};
 pub use self::container::{Container, arguments};
 pub use self::host::{Host, PODS};
 pub use self::snapshot::Snapshot;
-pub use self::tool::{Told, Tool};
-use crate::admin::{Admin, Refusal};
-use crate::control_plane::{AUTHORITY, ControlPlane};
-use crate::kinds;
-use crate::patience::until;
 use crate::stage::Programs;
-use crate::support::yaml;
-use crate::web::Web;
 use crate::workloads::NODE;
+use e2e::admin::{Admin, Refusal};
+use e2e::control_plane::{AUTHORITY, ControlPlane};
+use e2e::kinds;
+use e2e::patience::until;
+use e2e::tool::{Told, Tool};
+use e2e::web::Web;
+use kit::yaml;
 
 /// The cluster and the programs.
 pub struct Site {
@@ -128,14 +127,14 @@ fn write_kubeconfig(directory: &Path, control_plane: &ControlPlane) {
         "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
         "current-context": "x",
     });
-    let file = directory.join(tool::KUBECONFIG);
+    let file = directory.join(e2e::tool::KUBECONFIG);
     std::fs::write(&file, content.to_string()).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
 }
 
 /// The directory of the chart.
-pub const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/charts/secrets-store-csi-driver");
+pub const CHART: &str = kit::in_repository!("/deploy/charts/secrets-store-csi-driver");
 /// What the cases about installing read.
-pub const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/install");
+pub const CASES: &str = kit::in_repository!("/tests/e2e/install");
 /// The release's name that the upstream driver's instructions use.
 pub const RELEASE: &str = "csi-secrets-store";
 /// Where it is installed.

@@ -7,8 +7,8 @@ use rpc::status::Code;
 use crate::node::Node;
 use crate::runner::{Case, case};
 use crate::sheet::Sheet;
-use crate::support::api_server::{Matcher, Then};
-use crate::support::world::Pod;
+use api_server::{Matcher, Then};
+use kit::world::Pod;
 
 /// In the order of the table.
 pub const CASES: [Case; 13] = [

@@ -6,8 +6,8 @@ use tempfile::TempDir;
 use crate::node::{Node, Setup};
 use crate::runner::{Case, case};
 use crate::sheet::Sheet;
-use crate::support::api_server::{ApiServer, Settings};
-use crate::support::world::Pod;
+use api_server::{ApiServer, Settings};
+use kit::world::Pod;
 
 /// In the order of the table.
 pub const CASES: [Case; 5] = [

@@ -11,8 +11,8 @@ use crate::hold::Hold;
 use crate::node::{Node, Setup, new, old};
 use crate::runner::{Case, Lane, case};
 use crate::sheet::Sheet;
-use crate::support::eventually;
-use crate::support::world::{Pod, http_get};
+use kit::eventually;
+use kit::world::{Pod, http_get};
 
 /// In the order of the table.
 pub const CASES: [Case; 5] = [

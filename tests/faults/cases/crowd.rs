@@ -12,10 +12,10 @@ use crate::hold::Hold;
 use crate::node::{Node, old};
 use crate::runner::{Case, Lane};
 use crate::sheet::Sheet;
-use crate::support::eventually;
-use crate::support::kubelet::Kubelet;
-use crate::support::wire::{self, WireProvider, frame};
-use crate::support::world::Pod;
+use kit::eventually;
+use kit::kubelet::Kubelet;
+use kit::wire::{self, WireProvider, frame};
+use kit::world::Pod;
 
 /// In the order of the table.
 pub const CASES: [Case; 2] = [

@@ -11,9 +11,9 @@ use rpc::status::Code;
 use crate::node::{Node, Setup};
 use crate::runner::{Case, case};
 use crate::sheet::Sheet;
-use crate::support::eventually;
-use crate::support::kubelet::Kubelet;
-use crate::support::world::Pod;
+use kit::eventually;
+use kit::kubelet::Kubelet;
+use kit::world::Pod;
 
 /// In the order of the table.
 pub const CASES: [Case; 3] = [

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::node::{Node, Setup};
 use crate::runner::{Case, case};
 use crate::sheet::Sheet;
-use crate::support::shell;
+use kit::shell;
 
 /// In the order of the table.
 pub const CASES: [Case; 2] =

@@ -12,7 +12,7 @@ use rpc::status::Code;
 use crate::node::{Node, old};
 use crate::runner::{Case, case};
 use crate::sheet::Sheet;
-use crate::support::wire::{Wire, WireProvider, answer_head, message};
+use kit::wire::{Wire, WireProvider, answer_head, message};
 
 /// In the order of the table.
 pub const CASES: [Case; 6] = [
@@ -125,7 +125,7 @@ fn cut(say: impl Fn(&mut Wire, u32) -> io::Result<()> + Send + Sync + 'static) -
 /// A whole, good answer.
 fn say(wire: &mut Wire, stream: u32) -> io::Result<()> {
     let whole = old().write_to_bytes().map_err(io::Error::other)?;
-    let end = crate::support::wire::trailers(stream, "0");
+    let end = kit::wire::trailers(stream, "0");
     wire.write(&[answer_head(stream), message(stream, &whole), end].concat())
 }
 

@@ -7,7 +7,7 @@ use rpc::status::Code;
 use crate::node::{Node, holding};
 use crate::runner::{Case, case};
 use crate::sheet::Sheet;
-use crate::support::provider::{answer, error_code, versions_only};
+use kit::provider::{answer, error_code, versions_only};
 
 /// In the order of the table.
 pub const CASES: [Case; 9] = [

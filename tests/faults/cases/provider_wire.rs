@@ -10,7 +10,7 @@ use rpc::status::Code;
 use crate::node::{Node, new, quoted};
 use crate::runner::{Case, case};
 use crate::sheet::Sheet;
-use crate::support::wire::{self, Wire, WireProvider, answer_head, frame, literal, message, trailers};
+use kit::wire::{self, Wire, WireProvider, answer_head, frame, literal, message, trailers};
 
 /// In the order of the table.
 pub const CASES: [Case; 15] = [

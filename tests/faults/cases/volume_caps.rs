@@ -10,7 +10,7 @@ use rpc::status::Code;
 use crate::node::{Node, holding};
 use crate::runner::{Case, case};
 use crate::sheet::Sheet;
-use crate::support::provider::versions_only;
+use kit::provider::versions_only;
 
 /// In the order of the table.
 pub const CASES: [Case; 3] = [

@@ -5,10 +5,10 @@ use serde_json::json;
 use crate::node::Node;
 use crate::runner::{Case, case};
 use crate::sheet::Sheet;
-use crate::support::api_server::{Matcher, Then};
-use crate::support::mirror::{object, secret_path, value};
-use crate::support::world::Pod;
-use crate::support::{PATIENCE, eventually, objects};
+use api_server::{Matcher, Then};
+use kit::mirror::{object, secret_path, value};
+use kit::world::Pod;
+use kit::{PATIENCE, eventually, objects};
 
 /// In the order of the table.
 pub const CASES: [Case; 3] = [

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use super::clinic::{Clinic, DRIVER, LONGEST, csi_driver, csi_driver_path, token_lasting};
-use crate::support::api_server::{ApiServer, Matcher, Settings};
+use api_server::{ApiServer, Matcher, Settings};
 
 #[test]
 fn a_server_that_is_away_is_told_once_and_the_rest_is_still_looked_at() {

@@ -9,12 +9,12 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use crate::support::api_server::{ApiServer, Settings};
-use crate::support::driver::program;
-use crate::support::provider::{ScriptedProvider, answer};
-use crate::support::registrar::Registrar;
-use crate::support::world::{Pod, World};
-use crate::support::{eventually, shell, umask_lock};
+use api_server::{ApiServer, Settings};
+use kit::driver::program;
+use kit::provider::{ScriptedProvider, answer};
+use kit::registrar::Registrar;
+use kit::world::{Pod, World};
+use kit::{eventually, shell, umask_lock};
 
 /// The node. What serves into its directories ends first.
 pub struct Clinic {

@@ -5,9 +5,9 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::clinic::{Clinic, DRIVER, examine, run};
-use crate::support::driver::program;
-use crate::support::umask_lock;
-use crate::support::world::World;
+use kit::driver::program;
+use kit::umask_lock;
+use kit::world::World;
 
 #[test]
 fn on_a_healthy_node_nothing_is_wrong_and_everything_was_looked_at() {

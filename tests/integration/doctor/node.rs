@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
 use super::clinic::{Clinic, LONGEST, REGISTRATION_SOCKET};
-use crate::support::shell;
+use kit::shell;
 
 #[test]
 fn a_socket_that_nobody_answers_is_told() {

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::clinic::{Clinic, DRIVER, pod_object};
-use crate::support::objects;
+use kit::objects;
 
 const POD: &[&str] = &["--pod=default/web"];
 

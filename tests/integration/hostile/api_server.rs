@@ -8,8 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::support::api_server::Matcher;
-use crate::support::eventually;
+use ::api_server::Matcher;
+use kit::eventually;
 
 /// What is hostile about an answer, its status code and its body.
 type Row = (&'static str, u16, Vec<u8>);

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use protobuf::Message;
 
 use super::*;
-use crate::support::eventually;
-use crate::support::http2::*;
+use kit::eventually;
+use kit::http2::*;
 
 /// Streams that are reset at once are not bounded by how many may be open. The library works them off one by one, so
 /// they cost time and memory in proportion while they last; what can be asked is that this is all, and that it comes
@@ -368,5 +368,5 @@ const MOST_GROWN_KIB: u64 = 64 << 10;
 /// gRPC makes its buffer as large as the longest burst that it ever read, and the C library of an ordinary build keeps
 /// that once for each thread. The static build, which is what ships, gives it back.
 pub(super) fn most_grown_by_bursts_kib() -> u64 {
-    if crate::support::driver::is_another_build() { 128 << 10 } else { 768 << 10 }
+    if kit::driver::is_another_build() { 128 << 10 } else { 768 << 10 }
 }

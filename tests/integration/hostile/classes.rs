@@ -4,10 +4,10 @@
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::support::api_server::Seen;
-use crate::support::mirror::Mirror;
-use crate::support::objects;
-use crate::support::random::Random;
+use ::api_server::Seen;
+use kit::mirror::Mirror;
+use kit::objects;
+use kit::random::Random;
 
 /// Namespaces of pods and classes. Nobody has anything to do in [`OTHERS`].
 const NAMESPACES: [&str; 3] = ["team-a", "team-b", "team-c"];

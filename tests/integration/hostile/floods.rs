@@ -13,8 +13,8 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::*;
-use crate::support::driver::{DriverProcess, program};
-use crate::support::eventually;
+use kit::driver::{DriverProcess, program};
+use kit::eventually;
 
 /// What the connections of a flood do.
 #[derive(Debug, Clone, Copy)]

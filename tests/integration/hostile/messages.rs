@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use grpcio::{CallOption, ChannelBuilder, Client, EnvBuilder, Environment, Error};
 
 use super::*;
-use crate::support::raw::{RawProvider, method};
+use kit::raw::{RawProvider, method};
 
 /// What is hostile about a message, and the message.
 type Row = (&'static str, Vec<u8>);

@@ -38,9 +38,9 @@ fn bad_http_on_the_metrics_port_does_not_disturb_kubelet() {
         assert_is_good(&live, "among bad requests");
     }
     drop(held);
-    crate::support::eventually("the page is served again", || world.http_get("/metrics").0 == 200);
+    kit::eventually("the page is served again", || world.http_get("/metrics").0 == 200);
     let healthy = || world.http_get("/healthz") == (200, "ok".to_owned());
-    crate::support::eventually("the driver is found healthy again", healthy);
+    kit::eventually("the driver is found healthy again", healthy);
     let pod = world.pod("web", "db");
     world.kubelet.publish(&pod).unwrap();
     assert_log_is_whole(&world);

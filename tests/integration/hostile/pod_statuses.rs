@@ -4,9 +4,9 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::support::mirror::{Mirror, object};
-use crate::support::objects::pod_status_path;
-use crate::support::random::Random;
+use kit::mirror::{Mirror, object};
+use kit::objects::pod_status_path;
+use kit::random::Random;
 
 #[test]
 fn a_pod_status_changed_at_random_changes_nothing_that_is_done_to_files() {

@@ -1,7 +1,7 @@
 //! Pods that try what their specification allows, and targets that kubelet would never send.
 
 use super::*;
-use crate::support::eventually;
+use kit::eventually;
 
 const NAMES: [&str; 12] = [
     "../../x",

@@ -11,9 +11,9 @@ use protobuf::Message as _;
 
 use super::callers::{FEW_THREADS, Held, most_grown_by_bursts_kib};
 use super::*;
-use crate::support::eventually;
-use crate::support::http2::*;
-use crate::support::wire::{WireProvider, answer_head, message, trailers};
+use kit::eventually;
+use kit::http2::*;
+use kit::wire::{WireProvider, answer_head, message, trailers};
 
 #[test]
 fn a_provider_that_begins_an_answer_and_never_ends_it_keeps_none_of_its_other_callers_waiting() {

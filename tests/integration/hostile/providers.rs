@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use protobuf::Message;
 
 use super::*;
-use crate::support::eventually;
-use crate::support::provider::{error_code, versions_only};
+use kit::eventually;
+use kit::provider::{error_code, versions_only};
 
 /// An answer with one file of that name beside two good ones.
 fn with_file(path: &str) -> pb::MountResponse {
@@ -386,7 +386,7 @@ fn hostile_object_names_reach_the_pod_status_as_text_and_nothing_else() {
         Ok(response)
     });
     world.kubelet.publish(&pod).unwrap();
-    let path = crate::support::objects::pod_status_path("default", "live", "db");
+    let path = kit::objects::pod_status_path("default", "live", "db");
     let status = world.api.get(&path).unwrap();
     assert_eq!(status["status"]["objects"][0]["id"], hostile);
     assert_log_is_whole(&world);

@@ -9,7 +9,7 @@ use std::time::Instant;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::*;
-use crate::support::{PATIENCE, eventually};
+use kit::{PATIENCE, eventually};
 
 #[test]
 fn a_thread_that_swaps_directories_for_links_moves_no_mount_and_no_removal_outside() {

@@ -9,10 +9,10 @@ use serde_json::{Map, Value, json};
 
 use super::callers::Held;
 use super::*;
-use crate::support::api_server::Matcher;
-use crate::support::eventually;
-use crate::support::mirror::{Mirror, object};
-use crate::support::objects;
+use ::api_server::Matcher;
+use kit::eventually;
+use kit::mirror::{Mirror, object};
+use kit::objects;
 
 /// About what etcd stores of one object.
 const STORED_BYTES: usize = 1_500_000;

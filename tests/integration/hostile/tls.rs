@@ -6,8 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::support::api_server::{ApiServer, Settings};
-use crate::support::eventually;
+use ::api_server::{ApiServer, Settings};
+use kit::eventually;
 
 /// What is said in the middle of a handshake, in records of TLS. The connection stays open after it.
 fn interruptions() -> Vec<(&'static str, Vec<u8>)> {

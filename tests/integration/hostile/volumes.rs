@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 
 use super::*;
-use crate::support::provider::versions_only;
+use kit::provider::versions_only;
 
 /// Fills a volume as a provider with a host mount may, with traps for whoever walks it.
 fn set_traps(target: &Path, victim: &Path) {
@@ -86,7 +86,7 @@ fn a_refresh_that_failed_late_is_due_again_at_the_next_call() {
     let rows: [(&str, &[u8], Spoil); 2] = [
         ("the new content does not fit", &large, |_| {}),
         ("the pod status is not taken", b"new", |world| {
-            let statuses = crate::support::api_server::Matcher::path("podstatuses");
+            let statuses = ::api_server::Matcher::path("podstatuses");
             world.api.fail_always(statuses, 422);
         }),
     ];

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::stage::{CSI_DRIVER, FINALIZER, PIECES, REQUEST, Stage, store};
-use crate::support::api_server::Matcher;
-use crate::support::driver::DriverProcess;
+use api_server::Matcher;
+use kit::driver::DriverProcess;
 
 /// Kills the operator while that request is under way, and starts the next one.
 fn killed_at(stage: &Stage, (verb, path): (&str, &str), change: impl FnOnce(&Stage)) -> DriverProcess {

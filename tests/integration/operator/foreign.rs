@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::api_server::Matcher;
+use api_server::Matcher;
 
 use super::stage::{BINDING, CSI_DRIVER, DAEMON_SET, NODE_DEGRADED, PIECES, REQUEST, ROLE, STATICS, Stage};
 

@@ -8,7 +8,7 @@ use super::stage::{
     AVAILABLE, CSI_DRIVER, DAEMON_SET, FINALIZER, MANAGEMENT, NODE_DEGRADED, PIECES, PROGRESSING, STATICS,
     Stage, store,
 };
-use crate::support::api_server::Matcher;
+use api_server::Matcher;
 
 #[test]
 fn one_object_installs_everything_and_is_told_how_it_goes() {

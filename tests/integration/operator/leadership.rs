@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::stage::{DAEMON_SET, LEASE, REQUEST, Stage};
-use crate::support::api_server::{Close, Matcher};
+use api_server::{Close, Matcher};
 
 fn holder(stage: &Stage) -> String {
     let lease = stage.api.get(LEASE).unwrap_or_default();

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::stage::{
     CONFIG_MAP, DAEMON_SET, FINALIZER, PIECES, PRIVILEGED_BINDING, PRIVILEGED_ROLE, REQUEST, Stage,
 };
-use crate::support::api_server::Matcher;
+use api_server::Matcher;
 
 const OBSERVATION: &str = "ConfigObservationDegraded";
 

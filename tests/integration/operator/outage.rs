@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::stage::{DAEMON_SET, PIECES, Stage, store};
-use crate::support::api_server::{Close, Matcher};
+use api_server::{Close, Matcher};
 
 #[test]
 fn the_operator_outlives_an_api_server_that_is_away_and_catches_up() {

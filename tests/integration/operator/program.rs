@@ -3,7 +3,7 @@
 use std::process::{Command, Output};
 
 use super::stage::Stage;
-use crate::support::driver::program;
+use kit::driver::program;
 
 fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     let mut command = Command::new(program("secrets-store-csi-operator"));

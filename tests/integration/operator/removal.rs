@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::stage::{CSI_DRIVER, DAEMON_SET, PIECES, REQUEST, STATICS, Stage};
-use crate::support::api_server::Matcher;
+use api_server::Matcher;
 
 #[test]
 fn the_pods_go_first_and_the_finalizer_last() {

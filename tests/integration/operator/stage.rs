@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::support::PATIENCE;
-use crate::support::api_server::ApiServer;
-use crate::support::driver::{DriverProcess, program};
+use api_server::ApiServer;
+use kit::PATIENCE;
+use kit::driver::{DriverProcess, program};
 
 pub const NAMESPACE: &str = "storage";
 pub const REQUEST: &str = "/apis/operator.openshift.io/v1/clustercsidrivers/secrets-store.csi.k8s.io";

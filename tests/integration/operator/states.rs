@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::api_server::Matcher;
+use api_server::Matcher;
 
 use super::stage::{
     AVAILABLE, DAEMON_SET, FINALIZER, MANAGEMENT, NODE_DEGRADED, PIECES, PROGRESSING, REQUEST, ROLE, STATICS,

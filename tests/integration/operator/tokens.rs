@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::stage::{AVAILABLE, CSI_DRIVER, REQUEST, STATICS, Stage, store};
-use crate::support::api_server::Matcher;
+use api_server::Matcher;
 
 fn tokens(stage: &Stage) -> Value {
     stage.api.get(CSI_DRIVER).unwrap_or_default()["spec"]["tokenRequests"].clone()

@@ -10,9 +10,9 @@ use rpc::pb::registration as pb;
 use rpc::status::{Code, Status};
 
 use super::{NAME, REGISTERED, await_registered, await_unregistered, kubelet, node, socket};
-use crate::support::eventually;
-use crate::support::plugin_watcher::{GET_INFO, NOTIFY};
-use crate::support::world::World;
+use kit::eventually;
+use kit::plugin_watcher::{GET_INFO, NOTIFY};
+use kit::world::World;
 
 /// A driver that waits for kubelet, and a connection to its registration socket.
 fn offered() -> (World, Channel) {

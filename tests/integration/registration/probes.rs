@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use web::admin::PATIENCE;
 
 use super::{NAME, NOT_READY, await_unregistered, kubelet, node};
-use crate::support::world::{World, http_get};
+use kit::world::{World, http_get};
 
 /// A node whose driver waits for kubelet alone, and its listener for health.
 fn unregistered() -> (World, String) {

@@ -3,8 +3,8 @@
 use std::fs;
 
 use super::{NAME, node, socket};
-use crate::support::driver::{DriverProcess, program};
-use crate::support::world::World;
+use kit::driver::{DriverProcess, program};
+use kit::world::World;
 
 /// Starts the driver, expects it to give up with exit code 1, and returns its log.
 fn failing_start(world: &World) -> String {

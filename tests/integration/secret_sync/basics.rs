@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::support::mirror::{Mirror, encoded, object, secret_path, value};
-use crate::support::scene::ALWAYS;
+use kit::mirror::{Mirror, encoded, object, secret_path, value};
+use kit::scene::ALWAYS;
 
 /// A file of the fixtures for certificates and keys.
 fn fixture(name: &str) -> String {
-    let path = format!("{}/tests/golden/tls/{name}", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/tests/golden/tls/{name}", kit::repository::ROOT);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::api_server::Matcher;
-use crate::support::mirror::{Mirror, SECRETS, object};
-use crate::support::scene::ALWAYS;
+use api_server::Matcher;
+use kit::mirror::{Mirror, SECRETS, object};
+use kit::scene::ALWAYS;
 
 /// A file of the fixtures for certificates and keys.
 fn fixture(name: &str) -> Vec<u8> {
-    let path = format!("{}/tests/golden/tls/{name}", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/tests/golden/tls/{name}", kit::repository::ROOT);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
@@ -328,7 +328,7 @@ fn a_class_that_is_mended_makes_its_secret_with_the_next_refresh() {
     mirror.publish(&pod);
     assert_eq!(mirror.find("db-secret"), None);
     mirror.class("db", json!([object("db-secret", &[("password", "pass")])]));
-    crate::support::eventually("the secret comes", || {
+    kit::eventually("the secret comes", || {
         mirror.publish(&pod);
         mirror.value("db-secret", "pass").as_deref() == Some("old")
     });
@@ -376,12 +376,12 @@ fn an_answer_that_is_lost_makes_no_second_secret_and_no_failure() {
     let (mirror, pod) = Mirror::published(&ALWAYS);
     mirror.settle();
     let patch = Matcher::verb("patch").and_path("/secrets/db-secret");
-    mirror.world.api.close_next(1, patch, crate::support::api_server::Close::After);
+    mirror.world.api.close_next(1, patch, api_server::Close::After);
     mirror.answer_with("v2", &[("password", b"new")]);
     mirror.publish(&pod);
     mirror.wait_for("db-secret", "pass", "new");
     let create = Matcher::verb("create").and_path(SECRETS);
-    mirror.world.api.close_next(1, create, crate::support::api_server::Close::After);
+    mirror.world.api.close_next(1, create, api_server::Close::After);
     mirror.class("other", json!([object("other", &[("password", "pass")])]));
     mirror.publish(&mirror.pod("other", "other"));
     assert_eq!(mirror.value("other", "pass").as_deref(), Some("new"));

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::api_server::Matcher;
-use crate::support::eventually;
-use crate::support::mirror::{Mirror, object, secret_path};
-use crate::support::scene::ALWAYS;
+use api_server::Matcher;
+use kit::eventually;
+use kit::mirror::{Mirror, object, secret_path};
+use kit::scene::ALWAYS;
 
 /// A namespace that asks for too much.
 const GREEDY: &str = "greedy";

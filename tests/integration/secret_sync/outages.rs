@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::eventually;
-use crate::support::mirror::{Mirror, USER, encoded, object};
-use crate::support::scene::ALWAYS;
+use kit::eventually;
+use kit::mirror::{Mirror, USER, encoded, object};
+use kit::scene::ALWAYS;
 
 /// What happens to the watches, given what happens meanwhile.
 type Outage = fn(&Mirror, &dyn Fn());
@@ -30,7 +30,7 @@ const OUTAGES: [(&str, Outage); 5] = [
         mirror.world.api.resume();
     }),
     ("a garbled event", |mirror, meanwhile| {
-        let watch = crate::support::api_server::Matcher::verb("watch");
+        let watch = api_server::Matcher::verb("watch");
         mirror.world.api.answer_next(3, watch, 200, "{\"type\":\"ADDED\",\"object\":[\n");
         mirror.world.api.close_connections();
         meanwhile();

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::support::eventually;
-use crate::support::mirror::{Mirror, object, owners, reference};
-use crate::support::objects::pod_status_path;
-use crate::support::world::Pod;
+use kit::eventually;
+use kit::mirror::{Mirror, object, owners, reference};
+use kit::objects::pod_status_path;
+use kit::world::Pod;
 
 fn pod_path(name: &str) -> String {
     format!("/api/v1/namespaces/default/pods/{name}")

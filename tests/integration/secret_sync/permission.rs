@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::api_server::Matcher;
-use crate::support::eventually;
-use crate::support::mirror::{Mirror, object, secret_path, value};
-use crate::support::scene::ALWAYS;
-use crate::support::world::Pod;
+use api_server::Matcher;
+use kit::eventually;
+use kit::mirror::{Mirror, object, secret_path, value};
+use kit::scene::ALWAYS;
+use kit::world::Pod;
 
 /// What everybody concerned is to read.
 const MISSING: &str = "the driver's service account may not list, watch, create and patch Secrets: bind it to \

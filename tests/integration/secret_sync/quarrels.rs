@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::eventually;
-use crate::support::mirror::{Mirror, SECRETS, USER, encoded, object, owners, secret_path};
-use crate::support::scene::ALWAYS;
-use crate::support::world::Pod;
+use kit::eventually;
+use kit::mirror::{Mirror, SECRETS, USER, encoded, object, owners, secret_path};
+use kit::scene::ALWAYS;
+use kit::world::Pod;
 
 /// What the API server calls whoever quarrels with the driver.
 const RELOADER: &str = "reloader";

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::support::eventually;
-use crate::support::mirror::{DRIVER, Mirror, USER, encoded, object, owners, secret_path};
+use kit::eventually;
+use kit::mirror::{DRIVER, Mirror, USER, encoded, object, owners, secret_path};
 
 const MANAGED: &str = "secrets-store.csi.k8s.io/managed";
 
@@ -205,7 +205,7 @@ fn what_a_driver_elsewhere_creates_in_between_is_no_failure() {
     mirror.class("db", json!([object("db-secret", &[("password", "pass")])]));
     // Found missing, then created by somebody else before this driver does.
     let gone = br#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","reason":"NotFound","code":404}"#;
-    let get = crate::support::api_server::Matcher::verb("get").and_path(&secret_path("default", "db-secret"));
+    let get = api_server::Matcher::verb("get").and_path(&secret_path("default", "db-secret"));
     mirror.world.api.answer_next(1, get, 404, gone.to_vec());
     mirror.world.api.put_as(
         DRIVER,

@@ -3,9 +3,9 @@
 
 use serde_json::json;
 
-use crate::support::api_server::Matcher;
-use crate::support::mirror::{DRIVER, Mirror, SECRETS, USER, encoded, object, owners};
-use crate::support::scene::ALWAYS;
+use api_server::Matcher;
+use kit::mirror::{DRIVER, Mirror, SECRETS, USER, encoded, object, owners};
+use kit::scene::ALWAYS;
 
 /// The driver dies, and is started again when `meanwhile` is done.
 fn restart(mirror: &mut Mirror, meanwhile: impl FnOnce(&Mirror)) {
@@ -36,7 +36,7 @@ fn when_all_is_as_it_was_a_restart_writes_nothing() {
     let set = mirror.replica_set("web-1");
     mirror.publish(&mirror.owned_pod("web", "db", &[&set]));
     mirror.publish(&mirror.pod("bare", "db"));
-    crate::support::eventually("both own it", || owners(&mirror.secret("two")).len() == 2);
+    kit::eventually("both own it", || owners(&mirror.secret("two")).len() == 2);
     mirror.settle();
     let before = ["one", "two"].map(|name| mirror.secret(name));
     restart(&mut mirror, |_| {});

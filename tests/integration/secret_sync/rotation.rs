@@ -4,11 +4,11 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::api_server::Matcher;
-use crate::support::eventually;
-use crate::support::mirror::{DRIVER, Mirror, USER, encoded, object, value};
-use crate::support::provider::versions_only;
-use crate::support::scene::ALWAYS;
+use api_server::Matcher;
+use kit::eventually;
+use kit::mirror::{DRIVER, Mirror, USER, encoded, object, value};
+use kit::provider::versions_only;
+use kit::scene::ALWAYS;
 
 #[test]
 fn a_rotation_is_one_write_of_the_secret_that_differs() {

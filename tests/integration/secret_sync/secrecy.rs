@@ -4,9 +4,9 @@
 use serde_json::{Value, json};
 
 use crate::secrecy::forms;
-use crate::support::api_server::Matcher;
-use crate::support::mirror::{Mirror, USER, encoded, object};
-use crate::support::scene::ALWAYS;
+use api_server::Matcher;
+use kit::mirror::{Mirror, USER, encoded, object};
+use kit::scene::ALWAYS;
 
 const FIRST: &str = "canary-first-content-of-a-mirrored-file-3d1f";
 const NEXT: &str = "canary-next-content-of-a-mirrored-file-a902";

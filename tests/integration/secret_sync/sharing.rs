@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use crate::support::eventually;
-use crate::support::mirror::{DRIVER, Mirror, USER, encoded, object, owners, secret_path};
-use crate::support::scene::ALWAYS;
+use kit::eventually;
+use kit::mirror::{DRIVER, Mirror, USER, encoded, object, owners, secret_path};
+use kit::scene::ALWAYS;
 
 #[test]
 fn pods_that_share_a_secret_own_it_together_and_one_of_them_keeps_it() {

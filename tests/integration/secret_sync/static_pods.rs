@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::support::mirror::{Mirror, object};
-use crate::support::world::Pod;
+use kit::mirror::{Mirror, object};
+use kit::world::Pod;
 
 /// A name as kubelet gives it to a static pod: a hash of what it was told to run.
 const HASH: &str = "0123456789abcdef0123456789abcdef";

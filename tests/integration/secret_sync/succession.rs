@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::support::api_server::{Matcher, Seen};
-use crate::support::eventually;
-use crate::support::mirror::{DRIVER, Mirror, SECRETS, USER, encoded, object, owners};
-use crate::support::provider::answer;
-use crate::support::scene::ALWAYS;
-use crate::support::world::Pod;
+use api_server::{Matcher, Seen};
+use kit::eventually;
+use kit::mirror::{DRIVER, Mirror, SECRETS, USER, encoded, object, owners};
+use kit::provider::answer;
+use kit::scene::ALWAYS;
+use kit::world::Pod;
 
 const FED_BY: &str = "secrets-store.csi.k8s.io/fed-by";
 const MEETING: &str = "SecretOfSeveralClasses";

@@ -4,8 +4,8 @@ use rpc::status::Code;
 use serde_json::json;
 
 use crate::node::Node;
-use crate::support::raw::RawProvider;
 use crate::table::Report;
+use kit::raw::RawProvider;
 
 use super::Attack;
 

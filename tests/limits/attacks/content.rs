@@ -10,10 +10,10 @@ use serde_json::json;
 
 use crate::group::Sight;
 use crate::node::{Node, sized};
-use crate::support::eventually;
-use crate::support::provider::versions_only;
-use crate::support::world::Pod;
 use crate::table::Report;
+use kit::eventually;
+use kit::provider::versions_only;
+use kit::world::Pod;
 
 use super::Attack;
 

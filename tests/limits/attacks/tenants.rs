@@ -6,11 +6,11 @@ use rpc::status::Status;
 use serde_json::{Map, Value, json};
 
 use crate::node::Node;
-use crate::support::eventually;
-use crate::support::objects;
-use crate::support::provider::answer;
-use crate::support::world::Pod;
 use crate::table::Report;
+use kit::eventually;
+use kit::objects;
+use kit::provider::answer;
+use kit::world::Pod;
 
 use super::Attack;
 

@@ -10,6 +10,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::http2::PREFACE;
+pub use super::http2::{
+    ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS,
+};
+
 /// What is said on one connection; it is closed when this returns.
 pub type Script = dyn Fn(&mut Wire) -> io::Result<()> + Send + Sync;
 
@@ -178,19 +183,8 @@ pub fn literal(name: &str, value: &str) -> Vec<u8> {
     bytes
 }
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// In the static table of header compression.
 const STATUS_200: u8 = 0x88;
 /// The largest frame that nobody has to agree on.
 pub const LARGEST_FRAME: usize = 16_384;
-pub const DATA: u8 = 0;
-pub const HEADERS: u8 = 1;
-pub const RST_STREAM: u8 = 3;
-pub const SETTINGS: u8 = 4;
-pub const PING: u8 = 6;
-pub const GOAWAY: u8 = 7;
-pub const CONTINUATION: u8 = 9;
-pub const ACK: u8 = 1;
-pub const END_STREAM: u8 = 1;
-pub const END_HEADERS: u8 = 4;
 const LOOK_AGAIN: Duration = Duration::from_millis(100);

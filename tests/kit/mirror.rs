@@ -12,9 +12,10 @@ use super::world::{Pod, World};
 
 /// One node, one scripted provider `test`, any number of classes and pods.
 pub struct Mirror {
-    // Before the world, so that nothing serves into a directory that is being removed.
+    /// Provider `test`. Before the world, so that nothing serves into a directory that is being removed.
     pub provider: ScriptedProvider,
     _fence: ScriptedProvider,
+    /// The node.
     pub world: World,
 }
 

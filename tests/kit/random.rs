@@ -14,11 +14,11 @@ impl Random {
 
     /// Another source, for a thread of its own.
     pub fn fork(&mut self) -> Random {
-        Random(self.next())
+        Random(self.number())
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -28,7 +28,13 @@ impl Random {
 
     /// One of 0 to `end - 1`.
     pub fn below(&mut self, end: u64) -> u64 {
-        self.next() % end.max(1)
+        self.number() % end.max(1)
+    }
+
+    /// The place of one of so many.
+    pub fn index(&mut self, length: usize) -> usize {
+        let length = u64::try_from(length).expect("lengths fit");
+        usize::try_from(self.below(length)).expect("indices fit")
     }
 
     /// True once in so many times.
@@ -38,8 +44,7 @@ impl Random {
 
     /// One of these.
     pub fn one_of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
-        let length = u64::try_from(all.len()).expect("lengths fit");
-        &all[usize::try_from(self.below(length)).expect("indices fit")]
+        &all[self.index(all.len())]
     }
 
     /// A time up to `longest`: as often between 1 and 10 microseconds as between 1 and 10 milliseconds.

@@ -6,72 +6,43 @@
 //! holds any resource under `/api/v1` and `/apis/<group>/<version>` in memory and knows no schema beyond
 //! metadata. On demand it misbehaves: errors, lost answers, silence, restarts. It records what it was asked,
 //! and never the token.
-//!
-//! A plain module of std, serde_json, httparse, rustls and rcgen: include it with `mod` or `#[path]`.
 
-#![allow(dead_code, reason = "each program that includes this file uses a part of it")]
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "a double that cannot go on should end its test, in examples as well"
+    reason = "a double that cannot go on should end its test"
 )]
+#![allow(clippy::disallowed_methods, reason = "tests set their own stage")]
 
-#[path = "api_server/access.rs"]
 mod access;
-#[path = "api_server/apply.rs"]
 mod apply;
-#[path = "api_server/base64.rs"]
 pub mod base64;
-#[path = "api_server/clock.rs"]
 mod clock;
-#[path = "api_server/discovery.rs"]
 mod discovery;
-#[path = "api_server/faults.rs"]
 mod faults;
-#[path = "api_server/garbage.rs"]
 mod garbage;
-#[path = "api_server/http.rs"]
 mod http;
-#[path = "api_server/immutable.rs"]
 mod immutable;
-#[path = "api_server/kinds.rs"]
 mod kinds;
-#[path = "api_server/list.rs"]
 mod list;
-#[path = "api_server/managers.rs"]
 mod managers;
-#[path = "api_server/media.rs"]
 mod media;
-#[path = "api_server/merge.rs"]
 mod merge;
-#[path = "api_server/metadata.rs"]
 mod metadata;
-#[path = "api_server/request.rs"]
 mod request;
-#[path = "api_server/review.rs"]
 mod review;
-#[path = "api_server/routes.rs"]
 mod routes;
-#[path = "api_server/secret.rs"]
 mod secret;
-#[path = "api_server/selector.rs"]
 mod selector;
-#[path = "api_server/status.rs"]
 mod status;
-#[path = "api_server/store.rs"]
 mod store;
-#[path = "api_server/switches.rs"]
 mod switches;
 #[cfg(test)]
-#[path = "api_server/tests.rs"]
 mod tests;
-#[path = "api_server/tls.rs"]
 mod tls;
-#[path = "api_server/watch.rs"]
 mod watch;
-#[path = "api_server/write.rs"]
 mod write;
 
 use std::collections::{HashMap, VecDeque};

@@ -19,6 +19,7 @@ pub struct Elf {
     dynamic: Vec<(DynamicTag, u64)>,
 }
 
+/// What one of its segments is, and how it is mapped.
 pub struct Segment {
     kind: ProgramType,
     flags: ProgramFlags,

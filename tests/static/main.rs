@@ -12,12 +12,8 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "tests set their own stage")]
 
-#[path = "static/elf.rs"]
 mod elf;
-#[path = "static/empty_root.rs"]
 mod empty_root;
-#[path = "support/mod.rs"]
-mod support;
 
 use std::path::{Path, PathBuf};
 

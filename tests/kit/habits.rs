@@ -57,7 +57,7 @@ pub fn in_random_order(store: &Store) -> impl Fn(pb::MountRequest) -> Answered +
         let mut answer = files_and_versions(&store.all());
         let mut random = random.lock().unwrap();
         for last in (1..answer.object_version.len()).rev() {
-            let other = random.below(last + 1);
+            let other = random.index(last + 1);
             answer.object_version.swap(last, other);
             answer.files.swap(last, other);
         }

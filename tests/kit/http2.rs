@@ -208,20 +208,34 @@ fn number(bytes: &[u8], at: usize) -> u32 {
 /// What every connection begins with.
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+/// Frames: a part of a body.
 pub const DATA: u8 = 0;
+/// The head of a message, or its trailers.
 pub const HEADERS: u8 = 1;
+/// Which stream is to be served first.
 pub const PRIORITY: u8 = 2;
+/// The end of one stream.
 pub const RST_STREAM: u8 = 3;
+/// What a peer asks of the other.
 pub const SETTINGS: u8 = 4;
+/// A request that a server makes up.
 pub const PUSH_PROMISE: u8 = 5;
+/// Whether the other is there.
 pub const PING: u8 = 6;
+/// The end of the connection.
 pub const GOAWAY: u8 = 7;
+/// How much more may be sent.
 pub const WINDOW_UPDATE: u8 = 8;
+/// More of a head.
 pub const CONTINUATION: u8 = 9;
 
+/// Flags: the answer to settings or to a ping.
 pub const ACK: u8 = 1;
+/// No more of this stream follows.
 pub const END_STREAM: u8 = 1;
+/// The head ends with this frame.
 pub const END_HEADERS: u8 = 4;
+/// The frame is padded.
 pub const PADDED: u8 = 8;
 
 /// Entries of HPACK's own table.

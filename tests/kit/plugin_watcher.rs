@@ -388,7 +388,9 @@ fn is_socket(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|found| found.file_type().is_socket())
 }
 
+/// The method that asks a plugin who it is.
 pub const GET_INFO: &str = "/pluginregistration.Registration/GetInfo";
+/// The method that tells a plugin whether it is registered.
 pub const NOTIFY: &str = "/pluginregistration.Registration/NotifyRegistrationStatus";
 
 /// Kubelet's is a second.

@@ -90,18 +90,22 @@ impl Api {
         format!("/apis/secrets-store.csi.x-k8s.io/v1/namespaces/{}/{plural}", self.namespace)
     }
 
+    /// Reads what is at that path.
     pub fn get(&self, target: &str) -> Result<Reply, String> {
         self.ask("GET", target, &[], "")
     }
 
+    /// Creates an object in that collection.
     pub fn post(&self, target: &str, body: &Value) -> Result<Reply, String> {
         self.ask("POST", target, &[], &body.to_string())
     }
 
+    /// Replaces the object at that path.
     pub fn put(&self, target: &str, body: &Value) -> Result<Reply, String> {
         self.ask("PUT", target, &[], &body.to_string())
     }
 
+    /// Deletes what is at that path.
     pub fn delete(&self, target: &str) -> Result<Reply, String> {
         self.ask("DELETE", target, &[], "")
     }

@@ -9,11 +9,7 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "tests set their own stage")]
 
-#[path = "first_start/compiler.rs"]
 mod compiler;
-#[path = "first_start/machine.rs"]
 mod machine;
-#[path = "first_start/mounts.rs"]
 mod mounts;
-#[path = "first_start/tools.rs"]
 mod tools;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Api, Case, same};
+use super::{Case, same};
 
 pub const CASES: &[Case] = &[
     ("the version is told in parts and as a whole, with the time", |api| {

@@ -10,9 +10,11 @@ use super::world::{Pod, World};
 
 /// The world and its one pod, provider and class.
 pub struct Scene {
-    // Before the world, so that nothing serves into a directory that is being removed.
+    /// The provider. Before the world, so that nothing serves into a directory that is being removed.
     pub provider: ScriptedProvider,
+    /// The node.
     pub world: World,
+    /// The pod.
     pub pod: Pod,
 }
 

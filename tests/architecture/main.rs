@@ -11,13 +11,9 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "tests set their own stage")]
 
-#[path = "architecture/hardening.rs"]
 mod hardening;
-#[path = "architecture/lines.rs"]
 mod lines;
-#[path = "architecture/rules.rs"]
 mod rules;
-#[path = "architecture/source.rs"]
 mod source;
 
 use std::path::Path;
@@ -278,11 +274,11 @@ const WITHOUT_A_PLACE: &[(&str, &str)] = &[
 ];
 
 fn tree() -> Vec<Source> {
-    Source::tree(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
+    Source::tree(&Path::new(kit::repository::ROOT).join("src"))
 }
 
 fn manifest() -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap()
+    std::fs::read_to_string(Path::new(kit::repository::ROOT).join("Cargo.toml")).unwrap()
 }
 
 #[track_caller]
@@ -346,7 +342,7 @@ fn files_stay_short_enough_to_read() {
 #[test]
 fn every_file_begins_by_saying_what_it_is_for() {
     assert_none(rules::headers(&tree()));
-    assert_none(rules::headers(&Source::tree(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"))));
+    assert_none(rules::headers(&Source::tree(&Path::new(kit::repository::ROOT).join("tests"))));
 }
 
 /// Each rule against sources that break it, so that a rule which sees nothing is seen.

@@ -14,12 +14,12 @@ use rpc::pb::provider as pb;
 use rpc::status::{Code, Status};
 use serde_json::Value;
 
-use super::api_server::ApiServer;
 use super::driver::{DriverProcess, program};
 use super::kubelet::Kubelet;
 use super::objects;
 use super::provider::ScriptedProvider;
 use super::umask_lock;
+use api_server::ApiServer;
 
 /// The node. Dropping it kills the driver, unmounts what is left and removes the directory.
 pub struct World {
@@ -41,14 +41,23 @@ pub struct World {
 /// A pod with one volume, as kubelet knows it.
 #[derive(Clone)]
 pub struct Pod {
+    /// Its name.
     pub name: String,
+    /// Its namespace.
     pub namespace: String,
+    /// Its uid.
     pub uid: String,
+    /// The SecretProviderClass of its volume.
     pub class: String,
+    /// What kubelet calls the volume.
     pub volume_id: String,
+    /// Where the volume is to be mounted.
     pub target: PathBuf,
+    /// The group of its files, of a pod that has one.
     pub group: Option<u32>,
+    /// What the pod says of the volume.
     pub attributes: HashMap<String, String>,
+    /// The Secret that goes to the provider.
     pub secrets: HashMap<String, String>,
 }
 

@@ -10,12 +10,8 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "tests set their own stage")]
 
-#[path = "image/archive.rs"]
 mod archive;
-#[path = "image/containerd.rs"]
 mod containerd;
-#[path = "support/mod.rs"]
-mod support;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -23,11 +19,11 @@ use std::process::Command;
 
 use archive::Archive;
 use containerd::Containerd;
+use kit::objects::objects;
+use kit::provider::answer;
+use kit::shell;
+use kit::world::World;
 use serde_json::Value;
-use support::objects::objects;
-use support::provider::answer;
-use support::shell;
-use support::world::World;
 
 /// What the image calls architectures, and what rustc does.
 const ARCHITECTURES: [(&str, &str); 2] = [("amd64", "x86_64"), ("arm64", "aarch64")];
@@ -129,7 +125,7 @@ fn its_configuration_says_what_runs_as_whom_and_from_which_commit() {
 fn each_is_the_same_when_somebody_else_makes_it_elsewhere() {
     let directory = tempfile::tempdir().unwrap();
     let again = directory.path().join("again.tar");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/image/build.sh");
+    let script = Path::new(kit::repository::ROOT).join("scripts/image/build.sh");
     for image in [DRIVER, OPERATOR] {
         // What differs between people: the time zone, the language, the mask of modes, the owner and times of files.
         let copies = directory.path().join("static");
@@ -170,7 +166,7 @@ fn the_dockerfiles_give_the_same_layers() {
     ];
     let this = std::env::consts::ARCH;
     for image in [DRIVER, OPERATOR] {
-        let dockerfile = Path::new(env!("CARGO_MANIFEST_DIR")).join(image.dockerfile);
+        let dockerfile = Path::new(kit::repository::ROOT).join(image.dockerfile);
         let tag = format!("localhost/by-dockerfile/{}:1", image.program);
         let build = [
             "build".to_owned(),

@@ -10,42 +10,26 @@
     reason = "a test that cannot go on should stop there"
 )]
 
-#[path = "documents/claims.rs"]
 mod claims;
-#[path = "documents/contributing.rs"]
 mod contributing;
-#[path = "documents/defences.rs"]
 mod defences;
-#[path = "documents/events.rs"]
 mod events;
-#[path = "documents/makefile.rs"]
 mod makefile;
-#[path = "documents/markdown.rs"]
-mod markdown;
-#[path = "documents/metrics.rs"]
 mod metrics;
-#[path = "documents/migrating.rs"]
 mod migrating;
-#[path = "documents/output.rs"]
-mod output;
-#[path = "documents/paths.rs"]
 mod paths;
-#[path = "documents/performance.rs"]
 mod performance;
-#[path = "documents/readme.rs"]
 mod readme;
-#[path = "documents/script.rs"]
-mod script;
-#[path = "documents/security.rs"]
 mod security;
-#[path = "documents/transcript.rs"]
 mod transcript;
 
 use std::collections::BTreeSet;
 
 use base::cli::Flag;
-use config::{DRIVER_FLAGS, OPERATOR_FLAGS};
-use markdown::{Document, root};
+use config::DRIVER_FLAGS;
+use documents::markdown::Document;
+use kit::repository::root;
+use operator::command_line::OPERATOR_FLAGS;
 
 #[track_caller]
 fn assert_none(complaints: Vec<String>) {
@@ -285,7 +269,8 @@ fn every_target_of_make_that_is_named_exists() {
 /// Each check against a text that breaks it.
 mod the_checks_bite {
     use super::*;
-    use markdown::{Block, Follows, Piece};
+    use documents::markdown::{Block, Follows, Piece};
+    use documents::{output, script};
 
     fn made_up(text: &str) -> Document {
         Document { name: "docs/made-up.md".to_owned(), text: text.to_owned() }

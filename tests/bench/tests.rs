@@ -1,22 +1,6 @@
 //! What the benchmark makes of its results, the page and the comparison, from results that are made up here.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "a test that cannot go on should stop there, and sets its own stage"
-)]
-
-#[allow(dead_code, reason = "reading the files is the benchmark's part")]
-#[path = "bench/compare.rs"]
-mod compare;
-#[path = "bench/line.rs"]
-mod line;
-#[path = "bench/numbers.rs"]
-mod numbers;
-#[allow(dead_code, reason = "reading the files is the benchmark's part")]
-#[path = "bench/page.rs"]
-mod page;
+use super::{compare, numbers, page};
 
 use serde_json::{Value, json};
 
@@ -50,7 +34,7 @@ fn words(line: &str) -> Vec<&str> {
 }
 
 mod numbers_are_short {
-    use super::numbers::{short, with_unit};
+    use crate::numbers::{short, with_unit};
 
     #[test]
     fn and_keep_what_means_something() {
