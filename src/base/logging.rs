@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::time::SystemTime;
 
 use log::kv::{Error as KvError, Key, Value, VisitSource, VisitValue};
-use log::{Level, LevelFilter, Record};
+use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::escape::{go_quoted, json_quoted};
 use crate::timestamp::{Timestamp, rfc3339_micros};
@@ -35,7 +35,11 @@ pub enum LoggingError {
 
 /// Starts logging to standard error. `verbosity` is klog's `-v`.
 pub fn init(format: Format, verbosity: i32) -> Result<(), LoggingError> {
-    builder(format, verbosity).try_init().map_err(|source| LoggingError::AlreadySet { source })
+    let logger = Logger::new(format, verbosity);
+    let most = logger.0.filter();
+    log::set_boxed_logger(Box::new(logger)).map_err(|source| LoggingError::AlreadySet { source })?;
+    log::set_max_level(most);
+    Ok(())
 }
 
 /// The same, for a program whose verbosity changes while it runs: see [`set_verbosity`].
@@ -96,18 +100,48 @@ impl std::error::Error for LoggingError {
     }
 }
 
-fn builder(format: Format, verbosity: i32) -> env_logger::Builder {
-    let mut builder = env_logger::Builder::new();
-    builder
-        // Libraries never say more than warnings, at any verbosity: what they say else, such as the head of each
-        // request, is not ours to choose.
-        .filter_level(LevelFilter::Warn)
-        .filter_module(env!("CARGO_CRATE_NAME"), level_filter(verbosity))
-        .target(env_logger::Target::Stderr);
-    let pid = std::process::id();
-    builder.format(move |out, record| out.write_all(line(format, record, SystemTime::now(), pid).as_bytes()));
-    builder
+/// Libraries never say more than warnings, at any verbosity: what they say else, such as the head of each request, is
+/// not ours to choose. Filters by name would do, but for the libraries whose names begin as those of our crates.
+struct Logger(env_logger::Logger);
+
+impl Logger {
+    fn new(format: Format, verbosity: i32) -> Logger {
+        let pid = std::process::id();
+        Logger(
+            env_logger::Builder::new()
+                .filter_level(level_filter(verbosity))
+                .target(env_logger::Target::Stderr)
+                .format(move |out, record| {
+                    out.write_all(line(format, record, SystemTime::now(), pid).as_bytes())
+                })
+                .build(),
+        )
+    }
 }
+
+impl Log for Logger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        let name = metadata.target().split("::").next().unwrap_or_default();
+        (metadata.level() <= Level::Warn || OURS.contains(&name)) && self.0.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.enabled(record.metadata()) {
+            self.0.log(record);
+        }
+    }
+
+    fn flush(&self) {
+        self.0.flush();
+    }
+}
+
+/// The crates of this project, by the names under which they log.
+pub const OURS: [&str; 17] = [
+    "base", "config", "confinement", "doctor", "kube", "metrics", "mounter", "operator", "provider", "publish",
+    "reference_provider", "rpc", "secrets_store_csi_driver", "sync", "sys", "volume", "web",
+];
+
 
 fn text_head(record: &Record<'_>, now: SystemTime, pid: u32, message: &str) -> String {
     let severity = match record.level() {
@@ -394,8 +428,8 @@ mod tests {
     #[test]
     fn libraries_say_no_more_than_warnings_below_verbosity_8() {
         let is_written = |verbosity, target: &str, level| {
-            let logger = builder(Format::Text, verbosity).build();
-            logger.matches(&Record::builder().target(target).level(level).build())
+            let logger = Logger::new(Format::Text, verbosity);
+            logger.enabled(&Metadata::builder().target(target).level(level).build())
         };
         let rows = [
             ("ours at the default", 0, "publish", Level::Info, true),
@@ -404,6 +438,7 @@ mod tests {
             ("a library's warning", 0, "rustls::conn", Level::Warn, true),
             ("a library's chatter", 7, "rustls::conn", Level::Info, false),
             ("a library's part", 7, "ureq_proto::client", Level::Info, false),
+            ("a library whose name begins as ours", 7, "webpki::verify", Level::Info, false),
             ("a library when asked", 10, "ureq_proto::util", Level::Trace, false),
         ];
         for (name, verbosity, target, level, expected) in rows {

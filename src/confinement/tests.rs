@@ -23,7 +23,7 @@ fn outcome(name: &str, role: Role, seccomp: Seccomp, deed: impl FnOnce()) -> Exi
         std::process::exit(0);
     }
     Command::new(std::env::current_exe().unwrap())
-        .args([&format!("confinement::tests::{name}"), "--exact", "--test-threads=1"])
+        .args([&format!("tests::{name}"), "--exact", "--test-threads=1"])
         .env(INSIDE, "1")
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn the_files_of_the_remedy_exist() {
         for plural in KINDS {
-            let file = format!("{}/deploy/crds/{GROUP}_{plural}.yaml", env!("CARGO_MANIFEST_DIR"));
+            let file = format!("{}/../../deploy/crds/{GROUP}_{plural}.yaml", env!("CARGO_MANIFEST_DIR"));
             assert!(std::path::Path::new(&file).exists(), "{file}");
         }
     }

@@ -194,7 +194,7 @@ mod tests {
 
     /// Every verb of a role's file, as it stands there in flow style.
     fn verbs_in(file: &str) -> Vec<(String, Vec<String>)> {
-        let path = format!("{}/deploy/{file}", env!("CARGO_MANIFEST_DIR"));
+        let path = format!("{}/../../deploy/{file}", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(path).unwrap();
         let list = |line: &str| -> Vec<String> {
             let inner = line.split_once('[').unwrap().1.trim_end_matches(']');

@@ -199,4 +199,4 @@ fn no_name_is_shown_twice_and_lines_end_properly() {
 }
 
 const GOLDEN: &str = include_str!("../../tests/golden/metrics.txt");
-const GOLDEN_PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/metrics.txt");
+const GOLDEN_PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/metrics.txt");

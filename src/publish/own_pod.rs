@@ -80,7 +80,7 @@ mod tests {
     fn a_container_knows_its_pod_by_its_group_or_by_what_kubelet_mounts() {
         for kernel in ["linux-6.1", "linux-6.12"] {
             let read = |scene: &str| {
-                let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/cgroup-v2");
+                let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/cgroup-v2");
                 let text = std::fs::read_to_string(format!("{directory}/{kernel}/{scene}.txt")).unwrap();
                 let part = |name: &str| {
                     let after = text.split(&format!("==> {name} <==\n")).nth(1).unwrap();
