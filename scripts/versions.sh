@@ -9,7 +9,7 @@ image=localhost/secrets-store-csi-driver
 operator_image=localhost/secrets-store-csi-operator
 cd -- "$root"
 
-version=$(sed -n '/^\[package\]/,/^\[/s/^version = "\(.*\)"$/\1/p' Cargo.toml)
+version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"$/\1/p' Cargo.toml)
 status=0
 
 complain() {

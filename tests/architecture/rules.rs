@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::source::{Kind, Source};
+use super::source::{Kind, Source, words};
 
 /// A module of the first level and the paths of ours that it may name. Tables list them from the top down, and
 /// nobody may name what stands above.
@@ -162,6 +162,28 @@ pub fn words_without_a_place<'a>(
     complaints
 }
 
+/// Complaints about attributes with one of these names in them.
+pub fn attributes(sources: &[Source], forbidden: &[&str]) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for source in sources.iter().filter(|source| !source.is_generated()) {
+        // How many brackets of an attribute are open.
+        let (mut is_begun, mut depth) = (false, 0u32);
+        for word in words(&source.text) {
+            match &word.kind {
+                Kind::Mark('#') if depth == 0 => is_begun = true,
+                Kind::Mark('!') if is_begun => {}
+                Kind::Mark('[') if is_begun || depth > 0 => (is_begun, depth) = (false, depth + 1),
+                Kind::Mark(']') => depth = depth.saturating_sub(1),
+                Kind::Name(name) if depth > 0 && forbidden.contains(&name.as_str()) => {
+                    complaints.push(format!("{}:{}: {name} in an attribute", source.path, word.line));
+                }
+                _ => is_begun = false,
+            }
+        }
+    }
+    complaints
+}
+
 /// Complaints about files that do not begin by saying what they are for.
 pub fn headers(sources: &[Source]) -> Vec<String> {
     sources
@@ -192,10 +214,14 @@ pub fn sizes(sources: &[Source], limit: usize, exceptions: &[(&str, usize, &str)
     complaints
 }
 
-/// Complaints about direct dependencies without a sentence above them or with default features.
+/// Complaints about direct dependencies without a sentence above them or with default features. Ours need neither, and
+/// those that the workspace shares have both there.
 pub fn dependencies(manifest: &str) -> Vec<String> {
     let mut complaints = Vec::new();
     for (name, line, above) in direct_dependencies(manifest) {
+        if line.ends_with(".workspace = true") || line.contains("{ path = ") {
+            continue;
+        }
         if !above.starts_with("# ") {
             complaints.push(format!("{name}: no comment above it says what it is for"));
         }
@@ -216,7 +242,7 @@ pub fn direct_dependencies(manifest: &str) -> Vec<(&str, &str, &str)> {
             && !line.starts_with('#')
             && let Some((name, _)) = line.split_once('=')
         {
-            found.push((name.trim(), line, above));
+            found.push((name.trim().trim_end_matches(".workspace"), line, above));
         }
         above = line;
     }

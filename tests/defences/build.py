@@ -13,13 +13,16 @@ from pathlib import Path
 
 from defence import VARIABLE, Defence, WrongTable
 
-PACKAGE = "secrets-store-csi-driver"
-PROFILE = f'profile.release.package."{PACKAGE}"'
-# As everywhere, so that nothing but this package is compiled; and that as fast as can be.
-FLAGS = [
-    "--release", "--locked",
-    "--config", f"{PROFILE}.opt-level=0",
-    "--config", f"{PROFILE}.codegen-units=64",
+# The package of the programs, and those of the tests that may miss a defence.
+PRODUCT = "secrets-store-csi-driver"
+TESTS = ["secrets-store-tests", "secrets-store-documents"]
+COMPILED = [PRODUCT, *TESTS, "secrets-store-test-kit", "secrets-store-api-server-double"]
+# As everywhere, so that nothing but these packages is compiled; and they as fast as can be.
+FLAGS = ["--release", "--locked"] + [
+    word
+    for package in COMPILED
+    for setting in ("opt-level=0", "codegen-units=64")
+    for word in ("--config", f'profile.release.package."{package}".{setting}')
 ]
 # In every copy: the mounter, which has an empty environment, has to know as well.
 HANDED_ON = Defence(
@@ -84,20 +87,28 @@ class Build:
         return self.compiled({program for defence in tested for program, _ in defence.tests})
 
     def compiled(self, programs: set[str]) -> dict[str, Path]:
-        targets = [word for program in sorted(programs)
-                   for word in (["--lib"] if program == "lib" else ["--test", program])]
+        built = {}
+        # The programs themselves, which the tests start.
+        self.cargo("build", "-p", PRODUCT, "--bins")
+        if "lib" in programs:
+            built |= {"lib": file for file in self.cargo("test", "--no-run", "-p", PRODUCT, "--lib").values()}
+        targets = [word for program in sorted(programs - {"lib"}) for word in ("--test", program)]
+        if targets:
+            packages = [word for package in TESTS for word in ("-p", package)]
+            built |= self.cargo("test", "--no-run", *packages, *targets)
+        return built
+
+    def cargo(self, *arguments: str) -> dict[str, Path]:
+        """Builds, and returns the test programs by name."""
         environment = dict(os.environ, CARGO_TARGET_DIR=str(self.target), CARGO_INCREMENTAL="1")
-        command = ["cargo", "test", "--no-run", "--message-format=json-render-diagnostics", *FLAGS, *targets]
+        command = ["cargo", *arguments, "--message-format=json-render-diagnostics", *FLAGS]
         done = subprocess.run(command, cwd=self.tree, env=environment, stdout=subprocess.PIPE, check=False)
         if done.returncode != 0:
             raise WrongTable("with these lines the driver cannot be built")
-        built = {}
-        for line in done.stdout.decode().splitlines():
-            message = json.loads(line)
-            if message["reason"] == "compiler-artifact" and message["profile"]["test"]:
-                kind, name = message["target"]["kind"][0], message["target"]["name"]
-                built["lib" if kind == "lib" else name] = Path(message["executable"])
-        return built
+        messages = [json.loads(line) for line in done.stdout.decode().splitlines()]
+        tests = [message for message in messages
+                 if message["reason"] == "compiler-artifact" and message["profile"]["test"]]
+        return {message["target"]["name"]: Path(message["executable"]) for message in tests}
 
     def run(self, program: Path, tests: list[str], out: int | None, patience: int) -> tuple[int | None, str]:
         """The exit code of these tests, none when they do not end, and what they say."""
