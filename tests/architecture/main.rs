@@ -360,6 +360,21 @@ fn every_file_begins_by_saying_what_it_is_for() {
     assert_none(rules::headers(&Source::tree(&Path::new(kit::repository::ROOT).join("tests"))));
 }
 
+#[test]
+fn every_file_is_in_some_crate() {
+    let roots: Vec<String> = hardening::files("Cargo.toml")
+        .iter()
+        .flat_map(|file| rules::crate_roots(file, &hardening::read(file)))
+        .collect();
+    assert!(roots.len() > 10, "{roots:?}");
+    for directory in ["src", "tests"] {
+        let mut tree = Source::tree(&Path::new(kit::repository::ROOT).join(directory));
+        // A made-up source, which is read and never compiled.
+        tree.retain(|source| !source.path.starts_with("parity/ours/"));
+        assert_none(rules::in_no_crate(directory, &tree, &roots));
+    }
+}
+
 /// What attributes say that make one file a part of several programs, each of which uses a part of it.
 const SHARED: [&str; 4] = ["path", "dead_code", "unused", "unused_imports"];
 
@@ -518,6 +533,28 @@ mod the_rules_bite {
         ];
         let found = texts.map(|text| rules::attributes(&made_up(&[("x.rs", text)]), &SHARED).len());
         assert_eq!(found, [1, 1, 1, 1, 0]);
+    }
+
+    #[test]
+    fn a_file_that_no_other_names_is_found() {
+        let files = [
+            ("kit/lib.rs", "mod a;\npub mod b;"),
+            ("kit/a.rs", "mod c;"),
+            ("kit/a/c.rs", ""),
+            ("kit/b/mod.rs", "mod d;"),
+            ("kit/b/d.rs", ""),
+            ("kit/e.rs", "// mod e;"),
+            ("kit/b/c.rs", ""),
+            ("other.rs", ""),
+        ];
+        let manifest = "[lib]\npath = \"lib.rs\"\n";
+        let roots = rules::crate_roots("tests/kit/Cargo.toml", manifest);
+        assert_eq!(roots, ["tests/kit/lib.rs", "tests/kit/src/lib.rs", "tests/kit/src/main.rs"]);
+        assert_eq!(
+            rules::in_no_crate("tests", &made_up(&files), &roots),
+            ["tests/kit/e.rs", "tests/kit/b/c.rs", "tests/other.rs"]
+                .map(|file| format!("{file}: is in no crate"))
+        );
     }
 
     #[test]

@@ -162,6 +162,41 @@ pub fn words_without_a_place<'a>(
     complaints
 }
 
+/// The files that a manifest has crates begin with, and those with which they begin unless it says otherwise.
+pub fn crate_roots(manifest: &str, text: &str) -> Vec<String> {
+    let directory = manifest.trim_end_matches("Cargo.toml");
+    let named = text.lines().filter_map(|line| line.strip_prefix("path = \"")?.strip_suffix('"'));
+    named.chain(["src/lib.rs", "src/main.rs"]).map(|path| format!("{directory}{path}")).collect()
+}
+
+/// Complaints about files below a directory that no crate begins with and no file above them has as a module.
+pub fn in_no_crate(directory: &str, sources: &[Source], roots: &[String]) -> Vec<String> {
+    let declares = |path: &str, module: &str| {
+        let file = sources.iter().find(|source| source.path == path);
+        let mut names =
+            file.map(|file| words(&file.text)).unwrap_or_default().into_iter().map(|word| word.kind);
+        while let Some(kind) = names.next() {
+            if kind == Kind::Name("mod".to_owned()) && names.next() == Some(Kind::Name(module.to_owned())) {
+                return true;
+            }
+        }
+        false
+    };
+    let is_in_a_crate = |source: &&Source| {
+        if roots.contains(&format!("{directory}/{}", source.path)) {
+            return true;
+        }
+        let path =
+            source.path.strip_suffix("/mod.rs").or(source.path.strip_suffix(".rs")).unwrap_or_default();
+        let Some((above, module)) = path.rsplit_once('/') else {
+            return declares("lib.rs", path) || declares("main.rs", path);
+        };
+        ["/lib.rs", "/main.rs", "/mod.rs", ".rs"].iter().any(|end| declares(&format!("{above}{end}"), module))
+    };
+    let lost = sources.iter().filter(|source| !is_in_a_crate(source));
+    lost.map(|source| format!("{directory}/{}: is in no crate", source.path)).collect()
+}
+
 /// Complaints about attributes with one of these names in them.
 pub fn attributes(sources: &[Source], forbidden: &[&str]) -> Vec<String> {
     let mut complaints = Vec::new();
