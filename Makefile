@@ -8,6 +8,8 @@ export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/go/bin
 
 # Always this profile: another one would build the C++ core again, and this one is what ships.
 cargo_flags := --release --locked
+# The packages of the programs: the driver, the operator and the reference provider. Tests run what was built of them.
+products := -p secrets-store-csi-driver -p secrets-store-operator -p secrets-store-reference-provider
 # For what mounts: root in a mount namespace of its own.
 sandbox := --config 'target."cfg(unix)".runner = ["$(CURDIR)/tests/sandbox.sh"]'
 
@@ -56,24 +58,25 @@ help: ## list these commands
 
 build: ## build the driver, the operator and the reference provider
 	@scripts/ensure-tools.sh build
-	cargo build $(cargo_flags) --bins
+	cargo build $(cargo_flags) $(products) --bins
 
 test: ## run the unit and integration tests, in a namespace of their own
 	@scripts/ensure-tools.sh build mount
-	cargo test $(cargo_flags) $(sandbox)
+	cargo build $(cargo_flags) $(products) --bins
+	cargo test $(cargo_flags) $(sandbox) --workspace
 
 demo: ## show the life of a pod's secrets; with DIR=directory, those of your own
 	@test -z "$$DEMO_DIR" || test -d "$$DEMO_DIR" || { echo "DIR=$$DEMO_DIR is not a directory" >&2; exit 1; }
 	@scripts/ensure-tools.sh build mount
-	@cargo build $(cargo_flags) --bins --example demo
-	@cargo run --quiet $(cargo_flags) $(sandbox) --example demo -- "$$DEMO_DIR"
+	@cargo build $(cargo_flags) $(products) -p secrets-store-demo --bins
+	@cargo run --quiet $(cargo_flags) $(sandbox) -p secrets-store-demo -- "$$DEMO_DIR"
 
 sanity: ## run csi-sanity, the conformance suite, against the driver (needs Go)
 	@scripts/ensure-tools.sh build mount go
 	cd tests/sanity && go build -o '$(go_bin)/csi-sanity' github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity
 	cd tests/sanity && go build -o '$(go_bin)/sanity-controller' ./controller
-	cargo build $(cargo_flags) --bins --example sanity
-	@cargo run --quiet $(cargo_flags) $(sandbox) --example sanity -- \
+	cargo build $(cargo_flags) $(products) -p secrets-store-sanity --bins
+	@cargo run --quiet $(cargo_flags) $(sandbox) -p secrets-store-sanity -- \
 		'$(go_bin)/csi-sanity' '$(go_bin)/sanity-controller'
 
 e2e: ## run the driver against a real API server (needs Go); with CASE=text, the cases that contain it
@@ -81,16 +84,17 @@ e2e: ## run the driver against a real API server (needs Go); with CASE=text, the
 	@tests/e2e/cluster/build.sh '$(go_bin)/cluster'
 	@tests/e2e/tools/build.sh '$(go_bin)/tools'
 	cd tests/e2e/go-provider && CGO_ENABLED=0 go build -o '$(go_bin)/go-provider' .
-	@cargo build $(cargo_flags) --bins --example e2e --example minimal-provider --example demo
-	@cargo run --quiet $(cargo_flags) $(sandbox) --example e2e -- \
+	@cargo build $(cargo_flags) $(products) -p secrets-store-e2e -p secrets-store-demo --bins \
+		--example minimal-provider
+	@cargo run --quiet $(cargo_flags) $(sandbox) -p secrets-store-e2e -- \
 		'$(go_bin)/cluster' '$(go_bin)/tools' "$$E2E_CASE"
 
 e2e-operator: ## run the operator against a real API server (needs Go); with CASE=text, the cases that contain it
 	@scripts/ensure-tools.sh build mount kill go
 	@tests/e2e/cluster/build.sh '$(go_bin)/cluster'
 	@tests/e2e/tools/build.sh '$(go_bin)/tools'
-	@cargo build $(cargo_flags) --bins --example e2e-operator
-	@cargo run --quiet $(cargo_flags) $(sandbox) --example e2e-operator -- \
+	@cargo build $(cargo_flags) $(products) -p secrets-store-e2e-operator --bins
+	@cargo run --quiet $(cargo_flags) $(sandbox) -p secrets-store-e2e-operator -- \
 		'$(go_bin)/cluster' '$(go_bin)/tools' "$$E2E_CASE"
 
 bundle-check: ## check the bundle for the Operator Lifecycle Manager by the library that has its rules (needs Go)
@@ -101,15 +105,15 @@ bundle-check: ## check the bundle for the Operator Lifecycle Manager by the libr
 
 crash: ## kill the driver at moments of chance and at its system calls; with KILLS=number, SEED=number, FULL=1
 	@scripts/ensure-tools.sh build mount strace
-	@cargo build $(cargo_flags) --bins --example crash
-	@cargo run --quiet $(cargo_flags) $(sandbox) --example crash -- \
+	@cargo build $(cargo_flags) $(products) -p secrets-store-crash --bins
+	@cargo run --quiet $(cargo_flags) $(sandbox) -p secrets-store-crash -- \
 		--kills "$$CRASH_KILLS" --seed "$$CRASH_SEED" --full "$$CRASH_FULL"
 
 lint: $(cargo_deny) ## check format, lints, documentation, generated code, licences, versions and scripts
 	@scripts/ensure-tools.sh build lint interpreter
-	cargo fmt --check
-	cargo clippy $(cargo_flags) --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' cargo doc $(cargo_flags) --no-deps --document-private-items
+	cargo fmt --all --check
+	cargo clippy $(cargo_flags) --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc $(cargo_flags) --workspace --no-deps --document-private-items
 	@$(MAKE) --no-print-directory proto-check
 	'$(cargo_deny)' --locked check --deny warnings licenses bans sources
 	@scripts/advisories.sh '$(cargo_deny)' --if-reachable
@@ -122,53 +126,56 @@ lint: $(cargo_deny) ## check format, lints, documentation, generated code, licen
 
 audit-lines: ## count the lines of code of the process that runs as root, which are at most 20,000
 	@scripts/ensure-tools.sh build
-	@cargo test $(cargo_flags) --quiet --test architecture -- --nocapture --exact lines::the_process_that_runs_as_root_can_be_read
+	@cargo test $(cargo_flags) --quiet -p secrets-store-tests --test architecture -- \
+		--nocapture --exact lines::the_process_that_runs_as_root_can_be_read
 
 faults: export FAULT_CASE := $(value CASE)
 faults: ## inject faults into the running driver and show what comes of each; with CASE=text, those that contain it
 	@scripts/ensure-tools.sh build mount faults
-	@cargo build $(cargo_flags) --bins --example faults
-	@cargo run --quiet $(cargo_flags) $(sandbox) --example faults -- "$$FAULT_CASE"
+	@cargo build $(cargo_flags) $(products) -p secrets-store-faults --bins
+	@cargo run --quiet $(cargo_flags) $(sandbox) -p secrets-store-faults -- "$$FAULT_CASE"
 
 limits: export LIMITS_CASE := $(value CASE)
 limits: static-here ## attack the static driver in a control group of the shipped memory; with CASE=text, those that contain it
 	@scripts/ensure-tools.sh build mount
-	@cargo build $(cargo_flags) --example limits
+	@cargo build $(cargo_flags) -p secrets-store-limits --bins
 	@TEST_PROGRAMS='$(static)/$(machine)' \
-		cargo run --quiet $(cargo_flags) $(sandbox) --example limits -- "$$LIMITS_CASE"
+		cargo run --quiet $(cargo_flags) $(sandbox) -p secrets-store-limits -- "$$LIMITS_CASE"
 
 defences: export DEFENCE_CASE := $(value CASE)
 defences: ## take each defence out of a copy and see that its tests fail; with CASE=text, those that contain it
 	@scripts/ensure-tools.sh build mount interpreter
 	@python3 -B tests/defences '$(cache)/defences' "$$DEFENCE_CASE"
 
-soaking = cargo run --quiet $(cargo_flags) $(sandbox) --example soak -- --time "$$SOAK_TIME" --seed "$$SOAK_SEED"
+soaking = cargo run --quiet $(cargo_flags) $(sandbox) -p secrets-store-soak -- \
+	--time "$$SOAK_TIME" --seed "$$SOAK_SEED"
 
 soak: ## let pods come and go for TIME (30m) and see whether the driver holds more and more; with SEED=number
 	@scripts/ensure-tools.sh build mount
-	@cargo build $(cargo_flags) --bins --example soak
+	@cargo build $(cargo_flags) $(products) -p secrets-store-soak --bins
 	@$(soaking)
 
 soak-static: static-here ## the same with the static driver, whose allocator is another; with TIME=30m, SEED=number
 	@scripts/ensure-tools.sh build mount
-	@cargo build $(cargo_flags) --example soak
+	@cargo build $(cargo_flags) -p secrets-store-soak --bins
 	@TEST_PROGRAMS='$(static)/$(machine)' $(soaking)
 
 # What was measured, as a table; and in these files, for programs, for `make bench-compare` and for a browser.
 results := $(CARGO_TARGET_DIR)/bench
-measure = cargo run --quiet $(cargo_flags) $(sandbox) --example bench -- --json '$(results)/$(1).json' && \
-	cargo run --quiet $(cargo_flags) --example bench -- --page '$(results)/$(1).json' >'$(results)/$(1).html' && \
+measure = cargo run --quiet $(cargo_flags) $(sandbox) -p secrets-store-bench -- --json '$(results)/$(1).json' && \
+	cargo run --quiet $(cargo_flags) -p secrets-store-bench -- \
+		--page '$(results)/$(1).json' >'$(results)/$(1).html' && \
 	printf '\n%s\n%s\n' '$(results)/$(1).json' '$(results)/$(1).html'
 
 bench: ## measure what the driver costs, as a table, JSON and a page
 	@scripts/ensure-tools.sh build mount
-	@cargo build $(cargo_flags) --bins --example bench
+	@cargo build $(cargo_flags) $(products) -p secrets-store-bench --bins
 	@mkdir -p '$(results)'
 	@$(call measure,glibc)
 
 bench-static: static-here ## measure what the static driver costs
 	@scripts/ensure-tools.sh build mount
-	@cargo build $(cargo_flags) --example bench
+	@cargo build $(cargo_flags) -p secrets-store-bench --bins
 	@mkdir -p '$(results)'
 	@TEST_PROGRAMS='$(static)/$(machine)' $(call measure,static)
 
@@ -178,7 +185,7 @@ bench-compare: export ROUNDS := $(or $(value ROUNDS),3)
 bench-compare: export SCENES := $(value SCENES)
 bench-compare: ## compare what A and B cost, each a commit or a result file; with ROUNDS=number, SCENES='name name'
 	@scripts/ensure-tools.sh build
-	@cargo build $(cargo_flags) --example bench
+	@cargo build $(cargo_flags) -p secrets-store-bench --bins
 	@scripts/bench-compare.sh "$$BENCH_A" "$$BENCH_B"
 
 static: ## build the static programs for x86_64 and aarch64, which are what the image holds
@@ -192,13 +199,14 @@ static-here: ## build those of this machine's architecture alone
 
 test-static: static-here ## run the integration tests against the static driver, in an empty root too
 	@scripts/ensure-tools.sh build mount
-	TEST_ARCHITECTURES='$(machine)' cargo test $(cargo_flags) $(sandbox) --test static
-	$(tested) TEST_PROGRAMS='$(static)/$(machine)' cargo test $(cargo_flags) $(sandbox) --test integration
+	TEST_ARCHITECTURES='$(machine)' cargo test $(cargo_flags) $(sandbox) -p secrets-store-tests --test static
+	$(tested) TEST_PROGRAMS='$(static)/$(machine)' \
+		cargo test $(cargo_flags) $(sandbox) -p secrets-store-tests --test integration
 
 test-emulated: static ## look at the static programs of both architectures, and run the other one's in an emulator
 	@scripts/ensure-tools.sh build mount emulator
-	cargo test $(cargo_flags) $(sandbox) --test static
-	cargo test $(cargo_flags) $(sandbox) --test emulated
+	cargo test $(cargo_flags) $(sandbox) -p secrets-store-tests --test static
+	cargo test $(cargo_flags) $(sandbox) -p secrets-store-tests --test emulated
 
 nightly: ## run what takes long and CI does not run on each submission
 	@.ci/run crash faults defences test-emulated test-image
@@ -212,21 +220,21 @@ image: static ## make the images of the driver and of the operator for both arch
 test-image: image ## run the images with containerd and runc, and build them from their Dockerfiles
 	@scripts/ensure-tools.sh build mount containers
 	$(tested) TEST_IMAGE='$(image)' TEST_OPERATOR_IMAGE='$(operator_image)' \
-		cargo test $(cargo_flags) $(sandbox) --test image
+		cargo test $(cargo_flags) $(sandbox) -p secrets-store-tests --test image
 
 fuzz-smoke: ## run each fuzz target for half a minute, from the committed corpus on
 	@scripts/ensure-tools.sh build fuzz
-	@cargo build $(cargo_flags) --quiet --lib
+	@cargo build $(cargo_flags) $(products) --quiet --lib
 	@scripts/fuzz/run.sh smoke 30s 2
 
 fuzz: ## fuzz for TIME (20m) a target, two at a time; with TARGET=name, that one; goes on from the last run
 	@scripts/ensure-tools.sh build fuzz
-	@cargo build $(cargo_flags) --quiet --lib
+	@cargo build $(cargo_flags) $(products) --quiet --lib
 	@FUZZ_CACHE='$(cache)/fuzz' scripts/fuzz/run.sh long "$${FUZZ_TIME:-20m}" 2 "$$FUZZ_TARGET"
 
 fuzz-coverage: ## show how many lines of the fuzzed modules the committed corpus reaches
 	@scripts/ensure-tools.sh build fuzz coverage
-	@cargo build $(cargo_flags) --quiet --lib
+	@cargo build $(cargo_flags) $(products) --quiet --lib
 	@scripts/fuzz/coverage.sh
 
 sbom: ## write the bill of materials of what ships, for each architecture
@@ -260,7 +268,7 @@ proto-check: ## check that src/rpc/pb is what proto/ says
 	done
 
 fmt: ## format the code
-	cargo fmt
+	cargo fmt --all
 
 clean: ## remove what was built, the C++ core of gRPC included
 	cargo clean

@@ -105,7 +105,7 @@ files() {
 commit_a=$(commit "$1")
 commit_b=$(commit "$2")
 if [ -z "$commit_a$commit_b" ]; then
-    exec "$target_dir/release/examples/bench" --compare "$1" "$2"
+    exec "$target_dir/release/bench" --compare "$1" "$2"
 fi
 
 "$root/scripts/ensure-tools.sh" mount
@@ -124,7 +124,7 @@ trap 'exit 141' PIPE
 # In memory, as in `make bench`, and ours to remove if that is interrupted.
 temporary=$(mktemp -d "${TMPDIR:-/dev/shm}/bench.XXXXXX" 2>/dev/null || mktemp -d)
 # The benchmark as it is now, whatever is built meanwhile.
-cp -- "$target_dir/release/examples/bench" "$place/bench"
+cp -- "$target_dir/release/bench" "$place/bench"
 flags=
 for scene in ${SCENES:-starts live one many}; do
     flags="$flags --scene $scene"

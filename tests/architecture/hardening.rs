@@ -15,8 +15,9 @@ fn every_package_of_the_tree_forbids_unsafe_code() {
     let packages = files("Cargo.toml");
     assert!(packages.len() > 1, "{packages:?}");
     let forbids = |file: &str| {
-        let lints = section(&read(file), "[lints.rust]");
-        lints.lines().any(|line| line == "unsafe_code = \"forbid\"")
+        let manifest = read(file);
+        let says = |heading, text| section(&manifest, heading).lines().any(|line| line == text);
+        says("[lints]", "workspace = true") || says("[lints.rust]", "unsafe_code = \"forbid\"")
     };
     let excused = |file: &str| WITHOUT_LINT.iter().any(|(excused, _)| *excused == file);
     let bad = packages.iter().filter(|file| forbids(file) == excused(file));
@@ -145,7 +146,7 @@ fn section(text: &str, heading: &str) -> String {
 }
 
 /// Every file of the repository whose name ends so, but for what was built.
-fn files(ending: &str) -> Vec<String> {
+pub fn files(ending: &str) -> Vec<String> {
     let root = Path::new(kit::repository::ROOT);
     let mut found = Vec::new();
     let mut pending: Vec<PathBuf> = vec![root.to_owned()];
@@ -166,6 +167,6 @@ fn files(ending: &str) -> Vec<String> {
     found
 }
 
-fn read(file: &str) -> String {
+pub fn read(file: &str) -> String {
     std::fs::read_to_string(Path::new(kit::repository::ROOT).join(file)).unwrap()
 }

@@ -299,8 +299,12 @@ fn the_outside_world_is_named_where_it_belongs() {
 #[test]
 fn every_dependency_of_the_program_has_an_owner() {
     let manifest = manifest();
-    let dev = manifest.find("[dev-dependencies]").unwrap_or(manifest.len());
-    for (name, ..) in rules::direct_dependencies(&manifest[..dev]) {
+    let (_, program) = manifest.split_once("\n[dependencies]\n").unwrap();
+    let (program, _) = program.split_once("\n[").unwrap();
+    let program = format!("[dependencies]\n{program}");
+    let dependencies = rules::direct_dependencies(&program);
+    assert!(dependencies.len() > 10, "{program}");
+    for (name, ..) in dependencies {
         let name = name.replace('-', "_");
         assert!(OWNERS.iter().any(|(owned, _)| *owned == name), "{name} is in nobody's hands: see OWNERS");
     }
@@ -317,7 +321,7 @@ fn there_is_no_unsafe_and_the_compiler_forbids_it() {
     assert_none(rules::words_without_a_place(&tree, NO_UNSAFE));
     let root = tree.iter().find(|source| source.path == "lib.rs").unwrap();
     assert!(root.text.contains("\n#![forbid(unsafe_code)]\n"));
-    assert!(manifest().contains("[lints.rust]\nunsafe_code = \"forbid\"\n"));
+    assert!(manifest().contains("[workspace.lints.rust]\nunsafe_code = \"forbid\"\n"));
 }
 
 #[test]
@@ -332,6 +336,17 @@ fn there_is_no_global_state() {
 #[test]
 fn every_dependency_says_what_it_is_for_and_leaves_out_what_is_not_needed() {
     assert_none(rules::dependencies(&manifest()));
+    for member in hardening::files("Cargo.toml") {
+        let manifest = hardening::read(&member);
+        let own = rules::direct_dependencies(&manifest).into_iter().filter(|(_, line, _)| !is_shared(line));
+        if member != "Cargo.toml" && manifest.contains("\n[lints]\nworkspace = true\n") {
+            assert_none(own.map(|(name, ..)| format!("{member}: {name} is none of the workspace")).collect());
+        }
+    }
+}
+
+fn is_shared(line: &str) -> bool {
+    line.ends_with(".workspace = true")
 }
 
 #[test]
@@ -343,6 +358,32 @@ fn files_stay_short_enough_to_read() {
 fn every_file_begins_by_saying_what_it_is_for() {
     assert_none(rules::headers(&tree()));
     assert_none(rules::headers(&Source::tree(&Path::new(kit::repository::ROOT).join("tests"))));
+}
+
+#[test]
+fn every_file_is_in_some_crate() {
+    let roots: Vec<String> = hardening::files("Cargo.toml")
+        .iter()
+        .flat_map(|file| rules::crate_roots(file, &hardening::read(file)))
+        .collect();
+    assert!(roots.len() > 10, "{roots:?}");
+    for directory in ["src", "tests"] {
+        let mut tree = Source::tree(&Path::new(kit::repository::ROOT).join(directory));
+        // A made-up source, which is read and never compiled.
+        tree.retain(|source| !source.path.starts_with("parity/ours/"));
+        assert_none(rules::in_no_crate(directory, &tree, &roots));
+    }
+}
+
+/// What attributes say that make one file a part of several programs, each of which uses a part of it.
+const SHARED: [&str; 4] = ["path", "dead_code", "unused", "unused_imports"];
+
+#[test]
+fn every_file_is_in_one_crate_at_its_place_and_the_compiler_says_what_is_unused() {
+    let [src, tests] =
+        ["src", "tests"].map(|directory| Source::tree(&Path::new(kit::repository::ROOT).join(directory)));
+    assert_none(rules::attributes(&src, &SHARED[..1]));
+    assert_none(rules::attributes(&tests, &SHARED));
 }
 
 /// Each rule against sources that break it, so that a rule which sees nothing is seen.
@@ -478,6 +519,41 @@ mod the_rules_bite {
         assert_eq!(
             idle,
             ["long.rs: needs no exception any more", "gone.rs: has an exception and does not exist"]
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_taken_from_elsewhere_and_a_warning_that_is_off_are_found() {
+        let texts = [
+            "#[path = \"../b.rs\"]\nmod b;",
+            "#[cfg_attr(test, path = \"../b.rs\")]\nmod b;",
+            "#[allow(dead_code, reason = \"x\")]\nmod b;",
+            "#![allow(clippy::panic, unused_imports)]\nmod b;",
+            "// #[path = \"b.rs\"] dead_code\nfn f(path: &str) { path = \"x\" }",
+        ];
+        let found = texts.map(|text| rules::attributes(&made_up(&[("x.rs", text)]), &SHARED).len());
+        assert_eq!(found, [1, 1, 1, 1, 0]);
+    }
+
+    #[test]
+    fn a_file_that_no_other_names_is_found() {
+        let files = [
+            ("kit/lib.rs", "mod a;\npub mod b;"),
+            ("kit/a.rs", "mod c;"),
+            ("kit/a/c.rs", ""),
+            ("kit/b/mod.rs", "mod d;"),
+            ("kit/b/d.rs", ""),
+            ("kit/e.rs", "// mod e;"),
+            ("kit/b/c.rs", ""),
+            ("other.rs", ""),
+        ];
+        let manifest = "[lib]\npath = \"lib.rs\"\n";
+        let roots = rules::crate_roots("tests/kit/Cargo.toml", manifest);
+        assert_eq!(roots, ["tests/kit/lib.rs", "tests/kit/src/lib.rs", "tests/kit/src/main.rs"]);
+        assert_eq!(
+            rules::in_no_crate("tests", &made_up(&files), &roots),
+            ["tests/kit/e.rs", "tests/kit/b/c.rs", "tests/other.rs"]
+                .map(|file| format!("{file}: is in no crate"))
         );
     }
 

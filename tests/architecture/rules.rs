@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::source::{Kind, Source};
+use super::source::{Kind, Source, words};
 
 /// A module of the first level and the paths of ours that it may name. Tables list them from the top down, and
 /// nobody may name what stands above.
@@ -162,6 +162,63 @@ pub fn words_without_a_place<'a>(
     complaints
 }
 
+/// The files that a manifest has crates begin with, and those with which they begin unless it says otherwise.
+pub fn crate_roots(manifest: &str, text: &str) -> Vec<String> {
+    let directory = manifest.trim_end_matches("Cargo.toml");
+    let named = text.lines().filter_map(|line| line.strip_prefix("path = \"")?.strip_suffix('"'));
+    named.chain(["src/lib.rs", "src/main.rs"]).map(|path| format!("{directory}{path}")).collect()
+}
+
+/// Complaints about files below a directory that no crate begins with and no file above them has as a module.
+pub fn in_no_crate(directory: &str, sources: &[Source], roots: &[String]) -> Vec<String> {
+    let declares = |path: &str, module: &str| {
+        let file = sources.iter().find(|source| source.path == path);
+        let mut names =
+            file.map(|file| words(&file.text)).unwrap_or_default().into_iter().map(|word| word.kind);
+        while let Some(kind) = names.next() {
+            if kind == Kind::Name("mod".to_owned()) && names.next() == Some(Kind::Name(module.to_owned())) {
+                return true;
+            }
+        }
+        false
+    };
+    let is_in_a_crate = |source: &&Source| {
+        if roots.contains(&format!("{directory}/{}", source.path)) {
+            return true;
+        }
+        let path =
+            source.path.strip_suffix("/mod.rs").or(source.path.strip_suffix(".rs")).unwrap_or_default();
+        let Some((above, module)) = path.rsplit_once('/') else {
+            return declares("lib.rs", path) || declares("main.rs", path);
+        };
+        ["/lib.rs", "/main.rs", "/mod.rs", ".rs"].iter().any(|end| declares(&format!("{above}{end}"), module))
+    };
+    let lost = sources.iter().filter(|source| !is_in_a_crate(source));
+    lost.map(|source| format!("{directory}/{}: is in no crate", source.path)).collect()
+}
+
+/// Complaints about attributes with one of these names in them.
+pub fn attributes(sources: &[Source], forbidden: &[&str]) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for source in sources.iter().filter(|source| !source.is_generated()) {
+        // How many brackets of an attribute are open.
+        let (mut is_begun, mut depth) = (false, 0u32);
+        for word in words(&source.text) {
+            match &word.kind {
+                Kind::Mark('#') if depth == 0 => is_begun = true,
+                Kind::Mark('!') if is_begun => {}
+                Kind::Mark('[') if is_begun || depth > 0 => (is_begun, depth) = (false, depth + 1),
+                Kind::Mark(']') => depth = depth.saturating_sub(1),
+                Kind::Name(name) if depth > 0 && forbidden.contains(&name.as_str()) => {
+                    complaints.push(format!("{}:{}: {name} in an attribute", source.path, word.line));
+                }
+                _ => is_begun = false,
+            }
+        }
+    }
+    complaints
+}
+
 /// Complaints about files that do not begin by saying what they are for.
 pub fn headers(sources: &[Source]) -> Vec<String> {
     sources
@@ -192,10 +249,14 @@ pub fn sizes(sources: &[Source], limit: usize, exceptions: &[(&str, usize, &str)
     complaints
 }
 
-/// Complaints about direct dependencies without a sentence above them or with default features.
+/// Complaints about direct dependencies without a sentence above them or with default features. Ours need neither, and
+/// those that the workspace shares have both there.
 pub fn dependencies(manifest: &str) -> Vec<String> {
     let mut complaints = Vec::new();
     for (name, line, above) in direct_dependencies(manifest) {
+        if line.ends_with(".workspace = true") || line.contains("{ path = ") {
+            continue;
+        }
         if !above.starts_with("# ") {
             complaints.push(format!("{name}: no comment above it says what it is for"));
         }
@@ -216,7 +277,7 @@ pub fn direct_dependencies(manifest: &str) -> Vec<(&str, &str, &str)> {
             && !line.starts_with('#')
             && let Some((name, _)) = line.split_once('=')
         {
-            found.push((name.trim(), line, above));
+            found.push((name.trim().trim_end_matches(".workspace"), line, above));
         }
         above = line;
     }

@@ -34,6 +34,8 @@ mod process;
 mod report;
 mod shape;
 mod stage;
+#[cfg(test)]
+mod tests;
 
 use std::process::ExitCode;
 

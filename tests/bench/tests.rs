@@ -1,6 +1,6 @@
 //! What the benchmark makes of its results, the page and the comparison, from results that are made up here.
 
-use super::{compare, numbers, page};
+use super::{compare, page};
 
 use serde_json::{Value, json};
 

@@ -76,7 +76,7 @@ fn a_defence_whose_line_or_test_is_gone_is_found() {
         ("all well", "line: mod defences;", "test: lib x::a_defence_whose_line_or_test_is_gone_is_found", 0),
     ];
     for (name, line, test, count) in rows {
-        let text = format!("Words\n  file: tests/documents.rs\n  {line}\n  out: OUT\n  {test}\n");
+        let text = format!("Words\n  file: tests/documents/main.rs\n  {line}\n  out: OUT\n  {test}\n");
         let complaints = complaints(&Document { name: "made-up.txt".to_owned(), text }, &evidence);
         assert_eq!(complaints.len(), count, "{name}: {complaints:?}");
     }

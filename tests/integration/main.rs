@@ -1,7 +1,7 @@
 //! Integration tests: the real driver as a process, real sockets, the real kernel.
 //!
 //! Mounts need a mount namespace of their own: `make test` runs this through `tests/sandbox.sh`. Where a new test
-//! goes: one module for each theme below; what the API server, a provider or kubelet does lives in `support`.
+//! goes: one module for each theme below; what the API server, a provider or kubelet does lives in the crate `kit`.
 
 #![allow(
     clippy::unwrap_used,

@@ -121,15 +121,28 @@ impl Drop for DriverProcess {
     }
 }
 
-/// A program of this package: built beside the running test, or of another build, in the directory TEST_PROGRAMS.
+/// A program of the project: built beside the running test, or of another build, in the directory TEST_PROGRAMS.
 pub fn program(name: &str) -> PathBuf {
-    if let Some(directory) = std::env::var_os("TEST_PROGRAMS") {
-        return Path::new(&directory).join(name);
-    }
+    let program = match std::env::var_os("TEST_PROGRAMS") {
+        Some(directory) => PathBuf::from(directory).join(name),
+        None => built_programs().join(name),
+    };
+    // Cargo builds a test without the programs of other packages.
+    assert!(
+        program.exists(),
+        "there is no {}: run `make build`, or this test by its command of make",
+        program.display()
+    );
+    program
+}
+
+/// Where cargo puts the programs that it builds along with this one.
+fn built_programs() -> PathBuf {
     let this = std::env::current_exe().expect("a running program has a path");
-    // target/<profile>/{deps,examples}/<this> -> target/<profile>/<name>
-    let directory = this.parent().and_then(Path::parent).expect("tests run from the target directory");
-    directory.join(name)
+    let directory = this.parent().expect("a program is in a directory");
+    // A test is in target/<profile>/deps, a program in target/<profile>.
+    let profile = if directory.ends_with("deps") { directory.parent() } else { Some(directory) };
+    profile.expect("tests run from the target directory").to_owned()
 }
 
 /// True when the tested programs are the static ones, and not those built with the test.

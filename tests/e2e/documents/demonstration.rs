@@ -13,7 +13,7 @@ pub fn play() {
         blocks.into_iter().find(|block| block.language == "text").expect("it has the transcript");
     // Mounts of the stage are seen by others, those of the demonstration must not be.
     let sandbox = root().join("tests/sandbox.sh");
-    let run = Command::new(sandbox).arg(program("examples/demo")).arg("").output();
+    let run = Command::new(sandbox).arg(program("demo")).arg("").output();
     let run = run.expect("the demonstration was built");
     let printed = String::from_utf8(run.stdout).expect("it prints text");
     assert!(run.status.success(), "the demonstration ends with {}:\n{printed}", run.status);
