@@ -138,10 +138,24 @@ impl Log for Logger {
 
 /// The crates of this project, by the names under which they log.
 pub const OURS: [&str; 17] = [
-    "base", "config", "confinement", "doctor", "kube", "metrics", "mounter", "operator", "provider", "publish",
-    "reference_provider", "rpc", "secrets_store_csi_driver", "sync", "sys", "volume", "web",
+    "base",
+    "config",
+    "confinement",
+    "doctor",
+    "kube",
+    "metrics",
+    "mounter",
+    "operator",
+    "provider",
+    "publish",
+    "reference_provider",
+    "rpc",
+    "secrets_store_csi_driver",
+    "sync",
+    "sys",
+    "volume",
+    "web",
 ];
-
 
 fn text_head(record: &Record<'_>, now: SystemTime, pid: u32, message: &str) -> String {
     let severity = match record.level() {

@@ -296,7 +296,8 @@ mod tests {
 
     /// Lays out what a kernel has shown in one scene of `tests/golden/cgroup-v2/`, below a directory.
     fn lay_out(kernel: &str, scene: &str) -> tempfile::TempDir {
-        let file = format!("{}/../../tests/golden/cgroup-v2/{kernel}/{scene}.txt", env!("CARGO_MANIFEST_DIR"));
+        let file =
+            format!("{}/../../tests/golden/cgroup-v2/{kernel}/{scene}.txt", env!("CARGO_MANIFEST_DIR"));
         let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
         let root = tempfile::tempdir().unwrap();
         for part in text.split("==> ").skip(1) {

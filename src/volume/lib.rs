@@ -20,10 +20,10 @@ pub mod content;
 pub mod file_path;
 pub mod limits;
 pub mod live;
-#[cfg(test)]
-mod mounted;
 pub mod payload;
 pub mod place;
 pub mod target;
+#[cfg(test)]
+mod tests;
 pub mod tree;
 pub mod writer;

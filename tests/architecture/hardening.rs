@@ -48,9 +48,13 @@ fn what_ships_checks_its_arithmetic() {
         shipped.contains("\ninherits = \"release\"\n") && !shipped.contains("overflow-checks"),
         "{shipped}"
     );
-    let own = section(&manifest, "[profile.static.package.secrets-store-csi-driver]");
-    assert!(own.contains("\noverflow-checks = true\n"), "{own}");
+    let packages = section(&manifest, "[profile.static.package]");
+    for package in ["csi-driver", "operator", "reference-provider"] {
+        let own = packages.lines().find(|line| line.starts_with(&format!("secrets-store-{package} = ")));
+        assert!(own.is_some_and(|own| own.contains("overflow-checks = true")), "{package}: {packages}");
+    }
     // A crate without them would be one that computes with what a peer sent.
+    assert!(!packages.contains("overflow-checks = false"));
     let others = manifest.matches("[profile.static.").count() - 1;
     assert!(!manifest.contains("[profile.release.") && others == 0);
 }

@@ -7,16 +7,10 @@ use super::source::Source;
 
 /// What the process that runs as root on every node does not run: programs of their own, and commands.
 const ELSEWHERE: &[(&str, &str)] = &[
-    ("bin/e2e-provider.rs", "the reference provider"),
-    ("bin/secrets-store-csi-operator.rs", "the operator"),
-    ("config/operator.rs", "the operator"),
-    ("config/provider.rs", "the reference provider"),
     ("doctor/", "the doctor, a command"),
-    ("fuzzing.rs", "targets of the fuzzer, compiled for nothing else"),
     ("kube/object.rs", "the operator"),
     ("metrics/operator.rs", "the operator"),
     ("operator/", "the operator"),
-    ("reference_provider/", "the reference provider"),
 ];
 
 /// The most that it may be.

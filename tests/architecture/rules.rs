@@ -4,41 +4,28 @@ use std::collections::BTreeSet;
 
 use super::source::{Kind, Source, words};
 
-/// A module of the first level and the paths of ours that it may name. Tables list them from the top down, and
-/// nobody may name what stands above.
-pub type Layer<'a> = (&'a str, &'a [&'a str]);
+/// A crate, or a module of the driver's own, and which parts of another it may name; of what is not listed it may name
+/// all that its manifest lets it see.
+pub type Part<'a> = (&'a str, &'a str, &'a [&'a str]);
 
-/// Complaints about imports that the table does not list, point upwards, or are listed and not used any more.
-pub fn layers(sources: &[Source], table: &[Layer<'_>]) -> Vec<String> {
+/// Complaints about paths into parts that the table does not list, and about parts that are listed and not named.
+pub fn parts(sources: &[Source], table: &[Part<'_>]) -> Vec<String> {
     let mut complaints = Vec::new();
-    let height = |module: &str| table.iter().position(|(name, _)| *name == module);
-    for (at, (module, allowed)) in table.iter().enumerate() {
-        for path in *allowed {
-            let target = path.split("::").next().unwrap_or_default();
-            if height(target).is_none_or(|height| height <= at) {
-                complaints.push(format!("the table lets {module} name {path}, which is not below it"));
-            }
-        }
-    }
     let mut used = BTreeSet::new();
     for source in sources.iter().filter(|source| !source.is_generated()) {
         let module = source.module();
         let Some(own) = module.first() else { continue };
-        let Some((_, allowed)) = table.iter().find(|(name, _)| name == own) else {
-            complaints.push(format!("{}: module {own} is in no layer", source.path));
-            continue;
-        };
         for path in source.crate_paths() {
             let segments: Vec<&str> = path.segments.iter().map(String::as_str).collect();
-            if segments.first().is_none_or(|first| first == own || height(first).is_none()) {
+            let Some((target, inside)) = segments.split_first() else { continue };
+            let Some(row) = table.iter().position(|(from, to, _)| from == own && to == target) else {
                 continue;
-            }
-            let permit = allowed.iter().find(|allowed| {
-                let allowed: Vec<&str> = allowed.split("::").collect();
-                segments.starts_with(&allowed)
-            });
+            };
+            let (_, _, allowed) = table[row];
+            let permit =
+                allowed.iter().find(|part| inside.starts_with(&part.split("::").collect::<Vec<_>>()));
             match permit {
-                Some(permit) => drop(used.insert((*own, *permit))),
+                Some(permit) => drop(used.insert((row, *permit))),
                 None => complaints.push(format!(
                     "{}:{}: {own} must not know {}",
                     source.path,
@@ -48,12 +35,37 @@ pub fn layers(sources: &[Source], table: &[Layer<'_>]) -> Vec<String> {
             }
         }
     }
-    for (module, allowed) in table {
-        if !sources.iter().any(|source| source.module().first() == Some(module)) {
-            complaints.push(format!("the table has {module}, which does not exist"));
+    for (row, (from, to, allowed)) in table.iter().enumerate() {
+        for part in allowed.iter().filter(|part| !used.contains(&(row, **part))) {
+            complaints.push(format!("the table lets {from} name {to}::{part}, which it does not"));
         }
-        for path in allowed.iter().filter(|path| !used.contains(&(*module, **path))) {
-            complaints.push(format!("the table lets {module} name {path}, which it does not"));
+    }
+    complaints
+}
+
+/// Complaints about crates that depend on one that stands above them in `order`, or on one that they do not name.
+/// `crates` are names with the manifests and with the text of all that is in them.
+pub fn walls(order: &[&str], crates: &[(&str, String, String)]) -> Vec<String> {
+    let mut complaints = Vec::new();
+    let height = |name: &str| order.iter().position(|ours| *ours == name);
+    for (name, manifest, text) in crates {
+        let Some(own) = height(name) else {
+            complaints.push(format!("{name} is not in the list of crates from the top down"));
+            continue;
+        };
+        for (dependency, ..) in direct_dependencies(manifest) {
+            let library = dependency
+                .trim_end_matches(".workspace")
+                .trim_start_matches("secrets-store-")
+                .trim_end_matches("-double")
+                .replace('-', "_");
+            if height(&library).is_some_and(|height| height <= own) {
+                complaints.push(format!("{name} must not know {library}, which stands above it"));
+            }
+            // An attribute of a derive names its crate without a path.
+            if !text.contains(&format!("{library}::")) {
+                complaints.push(format!("{name} depends on {library} and does not name it"));
+            }
         }
     }
     complaints

@@ -36,7 +36,7 @@ pub enum Kind {
     Mark(char),
 }
 
-/// A path that begins at the root of the crate, as in `["kube", "client", "Client"]`.
+/// A path into a crate of ours, as in `["kube", "client", "Client"]`; that of the driver's own has no name.
 pub struct CratePath {
     pub segments: Vec<String>,
     pub line: usize,
@@ -82,18 +82,22 @@ impl Source {
         path.split('/').filter(|part| *part != "lib").collect()
     }
 
-    /// Every path into this crate, `use` trees spread out.
+    /// Every path into a crate of ours, `use` trees spread out.
     pub fn crate_paths(&self) -> Vec<CratePath> {
         let mut paths = Vec::new();
         let module: Vec<String> = self.module().into_iter().map(str::to_owned).collect();
         for (at, word) in self.words.iter().enumerate() {
             let Kind::Name(name) = &word.kind else { continue };
-            if at > 0 && self.words[at - 1].kind == Kind::Separator {
+            if at > 0 && matches!(self.words[at - 1].kind, Kind::Separator | Kind::Mark('.')) {
                 continue;
             }
             let start = match name.as_str() {
-                "crate" | CRATE => Vec::new(),
+                "crate" => {
+                    module.first().filter(|own| OURS.contains(&own.as_str())).into_iter().cloned().collect()
+                }
+                CRATE => Vec::new(),
                 "super" => module[..module.len().saturating_sub(1)].to_vec(),
+                ours if OURS.contains(&ours) => vec![ours.to_owned()],
                 _ => continue,
             };
             if self.words.get(at + 1).map(|next| &next.kind) == Some(&Kind::Separator) {
@@ -323,7 +327,25 @@ fn starts_use(words: &[Word]) -> bool {
         .is_some_and(|name| name == "use")
 }
 
-/// How the programs call the library.
+/// The crates of the product, as paths name them.
+pub const OURS: [&str; 15] = [
+    "base",
+    "config",
+    "confinement",
+    "doctor",
+    "kube",
+    "metrics",
+    "mounter",
+    "operator",
+    "provider",
+    "publish",
+    "rpc",
+    "sync",
+    "sys",
+    "volume",
+    "web",
+];
+/// How the program calls the driver's library.
 const CRATE: &str = "secrets_store_csi_driver";
 
 #[cfg(test)]
@@ -367,6 +389,15 @@ mod tests {
         assert_eq!(
             paths("bin/a.rs", "fn main() { secrets_store_csi_driver::driver::main() }"),
             ["driver::main"]
+        );
+    }
+
+    #[test]
+    fn paths_into_other_crates_begin_with_their_names_and_so_do_those_into_ones_own() {
+        let text = "use kube::client::Client;\nfn f() { base::secret::f(crate::place::P, config.kube::x, a::kube::b) }";
+        assert_eq!(
+            paths("volume/live.rs", text),
+            ["kube::client::Client", "base::secret::f", "volume::place::P"]
         );
     }
 

@@ -7,7 +7,7 @@ use super::super::live::LiveVolume;
 use super::super::payload::{File, FileMode, Payload};
 use super::super::writer::Written;
 use super::*;
-use crate::mounted::Mounted;
+use crate::tests::Mounted;
 use base::secret::SecretBytes;
 use sys::mount::Limits;
 

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use super::super::limits::ContentLimits;
 use super::super::payload::tests::payload;
 use super::*;
-use crate::mounted::mounter_in_thread;
+use crate::tests::mounter_in_thread;
 use sys::mount::Limits;
 
 /// A pods directory, and one beside it that nothing may touch.

@@ -4,7 +4,7 @@
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 
-use crate::mounted::Mounted;
+use crate::tests::Mounted;
 use sys::mount::{self, Limits};
 
 use super::*;

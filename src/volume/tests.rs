@@ -1,4 +1,4 @@
-//! For tests: file systems that a test mounts, and a mounter without a process of its own. They need the mount namespace
+//! What the tests of this crate share: file systems that a test mounts, and a mounter without a process of its own. They need the mount namespace
 //! that `tests/sandbox.sh` gives them.
 
 use std::ffi::OsString;
