@@ -23,15 +23,18 @@
 //! 7. [`volume`]`::live` opens the root, [`publish`]`::pod_status` tells the API server;
 //! 8. [`sync`]`::reconcile` mirrors files into the Secrets that the class asks for, and kubelet gets its answer.
 //!
-//! # Layers, from the top; each imports only what is below it
+//! # Crates, from the top; each sees only what is below it
 //!
-//! | layer | modules | what they do |
+//! Each directory of `src/` with a `Cargo.toml` is a crate, so the compiler keeps this table. `csi`, `registration` and
+//! `driver` are modules of the driver's own, which is this one.
+//!
+//! | layer | crates | what they do |
 //! |---|---|---|
-//! | roots | [`driver`], [`doctor`], [`operator`], [`reference_provider`] | put the parts together, name every thread |
+//! | roots | [`driver`], [`doctor`], `operator` | put the parts together, name every thread |
 //! | services | [`csi`], [`registration`] | translate messages |
 //! | use cases | [`publish`], below it [`sync`] | decide |
-//! | adapters | [`rpc`], [`provider`], [`volume`], [`mounter`], [`kube`], [`metrics`], [`http`], [`health`], [`admin`] | one outside world each |
-//! | leaves | [`confinement`], [`sys`], [`config`], [`cli`], [`secret`], [`logging`], [`shutdown`] and small ones | know nothing of ours |
+//! | adapters | [`provider`], [`volume`], [`mounter`], [`kube`], [`rpc`], [`web`], [`metrics`] | one outside world each |
+//! | below | [`confinement`], [`config`], [`sys`], [`base`] | know nothing of what stands above |
 //!
 //! # What is not here
 //!

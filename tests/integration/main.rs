@@ -21,6 +21,7 @@ mod credentials;
 mod deadline;
 mod doctor;
 mod events;
+mod flag_tables;
 mod group;
 mod habits;
 mod hardening;
