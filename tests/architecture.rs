@@ -27,7 +27,7 @@ use source::Source;
 
 /// From the top down: a module and what it may name. `src/lib.rs` shows the same picture with fewer words.
 const LAYERS: &[Layer<'_>] = &[
-    ("bin", &["doctor", "driver", "mounter", "operator", "reference_provider"]),
+    ("bin", &["doctor", "driver", "mounter", "operator", "reference_provider", "panics"]),
     // For the targets in fuzz/ alone, and compiled for nothing else.
     ("fuzzing", &["provider::answer", "volume::live", "kube::watch", "sys::at"]),
     (
@@ -69,13 +69,26 @@ const LAYERS: &[Layer<'_>] = &[
             "cli",
             "build_info",
             "escape",
+            "panics",
         ],
     ),
     (
         "operator",
-        &["kube", "health", "http", "metrics", "config", "build_info", "logging", "shutdown", "timestamp"],
+        &[
+            "kube",
+            "health",
+            "http",
+            "metrics",
+            "config",
+            "build_info",
+            "logging",
+            "shutdown",
+            "timestamp",
+            "lock",
+            "panics",
+        ],
     ),
-    ("reference_provider", &["rpc", "http", "metrics", "config", "logging", "shutdown", "secret"]),
+    ("reference_provider", &["rpc", "http", "metrics", "config", "logging", "shutdown", "secret", "lock"]),
     (
         "csi",
         &[
@@ -89,7 +102,7 @@ const LAYERS: &[Layer<'_>] = &[
             "secret",
         ],
     ),
-    ("registration", &["rpc", "health", "metrics", "sys::at", "sys::socket"]),
+    ("registration", &["rpc", "health", "metrics", "sys::at", "sys::socket", "panics"]),
     (
         "publish",
         &[
@@ -106,9 +119,10 @@ const LAYERS: &[Layer<'_>] = &[
             "secret",
             "semaphore",
             "timestamp",
+            "lock",
         ],
     ),
-    ("sync", &["volume", "kube", "metrics", "sys::at", "places", "secret", "timestamp"]),
+    ("sync", &["volume", "kube", "metrics", "sys::at", "places", "secret", "timestamp", "lock"]),
     ("admin", &["health", "http", "metrics"]),
     (
         "provider",
@@ -122,16 +136,17 @@ const LAYERS: &[Layer<'_>] = &[
             "places",
             "secret",
             "semaphore",
+            "lock",
         ],
     ),
-    ("rpc", &["escape", "metrics", "sys::at", "sys::socket"]),
+    ("rpc", &["escape", "metrics", "sys::at", "sys::socket", "lock", "panics"]),
     ("volume", &["mounter::client", "mounter::whose", "sys", "secret", "timestamp"]),
     ("mounter", &["confinement", "sys", "config::Seccomp", "shutdown"]),
     ("confinement", &["sys", "config::Seccomp"]),
-    ("kube", &["secret", "timestamp"]),
-    ("health", &[]),
-    ("http", &["sys::epoll", "sys::tcp"]),
-    ("metrics", &[]),
+    ("kube", &["secret", "timestamp", "lock", "panics"]),
+    ("health", &["lock"]),
+    ("http", &["sys::epoll", "sys::tcp", "panics"]),
+    ("metrics", &["lock"]),
     ("sys", &[]),
     ("config", &["cli", "go_duration"]),
     ("cli", &["escape", "go_duration"]),
@@ -139,10 +154,12 @@ const LAYERS: &[Layer<'_>] = &[
     ("logging", &["escape", "timestamp"]),
     ("escape", &[]),
     ("go_duration", &[]),
-    ("places", &[]),
+    ("places", &["lock"]),
     ("secret", &[]),
-    ("semaphore", &[]),
-    ("shutdown", &[]),
+    ("semaphore", &["lock"]),
+    ("shutdown", &["lock", "panics"]),
+    ("lock", &[]),
+    ("panics", &[]),
     ("timestamp", &[]),
 ];
 
@@ -177,6 +194,7 @@ const OWNERS: &[Owner<'_>] = &[
             "logging.rs",
             "metrics/",
             "operator/",
+            "panics.rs",
             "provider/",
             "publish/",
             "reference_provider/",
@@ -257,9 +275,11 @@ const OWNERS: &[Owner<'_>] = &[
             "logging.rs",
             "mounter/program.rs",
             "operator/mod.rs",
+            "panics.rs",
             "reference_provider/mod.rs",
         ],
     ),
+    ("std::panic", &["panics.rs"]),
 ];
 
 /// Longer files hide things. Lines outside tests.
@@ -276,6 +296,9 @@ const WITHOUT_A_PLACE: &[(&str, &str)] = &[
     ("LazyLock", "there is no global state: pass it"),
     ("OnceLock", "there is no global state: pass it"),
 ];
+
+const SETTLED_IN_LOCK: &[(&str, &str)] =
+    &[("PoisonError", "a panic ends the process, and lock.rs says so for every lock: use its types")];
 
 fn tree() -> Vec<Source> {
     Source::tree(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
@@ -331,6 +354,14 @@ fn there_is_no_global_state() {
     let is_allocators = |source: &Source| source.path == "bin/secrets-store-csi-driver.rs";
     let ours = tree.iter().filter(|source| !source.is_generated() && !is_allocators(source));
     assert_none(rules::words_without_a_place(ours, WITHOUT_A_PLACE));
+}
+
+#[test]
+fn poison_is_settled_in_one_place() {
+    let tree = tree();
+    assert!(!rules::words_without_a_place(&tree, SETTLED_IN_LOCK).is_empty(), "lock.rs is that place");
+    let others = tree.iter().filter(|source| source.path != "lock.rs");
+    assert_none(rules::words_without_a_place(others, SETTLED_IN_LOCK));
 }
 
 #[test]

@@ -1,4 +1,7 @@
 //! The reference provider: see `reference_provider/mod.rs`.
+use secrets_store_csi_driver::{panics, reference_provider};
+
 fn main() -> std::process::ExitCode {
-    secrets_store_csi_driver::reference_provider::main()
+    panics::end_the_process();
+    reference_provider::main()
 }

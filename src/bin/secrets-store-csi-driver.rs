@@ -1,7 +1,7 @@
 //! The driver, its mounter and its doctor: see `driver.rs`, `mounter/program.rs` and `doctor/mod.rs`.
 use std::alloc::System;
 
-use secrets_store_csi_driver::{doctor, driver, mounter};
+use secrets_store_csi_driver::{doctor, driver, mounter, panics};
 use zeroizing_alloc::ZeroAlloc;
 
 /// Overwrites what is freed, for the copies of tokens and secrets that libraries make of ours.
@@ -9,5 +9,6 @@ use zeroizing_alloc::ZeroAlloc;
 static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
 fn main() -> std::process::ExitCode {
+    panics::end_the_process();
     mounter::program::main().or_else(doctor::main).unwrap_or_else(driver::main)
 }

@@ -1,4 +1,7 @@
 //! The operator: see `operator/mod.rs`.
+use secrets_store_csi_driver::{operator, panics};
+
 fn main() -> std::process::ExitCode {
-    secrets_store_csi_driver::operator::main()
+    panics::end_the_process();
+    operator::main()
 }

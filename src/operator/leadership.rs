@@ -1,6 +1,6 @@
 //! The thread that gets and keeps the lease. What it does about the lease each time is decided in [`lease`](super::lease).
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -13,6 +13,7 @@ use crate::kube::error::ApiError;
 use crate::kube::jitter::Jitter;
 use crate::kube::object::ObjectRef;
 use crate::kube::resource::LEASES;
+use crate::lock::{Condvar, Mutex, MutexGuard};
 use crate::metrics::OperatorMetrics;
 use crate::shutdown::Shutdown;
 
@@ -51,7 +52,7 @@ impl Leadership {
     pub fn wait(&self, shutdown: &Shutdown) -> bool {
         let mut candidate = self.lock();
         while !candidate.leads(Instant::now()) && !shutdown.is_triggered() {
-            candidate = self.changed.wait(candidate).unwrap_or_else(PoisonError::into_inner);
+            candidate = self.changed.wait(candidate);
         }
         !shutdown.is_triggered()
     }
@@ -145,8 +146,7 @@ impl Leadership {
     }
 
     fn lock(&self) -> MutexGuard<'_, Candidate> {
-        // No code that can panic runs between two changes of the candidate.
-        self.candidate.lock().unwrap_or_else(PoisonError::into_inner)
+        self.candidate.lock()
     }
 }
 

@@ -53,6 +53,7 @@ use crate::kube::object::ObjectRef;
 use crate::kube::resource::{INFRASTRUCTURES, PROXIES};
 use crate::logging;
 use crate::metrics::{MetricsError, OperatorMetrics};
+use crate::panics;
 use crate::shutdown::{Shutdown, ShutdownError};
 
 use cluster::{Cluster, budget};
@@ -127,9 +128,7 @@ fn run(config: OperatorConfig) -> Result<(), RunError> {
         Ok(())
     };
     shutdown.trigger();
-    if lease.join().is_err() {
-        log::error!("the thread that keeps the lease panicked");
-    }
+    panics::joined(lease.join());
     leadership.release(&campaign());
     log::info!("stopped");
     result

@@ -4,7 +4,7 @@
 //! looks, so a watch that is late or down costs time and never correctness.
 
 use std::marker::PhantomData;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::identity::DRIVER;
@@ -17,6 +17,7 @@ use crate::kube::resource::{
 };
 use crate::kube::types::{Kind, Touched};
 use crate::kube::watch::{Cache, News, Reflector, Selection};
+use crate::lock::{Condvar, Mutex};
 use crate::shutdown::Shutdown;
 
 /// Rung by whoever has news; heard by the loop.
@@ -27,16 +28,16 @@ impl Bell {
     /// Wakes the loop, or lets it go round once more if it is awake.
     pub fn ring(&self) {
         let (rung, changed) = &*self.0;
-        *rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *rung.lock() = true;
         changed.notify_all();
     }
 
     /// Waits until it rings, or for that long; true when it rang.
     pub fn wait(&self, limit: Duration) -> bool {
         let (rung, changed) = &*self.0;
-        let rung = rung.lock().unwrap_or_else(PoisonError::into_inner);
+        let rung = rung.lock();
         let waited = changed.wait_timeout_while(rung, limit, |rung| !*rung);
-        let (mut rung, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let (mut rung, _) = waited;
         std::mem::take(&mut *rung)
     }
 }

@@ -7,10 +7,11 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::ProviderTrust;
+use crate::lock::{Mutex, MutexGuard};
 use crate::rpc::Environment;
 use crate::rpc::deadline::Deadline;
 use crate::rpc::status::{Code, Status};
@@ -134,7 +135,7 @@ impl Registry {
 
     /// Held for as long as it takes to look into it, never for a system call.
     fn lock(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock()
     }
 
     /// Every provider that was found since the start.

@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use crate::health::{Latch, Readiness};
 use crate::metrics::Metrics;
+use crate::panics;
 use crate::rpc::Environment;
 use crate::rpc::quick::QuickServer;
 use crate::sys::at::SysError;
@@ -111,13 +112,10 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        // Without a keeper the socket is nobody's; that it panicked shows below.
-        let is_kept = self.tell.send(Message::Stop).is_ok();
-        let ended = self.thread.take().map_or(Ok(()), JoinHandle::join);
-        if !is_kept || ended.is_err() {
-            log::error!(
-                "the registration's thread had panicked; this is a bug of the driver, please report it"
-            );
+        // The thread listens until it hears this.
+        _ = self.tell.send(Message::Stop);
+        if let Some(thread) = self.thread.take() {
+            panics::joined(thread.join());
         }
     }
 }

@@ -20,6 +20,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
+use crate::panics;
+
 /// Threads and queues of the gRPC library: one for what the process serves, and one for each provider that it calls.
 #[derive(Clone)]
 pub struct Environment(Arc<grpcio::Environment>);
@@ -36,7 +38,7 @@ impl Environment {
     /// before.
     pub fn start_another() -> io::Result<Environment> {
         let thread = thread::Builder::new().spawn(|| ())?;
-        drop(thread.join());
+        panics::joined(thread.join());
         Ok(Environment::start())
     }
 }

@@ -4,7 +4,6 @@
 //! busy. So they must not block, not even on a log. Others watch the socket's place: nothing but the socket appears
 //! there, see [`WatchedPlace`].
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,7 +15,7 @@ use crate::sys::at::SysError;
 use crate::sys::socket::{PlacedSocket, WatchedPlace};
 
 use super::server::{ServerError, method, report_unsent};
-use super::status::{Code, Status};
+use super::status::Status;
 use super::{Environment, unix_address, wait};
 
 /// The methods of one service.
@@ -58,10 +57,7 @@ where
 {
     let handler = Arc::new(handler);
     builder.add_unary_handler(&method::<Q, R>(name), move |context, request, sink| {
-        let outcome = catch_unwind(AssertUnwindSafe(|| handler(request))).unwrap_or_else(|_| {
-            Err(Status::new(Code::Internal, "internal error of the driver, please report it"))
-        });
-        let sending = match outcome {
+        let sending = match handler(request) {
             Ok(response) => sink.success(response),
             Err(status) => sink.fail(status.to_grpcio()),
         };

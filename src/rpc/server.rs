@@ -1,7 +1,6 @@
 //! A gRPC server on one endpoint whose methods are blocking functions.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -121,10 +120,7 @@ fn call_of(method: &'static str, context: &RpcContext<'_>) -> Call {
 /// would be woken once more for each call. What is left is to hear it, and to hold the call until then.
 fn answer<R: Message>(call: Call, sink: UnarySink<R>, handle: impl FnOnce() -> Result<R, Status>) -> Rest {
     let begun = Instant::now();
-    let outcome = catch_unwind(AssertUnwindSafe(handle)).unwrap_or_else(|_| {
-        log::error!(method = call.method; "a handler panicked; this is a bug of the driver, please report it");
-        Err(Status::new(Code::Internal, "internal error of the driver, see its log"))
-    });
+    let outcome = handle();
     let code = outcome.as_ref().err().map_or(Code::Ok, |status| status.code);
     log::debug!(method = call.method, code = code.name(), seconds = begun.elapsed().as_secs_f64(); "call ended");
     let sending = match outcome {

@@ -8,11 +8,11 @@
 
 mod state;
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::kube::jitter::Jitter;
 use crate::kube::types::ObjectKey;
+use crate::lock::{Condvar, Mutex, MutexGuard};
 
 pub use state::Ticket;
 use state::{Next, State};
@@ -77,10 +77,8 @@ impl Queue {
         loop {
             state = match state.next(Instant::now()) {
                 Next::Due(key) => return key,
-                Next::Wait(Some(time)) => {
-                    self.news.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
-                }
-                Next::Wait(None) => self.news.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Next::Wait(Some(time)) => self.news.wait_timeout(state, time).0,
+                Next::Wait(None) => self.news.wait(state),
             }
         }
     }
@@ -89,7 +87,7 @@ impl Queue {
     pub fn take(&self, key: &ObjectKey, patience: Duration) -> bool {
         let busy = |state: &mut State| !state.take(key);
         let waited = self.news.wait_timeout_while(self.lock(), patience, busy);
-        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+        !waited.1.timed_out()
     }
 
     /// Gives a key back.
@@ -100,8 +98,7 @@ impl Queue {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // No code that can panic runs between two changes of the state.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -35,6 +35,7 @@ mod memory;
 mod metrics;
 mod operator;
 mod operator_manifests;
+mod panics;
 mod pod_status;
 mod provider;
 mod provider_socket;
