@@ -54,6 +54,7 @@
 )]
 
 pub mod admin;
+pub mod backoff;
 pub mod build_info;
 pub mod cli;
 pub mod config;

@@ -18,7 +18,6 @@ pub mod config;
 pub mod error;
 pub mod event;
 pub mod gate;
-pub mod jitter;
 pub mod look;
 pub mod object;
 pub mod pod_tokens;

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::identity::LEASE;
 use super::lease::{Candidate, Move};
+use crate::backoff::Jitter;
 use crate::config::LeaseTimes;
 use crate::kube::budget::Budget;
 use crate::kube::client::Client;
 use crate::kube::error::ApiError;
-use crate::kube::jitter::Jitter;
 use crate::kube::object::ObjectRef;
 use crate::kube::resource::LEASES;
 use crate::lock::{Condvar, Mutex, MutexGuard};
@@ -73,7 +73,7 @@ impl Leadership {
     }
 
     fn run(&self, campaign: &Campaign) {
-        let (mut jitter, mut led) = (Jitter::unlike_others(), false);
+        let (mut jitter, mut led) = (Jitter::from_entropy(), false);
         let retry = campaign.times.retry_period;
         loop {
             match self.turn(campaign) {

@@ -10,7 +10,7 @@ mod state;
 
 use std::time::{Duration, Instant};
 
-use crate::kube::jitter::Jitter;
+use crate::backoff::Jitter;
 use crate::kube::types::ObjectKey;
 use crate::lock::{Condvar, Mutex, MutexGuard};
 
@@ -92,7 +92,7 @@ impl Queue {
 
     /// Gives a key back.
     pub fn done(&self, key: &ObjectKey, how: Done) {
-        let mut jitter = Jitter::unlike_others();
+        let mut jitter = Jitter::from_entropy();
         self.lock().done(key, how, Instant::now(), |bound| jitter.below(bound));
         self.news.notify_all();
     }

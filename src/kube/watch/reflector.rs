@@ -9,10 +9,10 @@ use super::cache::{Cache, Standing};
 use super::cycle::{Cycle, End, Progress, Step};
 use super::frame::Frame;
 use super::page::{Page, PageSeed};
+use crate::backoff::Jitter;
 use crate::kube::budget::Budget;
 use crate::kube::client::{Client, Outgoing};
 use crate::kube::error::{ApiError, Call, Trouble};
-use crate::kube::jitter::Jitter;
 use crate::kube::stream::Unread;
 use crate::kube::transport::Verb;
 use crate::kube::types::Watched;
@@ -56,7 +56,7 @@ impl<T: Watched> Reflector<T> {
     }
 
     fn run(self) {
-        let mut cycle = Cycle::new(T::PAGE, Jitter::unlike_others());
+        let mut cycle = Cycle::new(T::PAGE, Jitter::from_entropy());
         let mut was_failing = false;
         loop {
             let begun = Instant::now();
