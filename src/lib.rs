@@ -62,7 +62,6 @@ pub mod confinement;
 pub mod csi;
 pub mod doctor;
 pub mod driver;
-pub mod escape;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -87,5 +86,6 @@ pub mod semaphore;
 pub mod shutdown;
 pub mod sync;
 pub mod sys;
+pub mod text;
 pub mod timestamp;
 pub mod volume;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use secrets_store_csi_driver::kube::error::{ApiError, Call, Trouble};
-use secrets_store_csi_driver::kube::text::printable;
+use secrets_store_csi_driver::text::printable;
 use secrets_store_csi_driver::kube::types::{
     ClassSeed, CsiDriver, NewSecret, ObjectKey, Parameters, Pod, Secret, SecretMeta, SecretObjects,
     SecretPatch, SecretProviderClass, SecretProviderClassPodStatus,

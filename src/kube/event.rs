@@ -15,10 +15,10 @@ use super::budget::Budget;
 use super::client::Client;
 use super::event_limit::{EventLimit, Verdict};
 use super::resource::LONGEST_NAME;
-use super::text::printable;
 use super::types::{Event, EventMeta, InvolvedObject, Source};
 use crate::lock::Mutex;
 use crate::panics;
+use crate::text::printable;
 use crate::timestamp::rfc3339_seconds;
 
 /// Takes events and posts them from its own thread.

@@ -29,7 +29,6 @@ mod calls;
 mod event_limit;
 mod retry;
 mod stream;
-pub mod text;
 mod token;
 mod transport;
 mod verb;

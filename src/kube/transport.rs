@@ -24,12 +24,12 @@ use zeroize::Zeroizing;
 use super::config::{ClusterConfig, ConfigError, load_authority};
 use super::error::Trouble;
 use super::stream::Stream;
-use super::text::printable;
 use super::token::LARGEST_TOKEN_BYTES;
 pub use super::verb::{Form, Verb};
 use super::wiping::WipingConnector;
 use crate::lock::{Mutex, MutexGuard};
 use crate::secret::SecretString;
+use crate::text::printable;
 
 /// Connections to one API server.
 pub struct Transport {

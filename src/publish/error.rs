@@ -3,12 +3,12 @@
 use std::fmt;
 
 use crate::kube::error::ApiError;
-use crate::kube::text::printable;
 use crate::provider::client::CallError;
 use crate::provider::name::InvalidProviderName;
 use crate::provider::registry::Unreachable;
 use crate::rpc::status::{Code, Status};
 use crate::sys::at::SysError;
+use crate::text::printable;
 use crate::volume::payload::PayloadError;
 use crate::volume::place::PlaceError;
 use crate::volume::writer::WriteError;

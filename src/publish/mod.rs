@@ -27,7 +27,6 @@ use std::time::Instant;
 
 use crate::kube::client::Client;
 use crate::kube::event::{EventSink, PodRef};
-use crate::kube::text::printable;
 use crate::metrics::Metrics;
 use crate::mounter::client::MounterClient;
 use crate::provider::registry::Registry;
@@ -36,6 +35,7 @@ use crate::rpc::status::{Code, Status};
 use crate::sync::SecretSync;
 use crate::sys::at::SysError;
 use crate::sys::mount::Usage;
+use crate::text::printable;
 use crate::timestamp;
 use crate::volume::limits::ContentLimits;
 use crate::volume::live::LiveVolume;

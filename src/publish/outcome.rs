@@ -4,11 +4,11 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use crate::kube::event::Reason;
-use crate::kube::text::printable;
 use crate::kube::types::SecretProviderClass;
 use crate::metrics::PublishKind;
 use crate::provider::name::ProviderName;
 use crate::provider::registry::Unreachable;
+use crate::text::printable;
 use crate::volume::writer::Written;
 
 use super::attributes::Precedence;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::escape::is_printable;
+use crate::text::is_printable;
 
 /// The codes of gRPC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

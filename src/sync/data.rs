@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
 
-use crate::kube::text::printable;
 use crate::secret::SecretBytes;
+use crate::text::printable;
 
 use super::secret_object::SecretObject;
 use super::tls::{self, TlsError};

@@ -6,8 +6,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::kube::text::printable;
 use crate::kube::types::{OwnerReference, SecretMeta, Written};
+use crate::text::printable;
 
 use super::owners;
 use super::plan::Desired;

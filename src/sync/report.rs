@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use crate::kube::event::{PodRef, Reason};
-use crate::kube::text::printable;
 use crate::kube::types::{ObjectKey, SecretMeta};
+use crate::text::printable;
 
 use super::MirroredVolume;
 use super::complaints::Concerned;

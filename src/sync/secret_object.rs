@@ -9,8 +9,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::kube::text::printable;
 use crate::kube::types::{DataEntry, SecretEntry, SecretFields, SecretObjects, ShapeError, Shaped};
+use crate::text::printable;
 
 /// One Secret that a class asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]

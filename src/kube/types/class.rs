@@ -18,8 +18,8 @@ use super::secret_objects::{
 use super::tolerant::{ByShape, Name, Shaped, Shapes};
 use super::watched::{ObjectKey, Watched};
 use crate::kube::resource::{CLASSES, Resource};
-use crate::kube::text::printable;
 use crate::kube::transport::Form;
+use crate::text::printable;
 
 /// A SecretProviderClass, as far as the driver reads it. It is never written back.
 #[derive(Clone, Debug, Default, PartialEq)]
