@@ -83,11 +83,6 @@ impl Status {
         Status { code, message: message.into() }
     }
 
-    /// A call that this server does not offer.
-    pub fn unimplemented() -> Status {
-        Status::new(Code::Unimplemented, "")
-    }
-
     pub(super) fn to_grpcio(&self) -> grpcio::RpcStatus {
         grpcio::RpcStatus::with_message(self.code.number(), self.message.clone())
     }
