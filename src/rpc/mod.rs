@@ -12,6 +12,8 @@ pub mod quick;
 pub mod server;
 pub mod status;
 
+mod method;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
