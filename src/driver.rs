@@ -21,6 +21,7 @@ use std::time::{Duration, Instant, SystemTime};
 use self::listeners::Listeners;
 use self::processes::SeparationError;
 use crate::registration::{self, Registrar, RegistrationError};
+use base::backoff::{Backoff, Jitter};
 use base::build_info::BuildInfo;
 use base::logging;
 use base::shutdown::{Shutdown, ShutdownError};
@@ -293,13 +294,13 @@ fn registrar(
 /// Not ready until the API server has answered once.
 fn greet_api_server(client: Client, latch: Latch, shutdown: Shutdown) -> Result<(), RunError> {
     let greet = move || {
-        let mut pause = GREETING_FIRST_PAUSE;
+        let (mut failures, mut jitter) = (0, Jitter::from_entropy());
         while let Err(error) = client.ping(Budget::lasting(API_REQUEST_TIMEOUT)) {
             log::warn!(error:% = error; "the API server does not answer, trying again");
-            if shutdown.wait_timeout(pause) {
+            failures += 1;
+            if shutdown.wait_timeout(GREETING_BACKOFF.jittered(failures, &mut jitter)) {
                 break;
             }
-            pause = (pause * 2).min(GREETING_LAST_PAUSE);
         }
         latch.release();
     };
@@ -384,7 +385,6 @@ impl fmt::Display for RunError {
 /// An API server that needs longer for one request is as good as away.
 const API_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const HEALTH_CHECK_TIMEOUT: Duration = Duration::from_secs(5);
-const GREETING_FIRST_PAUSE: Duration = Duration::from_secs(1);
-const GREETING_LAST_PAUSE: Duration = Duration::from_secs(30);
+const GREETING_BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
 /// What a crash may lose: volumes that were refreshed since are due that much earlier.
 const TIME_BETWEEN_KEEPING: Duration = Duration::from_secs(300);

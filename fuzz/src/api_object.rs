@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use base::text::printable;
 use kube::error::{ApiError, Call, Trouble};
-use kube::text::printable;
 use kube::types::{
     ClassSeed, CsiDriver, NewSecret, ObjectKey, Parameters, Pod, Secret, SecretMeta, SecretObjects,
     SecretPatch, SecretProviderClass, SecretProviderClassPodStatus,

@@ -2,7 +2,7 @@
 //!
 //! Reads nothing at run time: the values are fixed when the program is compiled.
 
-use crate::escape::json_quoted;
+use crate::text::json_quoted;
 
 /// Identity of the build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,8 +8,8 @@
 use std::ffi::OsString;
 use std::fmt;
 
-use crate::escape::go_quoted;
 use crate::go_duration::GoDuration;
+use crate::text::go_quoted;
 
 /// One row of a flag table. `F` is the struct that holds the values of all flags of the table.
 pub struct Flag<F> {

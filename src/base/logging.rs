@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use log::kv::{Error as KvError, Key, Value, VisitSource, VisitValue};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
-use crate::escape::{go_quoted, json_quoted};
+use crate::text::{go_quoted, json_quoted};
 use crate::timestamp::{Timestamp, rfc3339_micros};
 
 /// How a record is written.

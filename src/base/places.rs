@@ -5,8 +5,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use crate::lock::{Condvar, Mutex, MutexGuard};
 
 /// Places, for members of groups of type `G`.
 pub struct Places<G> {
@@ -75,8 +76,7 @@ impl<G: Clone + Eq + Hash> Places<G> {
                     state.line.remove(&number);
                     return Err(why);
                 }
-                state =
-                    self.freed.wait_timeout(state, BETWEEN_LOOKS).unwrap_or_else(PoisonError::into_inner).0;
+                state = self.freed.wait_timeout(state, BETWEEN_LOOKS).0;
             }
             state.line.remove(&number);
         }
@@ -93,8 +93,7 @@ impl<G: Clone + Eq + Hash> Places<G> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<G>> {
-        // No code that can panic runs between two changes of the counts.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

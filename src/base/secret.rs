@@ -4,9 +4,8 @@
 //! reach a log line, an error or an event only through an explicit `expose`, which is easy to grep for.
 
 use std::fmt;
-use std::hint::black_box;
 
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// Secret bytes: the contents of a file that a provider sent.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -68,11 +67,10 @@ impl fmt::Debug for SecretString {
     }
 }
 
-/// Overwrites the bytes, as fast as memory can be written: `zeroize` does it byte by byte, which takes milliseconds
-/// for the megabytes that a volume may hold. The compiler has to take it that somebody looks at them afterwards.
+/// Overwrites the bytes in a way that the compiler may not leave out. What the buffer holds behind them, the program's
+/// allocator overwrites.
 fn wipe(bytes: &mut [u8]) {
-    bytes.fill(0);
-    black_box(bytes);
+    bytes.zeroize();
 }
 
 #[cfg(test)]

@@ -4,8 +4,10 @@
 //! it: large requests are not starved by small ones. It knows nothing of what it counts.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::lock::{Condvar, Mutex, MutexGuard};
 
 /// So many permits; clones share them.
 #[derive(Clone)]
@@ -54,7 +56,7 @@ impl Semaphore {
                 self.0.changed.notify_all();
                 return None;
             }
-            state = self.0.changed.wait_timeout(state, LOOK_AGAIN).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.0.changed.wait_timeout(state, LOOK_AGAIN).0;
         }
         state.queue.pop_front();
         state.free -= held;
@@ -81,9 +83,8 @@ impl Semaphore {
         !self.lock().queue.is_empty()
     }
 
-    /// No foreign code runs under this lock but `give_up`, before which nothing is half changed.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock()
     }
 }
 

@@ -5,10 +5,13 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+
+use crate::lock::{Condvar, Mutex, MutexGuard};
+use crate::panics;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -67,13 +70,13 @@ impl Shutdown {
     /// Blocks until triggered.
     pub fn wait(&self) {
         let woken = self.0.changed.wait_while(self.lock(), |is_triggered| !*is_triggered);
-        drop(woken.unwrap_or_else(PoisonError::into_inner));
+        drop(woken);
     }
 
     /// Blocks until triggered or until `limit` has passed; true when triggered.
     pub fn wait_timeout(&self, limit: Duration) -> bool {
         let woken = self.0.changed.wait_timeout_while(self.lock(), limit, |is_triggered| !*is_triggered);
-        let (guard, _) = woken.unwrap_or_else(PoisonError::into_inner);
+        let (guard, _) = woken;
         *guard
     }
 
@@ -102,9 +105,8 @@ impl Shutdown {
         Ok(SignalWatch { handle, thread: Some(thread) })
     }
 
-    /// A bool is whole whatever became of the thread that last held the lock.
     fn lock(&self) -> MutexGuard<'_, bool> {
-        self.0.is_triggered.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.is_triggered.lock()
     }
 }
 
@@ -121,10 +123,8 @@ pub fn outlive_signals() -> Result<(), ShutdownError> {
 impl Drop for SignalWatch {
     fn drop(&mut self) {
         self.handle.close();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            log::error!("the thread that waits for signals panicked");
+        if let Some(thread) = self.thread.take() {
+            panics::joined(thread.join());
         }
     }
 }

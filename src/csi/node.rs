@@ -10,7 +10,7 @@ use publish::Publisher;
 use rpc::pb::csi as pb;
 use rpc::pool::Pool;
 use rpc::server::{Call, Methods};
-use rpc::status::{Code, Status};
+use rpc::status::Status;
 use sys::mount::Usage;
 
 use super::request;
@@ -26,7 +26,8 @@ pub struct Node {
 }
 
 impl Node {
-    /// The methods that this driver offers. Staging and expansion are not advertised and not implemented.
+    /// The methods that this driver offers. Staging and expansion are not advertised: gRPC answers
+    /// these calls with UNIMPLEMENTED, as every other that it does not know.
     pub fn methods(self, pool: Pool, metrics: Arc<Metrics>) -> Methods {
         let node = Arc::new(self);
         let with_node = || Arc::clone(&node);
@@ -42,18 +43,6 @@ impl Node {
             .unary("/csi.v1.Node/NodePublishVolume", move |call, message| publish.publish(&call, message))
             .unary("/csi.v1.Node/NodeUnpublishVolume", move |_, message| unpublish.unpublish(message))
             .unary("/csi.v1.Node/NodeGetVolumeStats", move |_, message| stats.stats(message))
-            .unary(
-                "/csi.v1.Node/NodeStageVolume",
-                unimplemented::<pb::NodeStageVolumeRequest, pb::NodeStageVolumeResponse>,
-            )
-            .unary(
-                "/csi.v1.Node/NodeUnstageVolume",
-                unimplemented::<pb::NodeUnstageVolumeRequest, pb::NodeUnstageVolumeResponse>,
-            )
-            .unary("/csi.v1.Node/NodeExpandVolume", |_, _: pb::NodeExpandVolumeRequest| {
-                let text = "NodeExpandVolume is not implemented";
-                Err::<pb::NodeExpandVolumeResponse, _>(Status::new(Code::Unimplemented, text))
-            })
     }
 
     fn publish(
@@ -103,10 +92,6 @@ impl Node {
             ..Default::default()
         })
     }
-}
-
-fn unimplemented<Q, R>(_: Call, _: Q) -> Result<R, Status> {
-    Err(Status::unimplemented())
 }
 
 type Capability = pb::node_service_capability::rpc::Type;

@@ -7,6 +7,7 @@ use std::thread;
 
 use super::finding::{Finding, Verdict};
 use super::subject::{ANSWER_TIME, Subject};
+use base::panics;
 use config::ProviderTrust;
 use provider::name::ProviderName;
 use provider::socket::{Look, ProviderSocket};
@@ -101,7 +102,7 @@ fn ask(environment: &Environment, sockets: &[(String, PathBuf)]) -> Vec<Finding>
             })
             .collect();
         let told = |handle: std::io::Result<thread::ScopedJoinHandle<'_, Finding>>| {
-            let finding = handle.ok().and_then(|handle| handle.join().ok());
+            let finding = handle.ok().map(|handle| panics::joined(handle.join()));
             finding.unwrap_or_else(|| Finding::unknown(PROVIDER, "a provider could not be asked: no thread"))
         };
         asked.into_iter().map(told).collect()

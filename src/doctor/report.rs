@@ -6,7 +6,7 @@
 //! nothing to do), and the counts `good`, `warnings`, `wrong` and `unknown`.
 
 use super::finding::{Counts, Finding, Verdict};
-use base::escape::{is_printable, json_quoted};
+use base::text::{self, json_quoted};
 
 /// What stands above the list.
 pub struct Head<'a> {
@@ -76,15 +76,7 @@ pub fn json(head: &Head<'_>, findings: &[Finding]) -> String {
 
 /// The text on one line, whatever a peer put into it.
 fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_printable(c) {
-            shown.push(c);
-        } else {
-            shown.extend(c.escape_default());
-        }
-    }
-    shown
+    text::printable(text, usize::MAX)
 }
 
 /// Lines of at most `width` characters, broken between words; a longer word has a line of its own.

@@ -17,12 +17,12 @@ use super::budget::Budget;
 use super::config::{ClusterConfig, ConfigError};
 use super::error::{ApiError, Call, Trouble, json_problem};
 use super::gate::{Gate, Line};
-use super::jitter::Jitter;
 use super::resource::{PODS, SECRETS};
 use super::retry::Retry;
 use super::stream::{Stream, Unread};
 use super::token::TokenFile;
 use super::transport::{Answer, Form, Opened, Outbound, Transport, Verb};
+use base::backoff::Jitter;
 use base::secret::SecretString;
 
 /// Told of every HTTP request: the verb as access rules name it, and the status code or `error`.
@@ -122,7 +122,7 @@ impl Client {
         budget: Budget,
         mut attempt: impl FnMut(&mut bool) -> Result<T, ApiError>,
     ) -> Result<T, ApiError> {
-        let mut retry = Retry::new(Jitter::unlike_others());
+        let mut retry = Retry::new(Jitter::from_entropy());
         let mut may_replace_token = true;
         loop {
             let error = match attempt(&mut may_replace_token) {

@@ -15,7 +15,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::text::printable;
+use base::text::printable;
 
 /// How to reach and trust the API server.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::resource::Resource;
-use super::text::printable;
+use base::text::printable;
 
 /// A call failed.
 #[derive(Debug)]

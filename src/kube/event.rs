@@ -6,8 +6,8 @@
 //! here they are made printable and bounded.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -15,8 +15,10 @@ use super::budget::Budget;
 use super::client::Client;
 use super::event_limit::{EventLimit, Verdict};
 use super::resource::LONGEST_NAME;
-use super::text::printable;
 use super::types::{Event, EventMeta, InvolvedObject, Source};
+use base::lock::Mutex;
+use base::panics;
+use base::text::printable;
 use base::timestamp::rfc3339_seconds;
 
 /// Takes events and posts them from its own thread.
@@ -116,14 +118,14 @@ impl EventSink {
 
     /// Queues a Warning about `pod`. Never blocks; what is dropped is told to the observer.
     pub fn warn(&self, pod: &PodRef, reason: Reason, message: String) {
-        let verdict = locked(&self.limit).judge(&pod.uid, reason.name, &message, Instant::now());
+        let verdict = self.limit.lock().judge(&pod.uid, reason.name, &message, Instant::now());
         match verdict {
             Verdict::Pass => {}
             Verdict::Repeated => return (self.shared.on_drop)(Dropped::Repeated),
             Verdict::TooMany => return (self.shared.on_drop)(Dropped::RateLimited),
         }
         let pending = Pending { pod: pod.clone(), reason, message, at: (self.wall)() };
-        let sent = locked(&self.queue).as_ref().map(|queue| queue.try_send(Box::new(pending)));
+        let sent = self.queue.lock().as_ref().map(|queue| queue.try_send(Box::new(pending)));
         match sent {
             Some(Ok(())) => {}
             Some(Err(TrySendError::Full(_))) => (self.shared.on_drop)(Dropped::QueueFull),
@@ -134,11 +136,11 @@ impl EventSink {
     /// Posts what is queued, for at most [`STOP_TIME`], drops the rest and ends the thread. Later events are
     /// dropped.
     pub fn stop(&self) {
-        *locked(&self.shared.end) = Some(Budget::lasting(STOP_TIME));
-        locked(&self.queue).take();
-        let poster = locked(&self.poster).take();
-        if poster.is_some_and(|poster| poster.join().is_err()) {
-            log::error!("event thread has panicked");
+        *self.shared.end.lock() = Some(Budget::lasting(STOP_TIME));
+        self.queue.lock().take();
+        let poster = self.poster.lock().take();
+        if let Some(poster) = poster {
+            panics::joined(poster.join());
         }
     }
 }
@@ -154,7 +156,7 @@ impl Shared {
         while let Ok(pending) = pending.recv() {
             // Bounds the wait of stop() as well: it never meets a post that takes longer than this.
             let post = Budget::lasting(POST_TIME);
-            let end = *locked(&self.end);
+            let end = *self.end.lock();
             let budget = end.map_or(post, |end| end.at_most(POST_TIME));
             if budget.is_spent() {
                 (self.on_drop)(Dropped::Stopped);
@@ -219,11 +221,6 @@ fn name(pod: &str, at: SystemTime) -> String {
         prefix = prefix.get(..prefix.len().saturating_sub(1)).unwrap_or("");
     }
     format!("{}{suffix}", prefix.trim_end_matches(['.', '-']))
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is guarded changes by single assignments, or is a memory of past events that may lack one.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Some minutes of the steady rate; older news would mislead.

@@ -4,8 +4,9 @@
 //! is how many sockets and buffers a burst of pods can make this process hold. The gate knows nothing of
 //! requests: whoever asks says whether it comes before the others that wait.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use base::lock::{Condvar, Mutex, MutexGuard};
 
 /// A counting semaphore with a patience and two lines.
 pub struct Gate {
@@ -49,7 +50,7 @@ impl Gate {
         state.first += is_first;
         let has_to_wait = |state: &mut State| state.free == 0 || (is_first == 0 && state.first > 0);
         let waited = called.wait_timeout_while(state, patience, has_to_wait);
-        let (mut state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        let (mut state, waited) = waited;
         state.first -= is_first;
         let pass = (!waited.timed_out()).then(|| {
             state.free -= 1;
@@ -68,8 +69,7 @@ impl Gate {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // No code that can panic runs between two changes of the state, so a poisoned lock is still good.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
@@ -120,7 +120,7 @@ mod tests {
                     tell.send((line, pass.is_some())).unwrap();
                 });
             }
-            while gate.state.lock().unwrap().first == 0 {
+            while gate.state.lock().first == 0 {
                 std::thread::yield_now();
             }
             drop(pass);

@@ -5,7 +5,7 @@
 //! leave its place in the path, and one that fails could not exist anyway.
 
 use super::error::ApiError;
-use super::text::printable;
+use base::text::printable;
 
 /// One kind of namespaced object.
 #[derive(Debug, PartialEq, Eq)]

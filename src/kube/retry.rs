@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::jitter::Jitter;
+use base::backoff::{Backoff, Jitter};
 
 /// The retries of one call.
 pub struct Retry {
@@ -28,9 +28,7 @@ impl Retry {
         if self.failures >= MOST_ATTEMPTS || asked > LONGEST_ASKED_PAUSE {
             return None;
         }
-        let doublings = 1u32.checked_shl(self.failures.saturating_sub(1)).unwrap_or(u32::MAX);
-        let full = FIRST_PAUSE.saturating_mul(doublings).min(LONGEST_PAUSE);
-        let jittered = full / 2 + self.jitter.below(full / 2);
+        let jittered = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE).jittered(self.failures, &mut self.jitter);
         // On top of what was asked for, not instead of it: coming early would only be refused again.
         let pause = asked.saturating_add(jittered);
         (pause < remaining).then_some(pause)
@@ -66,7 +64,7 @@ mod tests {
 
     #[test]
     fn calls_that_fail_together_do_not_return_together() {
-        let pause = || Retry::new(Jitter::unlike_others()).pause(None, PLENTY).unwrap();
+        let pause = || Retry::new(Jitter::from_entropy()).pause(None, PLENTY).unwrap();
         let pauses: std::collections::BTreeSet<_> = (0..64).map(|_| pause()).collect();
         assert!(pauses.len() > 10, "{pauses:?}");
     }

@@ -8,11 +8,11 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
+use base::lock::{Mutex, MutexGuard};
 use base::secret::SecretString;
 
 /// A token file and the last good token from it.
@@ -94,7 +94,7 @@ impl TokenFile {
 
     fn state(&self) -> MutexGuard<'_, State> {
         // Every change is a single assignment, so a panic elsewhere leaves the state whole.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -9,7 +9,7 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::CertificateDer;
@@ -24,11 +24,12 @@ use zeroize::Zeroizing;
 use super::config::{ClusterConfig, ConfigError, load_authority};
 use super::error::Trouble;
 use super::stream::Stream;
-use super::text::printable;
 use super::token::LARGEST_TOKEN_BYTES;
 pub use super::verb::{Form, Verb};
 use super::wiping::WipingConnector;
+use base::lock::{Mutex, MutexGuard};
 use base::secret::SecretString;
+use base::text::printable;
 
 /// Connections to one API server.
 pub struct Transport {
@@ -230,9 +231,9 @@ impl Transport {
         true
     }
 
-    fn session(&self) -> std::sync::MutexGuard<'_, Session> {
+    fn session(&self) -> MutexGuard<'_, Session> {
         // No code that can panic runs between two changes of the session.
-        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+        self.session.lock()
     }
 }
 

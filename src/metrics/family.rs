@@ -8,7 +8,9 @@
 //! themselves.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use base::lock::Mutex;
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
@@ -65,7 +67,7 @@ impl<M: Child> Family<M> {
     /// Runs `act` on the child with these label values, which is made if this is its first event.
     pub(super) fn record(&self, values: &[&str], act: impl FnOnce(&M)) {
         let key: Vec<String> = values.iter().map(ToString::to_string).collect();
-        let mut children = self.0.children.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut children = self.0.children.lock();
         if let Some(child) = children.get(&key) {
             return act(child);
         }
@@ -87,7 +89,7 @@ impl<M: Child> Collector for Family<M> {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let children = self.0.children.lock().unwrap_or_else(PoisonError::into_inner);
+        let children = self.0.children.lock();
         let mut families = children.values().flat_map(Collector::collect);
         let Some(mut all) = families.next() else {
             return Vec::new();

@@ -5,7 +5,8 @@
 //! so their number, length and characters are bounded.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+
+use base::lock::Mutex;
 
 /// The values seen so far for one label.
 #[derive(Default)]
@@ -21,7 +22,7 @@ impl Values {
         if value.is_empty() || value == OTHER {
             return value;
         }
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock();
         if seen.contains(&value) {
             return value;
         }

@@ -19,8 +19,10 @@ mod series;
 mod tests;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use base::lock::Mutex;
 
 use prometheus::proto::MetricFamily;
 use prometheus::{Histogram, IntCounter, IntGauge, Registry, TextEncoder};
@@ -105,7 +107,7 @@ impl Metrics {
     /// so it must be quick. Give it a `Weak` if what it reads also holds these metrics. A later source
     /// replaces it.
     pub fn watch_volumes(&self, source: impl Fn() -> VolumeSummary + Send + Sync + 'static) {
-        *self.volumes.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(source));
+        *self.volumes.lock() = Some(Arc::new(source));
     }
 
     /// A NodePublishVolume succeeded, and not by hiding a failure.
@@ -222,7 +224,7 @@ impl Metrics {
 
     fn volume_summary(&self) -> Option<VolumeSummary> {
         // The lock is let go before the source runs, which takes locks of its own.
-        let source = self.volumes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let source = self.volumes.lock().clone();
         source.map(|source| source())
     }
 

@@ -1,7 +1,8 @@
 //! What the operator has done, as numbers for Prometheus.
 
-use std::sync::Mutex;
 use std::time::Duration;
+
+use base::lock::Mutex;
 
 use prometheus::{Histogram, IntCounter, IntGauge, Registry};
 
@@ -52,12 +53,12 @@ impl OperatorMetrics {
         let result = if succeeded { "success" } else { "failure" };
         self.turns.record(&[result], IntCounter::inc);
         self.turn_duration.record(&[], |histogram| histogram.observe(elapsed.as_secs_f64()));
-        *self.last_turn.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(now);
+        *self.last_turn.lock() = Some(now);
     }
 
     /// When the last turn of the loop ended; `None` before the first.
     pub fn last_turn(&self) -> Option<std::time::Instant> {
-        *self.last_turn.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        *self.last_turn.lock()
     }
 
     /// An object of that kind was created, updated or deleted, or could not be.

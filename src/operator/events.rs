@@ -2,12 +2,12 @@
 //! not known. One that repeats is counted on the event there is. What cannot be posted is only logged; the conditions
 //! say the same.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 
 use super::identity::OPERATOR;
+use base::lock::Mutex;
 use base::timestamp::rfc3339_seconds;
 use kube::budget::Budget;
 use kube::client::Client;
@@ -104,7 +104,7 @@ impl Events {
     /// not wait for what is written about them.
     pub(super) fn post(&self, client: &Client) {
         let (events, counts) = {
-            let mut waiting = lock(&self.waiting);
+            let mut waiting = self.waiting.lock();
             (std::mem::take(&mut waiting.events), std::mem::take(&mut waiting.counts))
         };
         if events.is_empty() && counts.is_empty() {
@@ -115,7 +115,7 @@ impl Events {
             event.involved_object.uid.clone_from(&uid);
             if let Err(error) = client.create_event(&event, Budget::lasting(POST_TIME)) {
                 log::debug!(error:% = error; "could not post an event");
-                lock(&self.waiting).memory.forget(&event.metadata.name);
+                self.waiting.lock().memory.forget(&event.metadata.name);
             }
         }
         for Count { name, count } in counts {
@@ -124,7 +124,7 @@ impl Events {
             if let Err(error) = client.merge_object(&at, &patch, Budget::lasting(POST_TIME)) {
                 log::debug!(error:% = error; "could not count an event");
                 // The API server keeps events for an hour or so: the next one is posted anew.
-                lock(&self.waiting).memory.forget(&name);
+                self.waiting.lock().memory.forget(&name);
             }
         }
     }
@@ -134,7 +134,7 @@ impl Events {
         if self.pod.is_empty() {
             return String::new();
         }
-        let mut known = lock(&self.uid);
+        let mut known = self.uid.lock();
         if let Some(uid) = &*known {
             return uid.clone();
         }
@@ -152,7 +152,7 @@ impl Events {
     }
 
     fn note(&self, kind_of_event: &'static str, reason: String, message: String) {
-        let mut waiting = lock(&self.waiting);
+        let mut waiting = self.waiting.lock();
         let now = SystemTime::now();
         let nanos = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos());
         let name = format!("{OPERATOR}.{nanos:x}");
@@ -216,11 +216,6 @@ impl Memory {
     fn forget(&mut self, name: &str) {
         self.posted.retain(|posted| posted.name != name);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // No code that can panic runs between two changes of what is locked.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn cut(mut message: String) -> String {

@@ -1,17 +1,18 @@
 //! The thread that gets and keeps the lease. What it does about the lease each time is decided in [`lease`](super::lease).
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::identity::LEASE;
 use super::lease::{Candidate, Move};
 use crate::command_line::LeaseTimes;
+use base::backoff::Jitter;
+use base::lock::{Condvar, Mutex, MutexGuard};
 use base::shutdown::Shutdown;
 use kube::budget::Budget;
 use kube::client::Client;
 use kube::error::ApiError;
-use kube::jitter::Jitter;
 use kube::object::ObjectRef;
 use kube::resource::LEASES;
 use metrics::OperatorMetrics;
@@ -51,7 +52,7 @@ impl Leadership {
     pub fn wait(&self, shutdown: &Shutdown) -> bool {
         let mut candidate = self.lock();
         while !candidate.leads(Instant::now()) && !shutdown.is_triggered() {
-            candidate = self.changed.wait(candidate).unwrap_or_else(PoisonError::into_inner);
+            candidate = self.changed.wait(candidate);
         }
         !shutdown.is_triggered()
     }
@@ -72,7 +73,7 @@ impl Leadership {
     }
 
     fn run(&self, campaign: &Campaign) {
-        let (mut jitter, mut led) = (Jitter::unlike_others(), false);
+        let (mut jitter, mut led) = (Jitter::from_entropy(), false);
         let retry = campaign.times.retry_period;
         loop {
             match self.turn(campaign) {
@@ -145,8 +146,7 @@ impl Leadership {
     }
 
     fn lock(&self) -> MutexGuard<'_, Candidate> {
-        // No code that can panic runs between two changes of the candidate.
-        self.candidate.lock().unwrap_or_else(PoisonError::into_inner)
+        self.candidate.lock()
     }
 }
 

@@ -47,8 +47,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use base::backoff::Backoff;
 use base::build_info::BuildInfo;
 use base::logging;
+use base::panics;
 use base::shutdown::{Shutdown, ShutdownError};
 use config::process_environment;
 use kube::client::Client;
@@ -131,9 +133,7 @@ fn run(config: OperatorConfig) -> Result<(), RunError> {
         Ok(())
     };
     shutdown.trigger();
-    if lease.join().is_err() {
-        log::error!("the thread that keeps the lease panicked");
-    }
+    panics::joined(lease.join());
     leadership.release(&campaign());
     log::info!("stopped");
     result
@@ -166,7 +166,7 @@ fn lead(mut reconciler: Reconciler, shutdown: &Shutdown) -> Result<(), RunError>
         events.post(client);
         let pause = match failures {
             0 => RESYNC,
-            failures => FIRST_PAUSE.saturating_mul(1 << (failures - 1).min(10)).min(RESYNC),
+            failures => TURN_BACKOFF.pause(failures),
         };
         // What is served decides what is watched; until that is known the loop has only its pauses.
         if let (false, Some(features)) = (watched, reconciler.known_features()) {
@@ -186,7 +186,7 @@ fn lead(mut reconciler: Reconciler, shutdown: &Shutdown) -> Result<(), RunError>
 
 /// Waits for the API server, and asks what kind of cluster this is; none when the process is to end.
 fn lease_times(config: &OperatorConfig, client: &Client, shutdown: &Shutdown) -> Option<LeaseTimes> {
-    let mut pause = FIRST_PAUSE;
+    let mut failures = 0;
     loop {
         let asked = match config.lease {
             Some(times) => client.ping(budget()).map(|()| times),
@@ -196,10 +196,10 @@ fn lease_times(config: &OperatorConfig, client: &Client, shutdown: &Shutdown) ->
             Ok(times) => return Some(times),
             Err(error) => log::warn!(error:% = error; "the API server does not answer, trying again"),
         }
-        if shutdown.wait_timeout(pause) {
+        failures += 1;
+        if shutdown.wait_timeout(GREETING_BACKOFF.pause(failures)) {
             return None;
         }
-        pause = (pause * 2).min(LONGEST_GREETING_PAUSE);
     }
 }
 
@@ -286,4 +286,5 @@ const BREATH: Duration = Duration::from_millis(200);
 /// While another operator writes against this one, whose changes are most of what happens.
 const LONG_BREATH: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_GREETING_PAUSE: Duration = Duration::from_secs(15);
+const TURN_BACKOFF: Backoff = Backoff::new(FIRST_PAUSE, RESYNC);
+const GREETING_BACKOFF: Backoff = Backoff::new(FIRST_PAUSE, Duration::from_secs(15));

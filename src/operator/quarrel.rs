@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::conditions::Status;
 use super::identity::OPERATOR;
+use base::backoff::Backoff;
 
 /// What is known of the other one.
 #[derive(Debug, Default)]
@@ -58,10 +59,7 @@ impl Quarrel {
     }
 
     fn pause(&self) -> Duration {
-        match self.changed.checked_sub(TOLERATED) {
-            None | Some(0) => Duration::ZERO,
-            Some(more) => FIRST_PAUSE.saturating_mul(1 << (more - 1).min(16)).min(LONGEST_PAUSE),
-        }
+        BACKOFF.pause(self.changed.saturating_sub(TOLERATED))
     }
 }
 
@@ -80,8 +78,7 @@ pub fn rival(object: &Value) -> &str {
 
 /// A person, or an upgrade, changes the status once or twice.
 const TOLERATED: u32 = 2;
-const FIRST_PAUSE: Duration = Duration::from_secs(5);
-const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(600));
 /// After that long without a change by others there is no other operator any more.
 const OVER_AFTER: Duration = Duration::from_secs(1800);
 

@@ -4,12 +4,13 @@
 //! looks, so a watch that is late or down costs time and never correctness.
 
 use std::marker::PhantomData;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::identity::DRIVER;
 use super::openshift::Features;
 use super::piece::Piece;
+use base::lock::{Condvar, Mutex};
 use base::shutdown::Shutdown;
 use kube::client::Client;
 use kube::resource::{
@@ -27,16 +28,16 @@ impl Bell {
     /// Wakes the loop, or lets it go round once more if it is awake.
     pub fn ring(&self) {
         let (rung, changed) = &*self.0;
-        *rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *rung.lock() = true;
         changed.notify_all();
     }
 
     /// Waits until it rings, or for that long; true when it rang.
     pub fn wait(&self, limit: Duration) -> bool {
         let (rung, changed) = &*self.0;
-        let rung = rung.lock().unwrap_or_else(PoisonError::into_inner);
+        let rung = rung.lock();
         let waited = changed.wait_timeout_while(rung, limit, |rung| !*rung);
-        let (mut rung, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let (mut rung, _) = waited;
         std::mem::take(&mut *rung)
     }
 }

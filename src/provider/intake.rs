@@ -5,8 +5,8 @@
 //! small, never queue behind these. A class whose answers do not fit at all is kept off the connection that all share.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use base::lock::{Mutex, MutexGuard};
 use base::semaphore::{Permit, Semaphore};
 
 use super::answer_memory::SMALL_ANSWER_BYTES;
@@ -86,7 +86,7 @@ impl Intake {
 
     /// Held for a look into it.
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Size>> {
-        self.sizes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sizes.lock()
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use base::text::quotable;
+
 /// At most 30 ASCII letters, digits, `_` and `-`, and at least one: nothing that could lead out of a directory.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ProviderName(String);
@@ -11,7 +13,7 @@ impl ProviderName {
     pub fn parse(name: &str) -> Result<ProviderName, InvalidProviderName> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         if name.is_empty() || name.len() > MAX_BYTES || !name.bytes().all(allowed) {
-            return Err(InvalidProviderName { name: name.chars().take(64).collect() });
+            return Err(InvalidProviderName { name: name.chars().take(SHOWN_CHARS).collect() });
         }
         Ok(ProviderName(name.to_owned()))
     }
@@ -43,13 +45,14 @@ impl InvalidProviderName {
 
 impl fmt::Display for InvalidProviderName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "invalid provider: provider \"{}\"", self.name.escape_debug())
+        write!(f, "invalid provider: provider \"{}\"", quotable(&self.name, SHOWN_CHARS))
     }
 }
 
 impl std::error::Error for InvalidProviderName {}
 
 const MAX_BYTES: usize = 30;
+const SHOWN_CHARS: usize = 64;
 
 #[cfg(test)]
 mod tests {

@@ -7,9 +7,11 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base::backoff::Backoff;
+use base::lock::{Mutex, MutexGuard};
 use config::ProviderTrust;
 use rpc::Environment;
 use rpc::deadline::Deadline;
@@ -66,7 +68,7 @@ impl Registry {
         let begun = Instant::now();
         let mut tell = Some(tell);
         let mut seen = None;
-        let mut pause = FIRST_PAUSE;
+        let mut looks = 0;
         loop {
             match self.find(name) {
                 Err(Unreachable::Absent { path, .. }) => seen = Some(path),
@@ -74,7 +76,8 @@ impl Registry {
                 Err(Unreachable::NotFound { .. }) if seen.is_some() => {}
                 found => return found,
             }
-            let is_late = !sleep_unless_past(pause, deadline);
+            looks += 1;
+            let is_late = !sleep_unless_past(BACKOFF.pause(looks), deadline);
             if (is_late || begun.elapsed() >= TOLD_AFTER)
                 && let (Some(socket), Some(tell)) = (&seen, tell.take())
             {
@@ -83,7 +86,6 @@ impl Registry {
             if is_late {
                 return Err(Unreachable::Late { name: name.clone() });
             }
-            pause = (pause * 2).min(LAST_PAUSE);
         }
     }
 
@@ -134,7 +136,7 @@ impl Registry {
 
     /// Held for as long as it takes to look into it, never for a system call.
     fn lock(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock()
     }
 
     /// Every provider that was found since the start.
@@ -250,10 +252,9 @@ impl fmt::Display for Unreachable {
 
 impl std::error::Error for Unreachable {}
 
-/// A provider that restarts is back in well under a second more often than not.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-/// One that is away for long has as many callers as the driver takes, and each of them looks.
-const LAST_PAUSE: Duration = Duration::from_millis(800);
+/// A provider that restarts is back in well under a second more often than not. One that is away for long has as many
+/// callers as the driver takes, and each of them looks.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_millis(800));
 /// Whoever waits for longer does not wait for a provider that restarts: the pod's owner should know, well before he
 /// wonders.
 const TOLD_AFTER: Duration = Duration::from_secs(2);

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use base::backoff::{Backoff, Jitter};
 use kube::budget::Budget;
 use kube::event::PodRef;
 use kube::types::ObjectKey;
@@ -18,13 +19,13 @@ impl Publisher {
     /// Takes up the Secrets of these volumes. Ends when each is taken up, gone, or known from a call of kubelet's;
     /// `pause` waits, and answers whether to stop.
     pub fn take_up_secrets(&self, mut targets: Vec<TargetPath>, pause: impl Fn(Duration) -> bool) {
-        let mut time = FIRST_PAUSE;
+        let (mut rounds, mut jitter) = (0, Jitter::from_entropy());
         loop {
             targets.retain(|target| !self.take_up(target));
-            if targets.is_empty() || pause(time) {
+            rounds += 1;
+            if targets.is_empty() || pause(BACKOFF.jittered(rounds, &mut jitter)) {
                 return;
             }
-            time = (time * 2).min(LONGEST_PAUSE);
         }
     }
 
@@ -97,5 +98,4 @@ impl Publisher {
 
 /// For what one volume needs of the API server.
 const PATIENCE: Duration = Duration::from_secs(20);
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use base::secret::SecretString;
-use kube::text::json_len;
+use base::text::{json_len, quotable};
 use kube::types::TextMap;
 
 use super::request::{KUBELET_KEYS, KUBELET_PREFIX, PublishRequest, TOKENS};
@@ -120,12 +120,8 @@ pub struct ReservedParameter {
 
 impl fmt::Display for ReservedParameter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown: String = self.key.chars().take(128).collect();
-        write!(
-            f,
-            "parameter \"{}\" is reserved: kubelet sets it, remove it from the class",
-            shown.escape_debug()
-        )
+        let key = quotable(&self.key, 128);
+        write!(f, "parameter \"{key}\" is reserved: kubelet sets it, remove it from the class")
     }
 }
 

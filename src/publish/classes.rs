@@ -11,9 +11,10 @@
 //! it go: so a first publish holds a [`Need`], and whoever ends last, publish or volume, lets the class go.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use base::lock::{Mutex, MutexGuard};
 use kube::budget::Budget;
 use kube::client::Client;
 use kube::error::ApiError;
@@ -95,7 +96,7 @@ impl Classes {
     /// What a class has too much of, if that has not been said of it yet.
     pub fn excess_to_tell(&self, class: &SecretProviderClass) -> Option<String> {
         let excess = class.excess();
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.told.lock();
         let Some(excess) = excess else {
             told.remove(&class.key);
             return None;
@@ -114,13 +115,12 @@ impl Classes {
     fn release_unneeded(&self, needed: &HashMap<ObjectKey, usize>, key: &ObjectKey, volumes: &Volumes) {
         if !needed.contains_key(key) && !volumes.any_uses(key) {
             self.cache.unwant(key);
-            self.told.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+            self.told.lock().remove(key);
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ObjectKey, usize>> {
-        // No code that can panic runs between two changes of the counts.
-        self.needed.lock().unwrap_or_else(PoisonError::into_inner)
+        self.needed.lock()
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use base::text::printable;
 use kube::error::ApiError;
-use kube::text::printable;
 use provider::client::CallError;
 use provider::name::InvalidProviderName;
 use provider::registry::Unreachable;

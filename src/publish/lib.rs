@@ -27,10 +27,10 @@ pub mod volumes;
 use std::sync::Arc;
 use std::time::Instant;
 
+use base::text::printable;
 use base::timestamp;
 use kube::client::Client;
 use kube::event::{EventSink, PodRef};
-use kube::text::printable;
 use metrics::Metrics;
 use mounter::client::MounterClient;
 use provider::registry::Registry;

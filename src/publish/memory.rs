@@ -6,8 +6,8 @@
 //! is enough to refresh whatever lives.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
 
+use base::lock::Mutex;
 use base::semaphore::{Permit, Semaphore};
 use provider::answer_memory::AnswerMemory;
 use sys::cgroup::{MemoryGroups, Reading};
@@ -96,7 +96,7 @@ impl PodMemory {
 
     fn read(&self, content: u64) -> Vec<Reading> {
         // Held while the kernel tells a few numbers.
-        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut groups = self.groups.lock();
         let mut readings = groups.read();
         // What an earlier container left is charged to the pod's group, which cannot be seen: so it is counted.
         if !groups.sees_parent()

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use base::text::printable;
 use kube::event::Reason;
-use kube::text::printable;
 use kube::types::SecretProviderClass;
 use metrics::PublishKind;
 use provider::name::ProviderName;

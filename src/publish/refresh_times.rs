@@ -22,9 +22,9 @@ use std::ffi::OsStr;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use base::lock::Mutex;
 use sys::at::{Dir, SysError, io_error};
 
 use super::content_memory::Origin;
@@ -99,7 +99,7 @@ impl RefreshTimes {
         let Some(directory) = &self.directory else { return Ok(false) };
         let text = encode(volumes);
         let digest = Some(self.hasher.hash_one(&text));
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut written = self.written.lock();
         if *written == digest {
             return Ok(false);
         }

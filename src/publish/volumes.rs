@@ -2,9 +2,10 @@
 //! on, and how each one's last refresh went. All of it may be lost in a restart; nothing depends on it.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use base::lock::{Mutex, MutexGuard};
 use kube::types::{ObjectKey, SecretProviderClass};
 
 use super::content_memory::ContentMemory;
@@ -145,7 +146,7 @@ impl Volumes {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -8,6 +8,8 @@
 
 use std::time::{Duration, Instant};
 
+use base::backoff::Backoff;
+
 /// The attempts to be registered, one socket after the other.
 #[derive(Debug)]
 pub(super) struct Attempts {
@@ -125,17 +127,15 @@ impl Attempts {
         {
             self.failures = 0;
         }
-        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(MOST_DOUBLINGS)).min(LAST_PAUSE);
         self.failures = self.failures.saturating_add(1);
+        let pause = BACKOFF.pause(self.failures);
         self.phase = Phase::Away { until: now + pause };
         pause
     }
 }
 
 /// Kubelet looks every second, so that no pause is missed.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LAST_PAUSE: Duration = Duration::from_secs(60);
-const MOST_DOUBLINGS: u32 = 6;
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
 /// A registration that held for so long was a good one: the next trouble is a new one.
 const STEADY: Duration = Duration::from_secs(60);
 /// Kubelet finds a socket within a second. When it has asked, it may wait for us and the API server for longer.

@@ -21,6 +21,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use base::panics;
 use metrics::Metrics;
 use rpc::Environment;
 use rpc::quick::QuickServer;
@@ -111,13 +112,10 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        // Without a keeper the socket is nobody's; that it panicked shows below.
-        let is_kept = self.tell.send(Message::Stop).is_ok();
-        let ended = self.thread.take().map_or(Ok(()), JoinHandle::join);
-        if !is_kept || ended.is_err() {
-            log::error!(
-                "the registration's thread had panicked; this is a bug of the driver, please report it"
-            );
+        // The thread listens until it hears this.
+        _ = self.tell.send(Message::Stop);
+        if let Some(thread) = self.thread.take() {
+            panics::joined(thread.join());
         }
     }
 }

@@ -14,7 +14,7 @@ use grpcio::{
 use protobuf::Message;
 
 use super::deadline::Deadline;
-use super::server::method;
+use super::method::method;
 use super::status::{Code, Status};
 use super::{Environment, unix_address, wait};
 

@@ -14,6 +14,8 @@ pub mod quick;
 pub mod server;
 pub mod status;
 
+mod method;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -21,6 +23,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
+
+use base::panics;
 
 /// Threads and queues of the gRPC library: one for what the process serves, and one for each provider that it calls.
 #[derive(Clone)]
@@ -38,7 +42,7 @@ impl Environment {
     /// before.
     pub fn start_another() -> io::Result<Environment> {
         let thread = thread::Builder::new().spawn(|| ())?;
-        drop(thread.join());
+        panics::joined(thread.join());
         Ok(Environment::start())
     }
 }

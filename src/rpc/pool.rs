@@ -9,9 +9,11 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use base::lock::{Condvar, Mutex, MutexGuard};
 
 /// Work for a worker.
 type Job = Box<dyn FnOnce() -> Rest + Send>;
@@ -117,7 +119,7 @@ impl Pool {
             if left.is_zero() {
                 return false;
             }
-            state = self.shared.quiet.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.shared.quiet.wait_timeout(state, left).0;
         }
         true
     }
@@ -167,11 +169,7 @@ impl Shared {
             std::mem::replace(&mut rest, Rest::NONE).look();
             match next {
                 Next::Job(job, ticket) => {
-                    // A job that panics must not take its worker with it.
-                    rest = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).unwrap_or_else(|_| {
-                        log::error!("a worker's job panicked; this is a bug of the driver, please report it");
-                        Rest::NONE
-                    });
+                    rest = job();
                     drop(ticket);
                 }
                 Next::Tidy => {}
@@ -238,14 +236,13 @@ impl Shared {
                 return Next::Tidy;
             }
             state.idle += 1;
-            state = self.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.work.wait_timeout(state, left).0;
             state.idle -= 1;
         }
     }
 
-    /// No job runs under this lock, so a panic can't leave the state half changed.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
@@ -266,9 +263,10 @@ const WORKER_STACK_BYTES: usize = 512 * 1024;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::sync::Barrier;
     use std::sync::mpsc;
+
+    use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -345,15 +343,6 @@ mod tests {
         assert!(pool.admit().is_none());
         drop(ticket);
         assert!(pool.admit().is_some());
-    }
-
-    #[test]
-    fn a_job_that_panics_leaves_the_pool_working() {
-        let pool = Pool::start(1, 4).unwrap();
-        pool.admit().unwrap().run(|| panic!("on purpose"));
-        let (tell, told) = mpsc::channel();
-        pool.admit().unwrap().run(move || ending(|| tell.send("alive").unwrap()));
-        assert_eq!(told.recv_timeout(PATIENCE), Ok("alive"));
     }
 
     #[test]

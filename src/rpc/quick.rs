@@ -4,20 +4,19 @@
 //! busy. So they must not block, not even on a log. Others watch the socket's place: nothing but the socket appears
 //! there, see [`WatchedPlace`].
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use grpcio::{ChannelBuilder, ServerBuilder, ServerCredentials, ServiceBuilder};
+use grpcio::{ServerCredentials, ServiceBuilder};
 use protobuf::Message;
 
 use sys::at::SysError;
 use sys::socket::{PlacedSocket, WatchedPlace};
 
-use super::server::{ServerError, method, report_unsent};
-use super::status::{Code, Status};
-use super::{Environment, unix_address, wait};
+use super::method::add_quick;
+use super::server::{Bounds, ServerError, build, end};
+use super::status::Status;
+use super::{Environment, unix_address};
 
 /// The methods of one service.
 pub struct QuickMethods {
@@ -46,29 +45,6 @@ impl QuickMethods {
     }
 }
 
-/// Adds a unary method whose handler must not block: it runs where the library hears the call.
-pub(super) fn add_quick<Q, R>(
-    builder: ServiceBuilder,
-    name: &'static str,
-    handler: impl Fn(Q) -> Result<R, Status> + Send + Sync + 'static,
-) -> ServiceBuilder
-where
-    Q: Message + 'static,
-    R: Message + 'static,
-{
-    let handler = Arc::new(handler);
-    builder.add_unary_handler(&method::<Q, R>(name), move |context, request, sink| {
-        let outcome = catch_unwind(AssertUnwindSafe(|| handler(request))).unwrap_or_else(|_| {
-            Err(Status::new(Code::Internal, "internal error of the driver, please report it"))
-        });
-        let sending = match outcome {
-            Ok(response) => sink.success(response),
-            Err(status) => sink.fail(status.to_grpcio()),
-        };
-        context.spawn(async move { report_unsent(name, sending.await) });
-    })
-}
-
 /// A server that listens. Dropping it leaves its socket's file behind; see [`QuickServer::stop`].
 pub struct QuickServer {
     /// Dropped before the socket, by whose address it removes what it finds.
@@ -84,18 +60,7 @@ impl QuickServer {
         methods: QuickMethods,
     ) -> Result<QuickServer, ServerError> {
         let listen = |source| ServerError::Listen { address: unix_address(path), source };
-        let arguments = ChannelBuilder::new(Arc::clone(&environment.0))
-            .max_receive_message_len(MAX_REQUEST_BYTES)
-            .max_concurrent_stream(MAX_STREAMS_PER_CONNECTION)
-            // Answering a ping costs less than the library's way of complaining about too many of them.
-            .http2_max_ping_strikes(0)
-            .build_args();
-        let mut server = ServerBuilder::new(Arc::clone(&environment.0))
-            .channel_args(arguments)
-            .requests_slot_per_cq(WAITING_SLOTS)
-            .register_service(methods.builder.build())
-            .build()
-            .map_err(listen)?;
+        let mut server = build(environment, &BOUNDS, [methods.builder.build()]).map_err(listen)?;
         let place = WatchedPlace::make_room(path).map_err(ServerError::Socket)?;
         let address = unix_address(&place.address());
         server.add_listening_port(&address, ServerCredentials::insecure()).map_err(listen)?;
@@ -113,16 +78,15 @@ impl QuickServer {
     /// those in hand, at most `patience`.
     pub fn stop(mut self, patience: Duration) -> Result<(), SysError> {
         let removed = self.socket.remove();
-        let until = Instant::now() + patience;
-        if wait(self.server.shutdown(), || Instant::now() >= until).is_none() {
-            self.server.cancel_all_calls();
-        }
+        let shutdown = self.server.shutdown();
+        end(&mut self.server, shutdown, Instant::now() + patience);
         removed
     }
 }
 
-/// A request that tells of a failure has a few kilobytes.
-const MAX_REQUEST_BYTES: i32 = 64 * 1024;
-/// Calls that the library prepares for in advance.
-const WAITING_SLOTS: usize = 4;
-const MAX_STREAMS_PER_CONNECTION: i32 = 16;
+const BOUNDS: Bounds = Bounds {
+    // A request that tells of a failure has a few kilobytes.
+    request_bytes: 64 * 1024,
+    streams: 16,
+    waiting_slots: 4,
+};

@@ -1,14 +1,13 @@
 //! A gRPC server on one endpoint whose methods are blocking functions.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use grpcio::{
-    ChannelBuilder, Marshaller, Method, MethodType, RpcContext, ServerBuilder, ServerCredentials, Service,
-    ServiceBuilder, UnarySink,
+    ChannelBuilder, RpcContext, ServerBuilder, ServerCredentials, Service, ServiceBuilder, ShutdownFuture,
+    UnarySink,
 };
 use protobuf::Message;
 
@@ -16,8 +15,8 @@ use metrics::Metrics;
 use sys::socket::{self, SocketError};
 
 use super::deadline::Deadline;
+use super::method::{add_quick, method, report_unsent};
 use super::pool::{Pool, Rest};
-use super::quick::add_quick;
 use super::status::{Code, Status};
 use super::{Environment, unix_address, wait};
 
@@ -96,16 +95,6 @@ impl Methods {
     }
 }
 
-/// A description of a unary method that both ends share.
-pub(super) fn method<Q: Message, R: Message>(name: &'static str) -> Method<Q, R> {
-    Method {
-        ty: MethodType::Unary,
-        name,
-        req_mar: Marshaller { ser: grpcio::pb_ser, de: grpcio::pb_de },
-        resp_mar: Marshaller { ser: grpcio::pb_ser, de: grpcio::pb_de },
-    }
-}
-
 fn call_of(method: &'static str, context: &RpcContext<'_>) -> Call {
     Call {
         method,
@@ -121,10 +110,7 @@ fn call_of(method: &'static str, context: &RpcContext<'_>) -> Call {
 /// would be woken once more for each call. What is left is to hear it, and to hold the call until then.
 fn answer<R: Message>(call: Call, sink: UnarySink<R>, handle: impl FnOnce() -> Result<R, Status>) -> Rest {
     let begun = Instant::now();
-    let outcome = catch_unwind(AssertUnwindSafe(handle)).unwrap_or_else(|_| {
-        log::error!(method = call.method; "a handler panicked; this is a bug of the driver, please report it");
-        Err(Status::new(Code::Internal, "internal error of the driver, see its log"))
-    });
+    let outcome = handle();
     let code = outcome.as_ref().err().map_or(Code::Ok, |status| status.code);
     log::debug!(method = call.method, code = code.name(), seconds = begun.elapsed().as_secs_f64(); "call ended");
     let sending = match outcome {
@@ -136,13 +122,6 @@ fn answer<R: Message>(call: Call, sink: UnarySink<R>, handle: impl FnOnce() -> R
             report_unsent(call.method, sent);
         }
     })
-}
-
-/// The caller may be gone; then nobody is left to tell.
-pub(super) fn report_unsent(method: &'static str, sent: grpcio::Result<()>) {
-    if let Err(error) = sent {
-        log::debug!(method = method, error:% = error; "could not send the answer");
-    }
 }
 
 /// A server that listens.
@@ -171,19 +150,8 @@ impl Server {
         services: Vec<Methods>,
     ) -> Result<Server, ServerError> {
         let listen = |source| ServerError::Listen { address: address.to_owned(), source };
-        let arguments = ChannelBuilder::new(Arc::clone(&environment.0))
-            .max_receive_message_len(MAX_REQUEST_BYTES)
-            .max_concurrent_stream(MAX_STREAMS_PER_CONNECTION)
-            // Answering a ping costs less than the library's way of complaining about too many of them.
-            .http2_max_ping_strikes(0)
-            .build_args();
-        let mut builder = ServerBuilder::new(Arc::clone(&environment.0))
-            .channel_args(arguments)
-            .requests_slot_per_cq(WAITING_SLOTS);
-        for methods in services {
-            builder = builder.register_service(methods.build());
-        }
-        let mut server = builder.build().map_err(listen)?;
+        let services = services.into_iter().map(Methods::build);
+        let mut server = build(environment, &BOUNDS, services).map_err(listen)?;
         server.add_listening_port(address, ServerCredentials::insecure()).map_err(listen)?;
         server.start();
         Ok(Server { server, pool })
@@ -195,12 +163,47 @@ impl Server {
         let until = Instant::now() + patience;
         let shutdown = self.server.shutdown();
         let drained = self.pool.close(patience);
-        let stopped = wait(shutdown, || Instant::now() >= until).is_some();
-        if !stopped {
-            self.server.cancel_all_calls();
-        }
+        let stopped = end(&mut self.server, shutdown, until);
         drained && stopped
     }
+}
+
+/// How much a server takes.
+pub(super) struct Bounds {
+    /// The longest request.
+    pub(super) request_bytes: i32,
+    /// Calls of one connection at a time.
+    pub(super) streams: i32,
+    /// Calls that the library prepares for in advance, which costs memory. Each is replaced when it is used.
+    pub(super) waiting_slots: usize,
+}
+
+/// A server that does not listen yet.
+pub(super) fn build(
+    environment: &Environment,
+    bounds: &Bounds,
+    services: impl IntoIterator<Item = Service>,
+) -> grpcio::Result<grpcio::Server> {
+    let arguments = ChannelBuilder::new(Arc::clone(&environment.0))
+        .max_receive_message_len(bounds.request_bytes)
+        .max_concurrent_stream(bounds.streams)
+        // Answering a ping costs less than the library's way of complaining about too many of them.
+        .http2_max_ping_strikes(0)
+        .build_args();
+    let builder = ServerBuilder::new(Arc::clone(&environment.0))
+        .channel_args(arguments)
+        .requests_slot_per_cq(bounds.waiting_slots);
+    services.into_iter().fold(builder, ServerBuilder::register_service).build()
+}
+
+/// Waits for the end of a server that takes no more calls; those that are still in flight at that time are cancelled.
+/// True when all of them ended by themselves.
+pub(super) fn end(server: &mut grpcio::Server, shutdown: ShutdownFuture, until: Instant) -> bool {
+    let has_ended = wait(shutdown, || Instant::now() >= until).is_some();
+    if !has_ended {
+        server.cancel_all_calls();
+    }
+    has_ended
 }
 
 /// Why the server could not start.
@@ -228,10 +231,12 @@ impl fmt::Display for ServerError {
 
 impl std::error::Error for ServerError {}
 
-/// gRPC's default; a request of kubelet has a few kilobytes.
-const MAX_REQUEST_BYTES: i32 = 4 * 1024 * 1024;
-/// Calls that the library prepares for in advance; its own 1024 cost memory. Each is replaced when it is used, but with a
-/// quarter of these, callers who open calls and say no more kept others out.
-const WAITING_SLOTS: usize = 64;
-/// Kubelet opens a connection a call; more streams than workers and queue could hold are no use to anybody.
-const MAX_STREAMS_PER_CONNECTION: i32 = 1024;
+const BOUNDS: Bounds = Bounds {
+    // gRPC's default; a request of kubelet has a few kilobytes.
+    request_bytes: 4 * 1024 * 1024,
+    // Kubelet opens a connection a call; more streams than workers and queue could hold are no use to anybody.
+    streams: 1024,
+    // The library's own 1024 cost memory, but with a quarter of these, callers who open calls and say no more kept
+    // others out.
+    waiting_slots: 64,
+};

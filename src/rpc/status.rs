@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use base::escape::is_printable;
+use base::text::is_printable;
 
 /// The codes of gRPC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -81,11 +81,6 @@ impl Status {
     /// A failure with a message.
     pub fn new(code: Code, message: impl Into<String>) -> Status {
         Status { code, message: message.into() }
-    }
-
-    /// A call that this server does not offer.
-    pub fn unimplemented() -> Status {
-        Status::new(Code::Unimplemented, "")
     }
 
     pub(super) fn to_grpcio(&self) -> grpcio::RpcStatus {

@@ -9,7 +9,7 @@ use std::collections::btree_map::Entry;
 use std::fmt;
 
 use base::secret::SecretBytes;
-use kube::text::printable;
+use base::text::printable;
 
 use super::secret_object::SecretObject;
 use super::tls::{self, TlsError};

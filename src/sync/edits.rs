@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use kube::text::printable;
+use base::text::printable;
 use kube::types::{OwnerReference, SecretMeta, Written};
 
 use super::owners;

@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::RandomState;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use base::lock::{Mutex, MutexGuard};
 use kube::budget::Budget;
 use kube::client::Client;
 use kube::event::EventSink;
@@ -165,8 +165,8 @@ impl Keeper {
         let moved = self.units().remove(target, Instant::now());
         self.part_with(&moved.forsaken);
         self.queue.add_all(&moved.due, Duration::ZERO);
-        lock(&self.told).remove(target);
-        lock(&self.complaints).settle(&Concerned::Volume(target.to_owned()));
+        self.told.lock().remove(target);
+        self.complaints.lock().settle(&Concerned::Volume(target.to_owned()));
     }
 
     /// Nobody here feeds these Secrets any longer. Where that has to be said on one, it is kept until that is done.
@@ -189,9 +189,9 @@ impl Keeper {
         }
         self.queue.forget(key);
         self.secrets.unwant(key);
-        lock(&self.complaints).settle(&Concerned::Secret(key.clone()));
+        self.complaints.lock().settle(&Concerned::Secret(key.clone()));
         if !self.units().has_namespace(&key.namespace) {
-            lock(&self.permission).grant(&key.namespace);
+            self.permission.lock().grant(&key.namespace);
         }
         true
     }
@@ -205,11 +205,7 @@ impl Keeper {
 
     /// Looks at one Secret that was taken from the queue, and gives it back.
     pub(super) fn attend(&self, key: &ObjectKey, waiting: Waiting, budget: Budget) {
-        let looked = catch_unwind(AssertUnwindSafe(|| self.look_at(key, waiting, budget)));
-        let done = looked.unwrap_or_else(|_| {
-            log::error!(secret:% = key; "bringing a secret up to date has panicked");
-            Done::Failed
-        });
+        let done = self.look_at(key, waiting, budget);
         self.queue.done(key, done);
     }
 
@@ -246,7 +242,7 @@ impl Keeper {
                     self.end(key);
                 }
                 if matches!(error, SyncError::Forbidden(_)) {
-                    lock(&self.permission).refuse(&key.namespace, Instant::now());
+                    self.permission.lock().refuse(&key.namespace, Instant::now());
                 }
                 self.report(key, &error, speaker.as_deref());
                 match error.remedy() {
@@ -264,13 +260,13 @@ impl Keeper {
             // The list is tried again each minute; when it succeeds, everything is looked at.
             return Err(Done::Settled);
         }
-        lock(&self.permission).ask(&key.namespace, Instant::now()).map_err(Done::Later)
+        self.permission.lock().ask(&key.namespace, Instant::now()).map_err(Done::Later)
     }
 
     /// The API server did what it was asked to in that namespace.
     pub(super) fn granted(&self, namespace: &str) {
         let (is_news, is_whole) = {
-            let mut permission = lock(&self.permission);
+            let mut permission = self.permission.lock();
             (permission.grant(namespace), permission.is_whole())
         };
         if is_news {
@@ -286,7 +282,7 @@ impl Keeper {
         self.metrics.sync_permitted(true);
         if self.is_denied.swap(false, Ordering::SeqCst) {
             log::info!("secrets may be written again");
-            lock(&self.told).clear();
+            self.told.lock().clear();
         }
     }
 
@@ -323,7 +319,7 @@ impl Keeper {
             }
             News::Standing(Standing::Current) => {
                 if self.is_list_denied.swap(false, Ordering::SeqCst) {
-                    lock(&self.permission).forget();
+                    self.permission.lock().forget();
                     self.no_longer_denied();
                 }
                 self.look_at_all(|_| true);
@@ -349,13 +345,13 @@ impl Keeper {
     }
 
     pub(super) fn units(&self) -> MutexGuard<'_, Units> {
-        lock(&self.units)
+        self.units.lock()
     }
 }
 
 /// Starts a thread unless it has been started; a start that fails is tried again the next time.
 fn start_once(is_started: &Mutex<bool>, name: &str, start: impl FnOnce() -> std::io::Result<()>) {
-    let mut is_started = lock(is_started);
+    let mut is_started = is_started.lock();
     if *is_started {
         return;
     }
@@ -363,11 +359,6 @@ fn start_once(is_started: &Mutex<bool>, name: &str, start: impl FnOnce() -> std:
         Ok(()) => *is_started = true,
         Err(error) => log::error!(thread = name, error:% = error; "could not start a thread"),
     }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // No code that can panic runs between two changes of what these locks guard.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Workers: enough that slow answers about one namespace's do not hold up every Secret of the node.

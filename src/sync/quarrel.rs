@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use base::backoff::Backoff;
+
 /// How often something was undone, without a long time in between.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Quarrel {
@@ -23,10 +25,7 @@ impl Quarrel {
 
     /// How long to wait before it is done again: not at all at first, then ever longer.
     pub fn pause(&self, now: Instant) -> Duration {
-        match self.times(now) {
-            0 => Duration::ZERO,
-            times => FIRST_PAUSE.saturating_mul(1 << (times - 1).min(16)).min(LONGEST_PAUSE),
-        }
+        Backoff::new(FIRST_PAUSE, LONGEST_PAUSE).pause(self.times(now))
     }
 }
 

@@ -8,10 +8,10 @@
 
 mod state;
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use kube::jitter::Jitter;
+use base::backoff::Jitter;
+use base::lock::{Condvar, Mutex, MutexGuard};
 use kube::types::ObjectKey;
 
 pub use state::Ticket;
@@ -77,10 +77,8 @@ impl Queue {
         loop {
             state = match state.next(Instant::now()) {
                 Next::Due(key) => return key,
-                Next::Wait(Some(time)) => {
-                    self.news.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
-                }
-                Next::Wait(None) => self.news.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Next::Wait(Some(time)) => self.news.wait_timeout(state, time).0,
+                Next::Wait(None) => self.news.wait(state),
             }
         }
     }
@@ -89,19 +87,18 @@ impl Queue {
     pub fn take(&self, key: &ObjectKey, patience: Duration) -> bool {
         let busy = |state: &mut State| !state.take(key);
         let waited = self.news.wait_timeout_while(self.lock(), patience, busy);
-        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+        !waited.1.timed_out()
     }
 
     /// Gives a key back.
     pub fn done(&self, key: &ObjectKey, how: Done) {
-        let mut jitter = Jitter::unlike_others();
+        let mut jitter = Jitter::from_entropy();
         self.lock().done(key, how, Instant::now(), |bound| jitter.below(bound));
         self.news.notify_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // No code that can panic runs between two changes of the state.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

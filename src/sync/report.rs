@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use base::text::printable;
 use kube::event::{PodRef, Reason};
-use kube::text::printable;
 use kube::types::{ObjectKey, SecretMeta};
 
 use super::MirroredVolume;
@@ -13,14 +13,14 @@ use super::complaints::Concerned;
 use super::edits::Edit;
 use super::error::{MISSING_ROLE, Remedy, SyncError};
 use super::feeder::Fed;
-use super::keeper::{Keeper, lock};
+use super::keeper::Keeper;
 use super::units::Source;
 use super::word::Word;
 
 impl Keeper {
     /// A Secret is as it should be.
     pub(super) fn report_success(&self, key: &ObjectKey) {
-        if lock(&self.complaints).settle(&Concerned::Secret(key.clone())) {
+        if self.complaints.lock().settle(&Concerned::Secret(key.clone())) {
             log::info!(secret:% = key; "secret is up to date again");
         }
     }
@@ -77,7 +77,7 @@ impl Keeper {
         }
         let concerned = Concerned::Volume(volume.target.as_str().to_owned());
         let Some(first) = problems.first() else {
-            lock(&self.complaints).settle(&concerned);
+            self.complaints.lock().settle(&concerned);
             return;
         };
         let class = &volume.class.key;
@@ -86,7 +86,7 @@ impl Keeper {
         if let Some(more) = problems.len().checked_sub(MOST_PROBLEMS_TOLD).filter(|more| *more > 0) {
             shown = format!("{shown}; and {more} more");
         }
-        if lock(&self.complaints).raise(&concerned, class, first.reason()) {
+        if self.complaints.lock().raise(&concerned, class, first.reason()) {
             log::warn!(class:% = class, problems = shown.as_str(); "entries of a class's secretObjects make no secret");
         }
         let message = format!("secretObjects of class {class}: {shown}");
@@ -102,7 +102,7 @@ impl Keeper {
         }
         let class = speaker.map(|source| source.class.clone()).unwrap_or_default();
         // A class may ask for thousands.
-        if lock(&self.complaints).raise(&Concerned::Secret(key.clone()), &class, error.reason()) {
+        if self.complaints.lock().raise(&Concerned::Secret(key.clone()), &class, error.reason()) {
             log::warn!(class:% = class, secret:% = key, error:% = error; "could not bring a secret up to date");
         } else {
             log::debug!(secret:% = key, error:% = error; "could not bring a secret up to date");
@@ -123,7 +123,7 @@ impl Keeper {
             log::warn!(answer = answer; "classes ask for Kubernetes Secrets, but {MISSING_ROLE}; mounting and refreshing are not affected");
         }
         if let Some(source) = speaker
-            && lock(&self.told).insert(source.target.as_str().to_owned())
+            && self.told.lock().insert(source.target.as_str().to_owned())
         {
             let message = format!("class {} asks for Kubernetes Secrets, but {MISSING_ROLE}", source.class);
             self.events.warn(&source.pod, FAILED_TO_CREATE, message);

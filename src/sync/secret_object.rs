@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use kube::text::printable;
+use base::text::printable;
 use kube::types::{DataEntry, SecretEntry, SecretFields, SecretObjects, ShapeError, Shaped};
 
 /// One Secret that a class asks for.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use base::text::quotable;
+
 /// A relative path without `.`, `..` or empty components, whose first component can't be mistaken for the
 /// driver's own names (`..data`, `..2026_…`).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,9 +119,7 @@ impl fmt::Display for FilePathError {
             Fault::Unclean => "must be clean: no '.', no '//', no '/' at the end",
         };
         // A hostile path may be 4 MiB of control characters: show its beginning, on one line.
-        let shown: String = self.path.chars().take(MAX_SHOWN_CHARS).collect();
-        let more = if shown.len() < self.path.len() { "..." } else { "" };
-        write!(f, "invalid filepath: \"{}{more}\" {why}", shown.escape_debug())
+        write!(f, "invalid filepath: \"{}\" {why}", quotable(&self.path, MAX_SHOWN_CHARS))
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use base::secret::SecretBytes;
+use base::text::quotable;
 
 use super::file_path::{FilePath, FilePathError};
 
@@ -120,8 +121,7 @@ impl fmt::Display for PayloadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             PayloadError::FileIsDirectory { file } => {
-                let shown: String = file.chars().take(128).collect();
-                write!(f, "invalid filepath: \"{}\" is both a file and a directory", shown.escape_debug())
+                write!(f, "invalid filepath: \"{}\" is both a file and a directory", quotable(file, 128))
             }
             PayloadError::Path(error) => error.fmt(f),
             PayloadError::TooManyDirectories => {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
+use base::text::quotable;
+
 /// An absolute, clean path, and how far it is to be trusted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetPath {
@@ -114,8 +116,7 @@ enum TargetFault {
 
 impl fmt::Display for TargetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown: String = self.path.chars().take(256).collect();
-        write!(f, "Target path \"{}\" ", shown.escape_debug())?;
+        write!(f, "Target path \"{}\" ", quotable(&self.path, 256))?;
         match &self.fault {
             TargetFault::Outside(pods) => write!(f, "is not below the pods directory {}", pods.display()),
             TargetFault::Relative => write!(f, "is not absolute"),

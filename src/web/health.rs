@@ -4,8 +4,10 @@
 //! and the driver is ready when no latch is left. What may delay readiness is thus visible where latches are handed
 //! out. Nothing here knows a subsystem or HTTP.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use base::lock::{Condvar, Mutex, MutexGuard};
 
 /// The latches that are still held. Clones share them.
 #[derive(Clone, Default)]
@@ -46,7 +48,7 @@ impl Readiness {
     pub fn await_ready(&self, patience: Duration) -> Vec<&'static str> {
         let is_unsettled = |latches: &mut Latches| !latches.held.is_empty() && !latches.is_ending;
         let waited = self.shared.changed.wait_timeout_while(self.lock(), patience, is_unsettled);
-        let (latches, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let (latches, _) = waited;
         latches.held.clone()
     }
 
@@ -62,8 +64,7 @@ impl Readiness {
     }
 
     fn lock(&self) -> MutexGuard<'_, Latches> {
-        // Each change is one step.
-        self.shared.latches.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.latches.lock()
     }
 }
 

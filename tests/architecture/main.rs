@@ -73,6 +73,7 @@ const OWNERS: &[Owner<'_>] = &[
             "base/logging.rs",
             "metrics/",
             "operator/",
+            "base/panics.rs",
             "provider/",
             "publish/",
             "registration/",
@@ -135,11 +136,13 @@ const OWNERS: &[Owner<'_>] = &[
             "doctor/",
             "driver.rs",
             "base/logging.rs",
+            "base/panics.rs",
             "mounter/program.rs",
             "operator/lib.rs",
             "operator/main.rs",
         ],
     ),
+    ("std::panic", &["base/panics.rs"]),
 ];
 
 /// Longer files hide things. Lines outside tests.
@@ -156,6 +159,9 @@ const WITHOUT_A_PLACE: &[(&str, &str)] = &[
     ("LazyLock", "there is no global state: pass it"),
     ("OnceLock", "there is no global state: pass it"),
 ];
+
+const SETTLED_IN_LOCK: &[(&str, &str)] =
+    &[("PoisonError", "a panic ends the process, and lock.rs says so for every lock: use its types")];
 
 fn tree() -> Vec<Source> {
     Source::tree(&Path::new(kit::repository::ROOT).join("src"))
@@ -228,6 +234,14 @@ fn there_is_no_global_state() {
     let is_allocators = |source: &Source| source.path == "bin/secrets-store-csi-driver.rs";
     let ours = tree.iter().filter(|source| !source.is_generated() && !is_allocators(source));
     assert_none(rules::words_without_a_place(ours, WITHOUT_A_PLACE));
+}
+
+#[test]
+fn poison_is_settled_in_one_place() {
+    let tree = tree();
+    assert!(!rules::words_without_a_place(&tree, SETTLED_IN_LOCK).is_empty(), "lock.rs is that place");
+    let others = tree.iter().filter(|source| source.path != "base/lock.rs");
+    assert_none(rules::words_without_a_place(others, SETTLED_IN_LOCK));
 }
 
 #[test]

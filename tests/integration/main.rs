@@ -33,6 +33,7 @@ mod memory;
 mod metrics;
 mod operator;
 mod operator_manifests;
+mod panics;
 mod pod_status;
 mod provider;
 mod provider_socket;

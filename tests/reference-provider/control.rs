@@ -5,11 +5,11 @@
 //! it decides what the pods of the node get from this provider. It hands out names, counts and versions, and
 //! never a value.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::json;
 
+use base::lock::{Mutex, MutexGuard};
 use base::secret::SecretString;
 
 use super::mount::{self, Answer, MountCall, MountError, ObjectVersion, SetContents, Source, State};
@@ -164,9 +164,8 @@ impl Control {
         format!("{body}\n")
     }
 
-    /// No method leaves the state half changed, so a thread that panicked has not spoilt it.
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -18,8 +18,8 @@ use super::secret_objects::{
 use super::tolerant::{ByShape, Name, Shaped, Shapes};
 use super::watched::{ObjectKey, Watched};
 use crate::resource::{CLASSES, Resource};
-use crate::text::printable;
 use crate::transport::Form;
+use base::text::printable;
 
 /// A SecretProviderClass, as far as the driver reads it. It is never written back.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -6,7 +6,7 @@ use serde::de::MapAccess;
 
 use super::text_map::{TextMap, TextMapBuilder};
 use super::tolerant::{ByShape, Shaped, Shapes};
-use crate::text::json_len;
+use base::text::json_len;
 
 /// What a class tells its provider.
 #[derive(Clone, PartialEq, Eq)]

@@ -1,10 +1,11 @@
 //! What is known of a collection, or of those of its objects that somebody wants.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use crate::budget::Budget;
 use crate::types::{ObjectKey, Watched, is_older};
+use base::lock::{Condvar, Mutex, MutexGuard};
 
 /// Objects of one collection, as last seen.
 pub struct Cache<T> {
@@ -104,7 +105,7 @@ impl<T: Watched> Cache<T> {
     pub fn wait_until_listed(&self, budget: Budget) -> bool {
         let waited =
             self.settled.wait_timeout_while(self.lock(), budget.remaining(), |state| !state.has_listed);
-        waited.unwrap_or_else(PoisonError::into_inner).0.has_listed
+        waited.0.has_listed
     }
 
     /// From now on the object of that key is kept when it is seen. It is not known before the next time that it
@@ -206,8 +207,7 @@ impl<T: Watched> Cache<T> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
-        // No code that can panic runs between two changes of the state.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
@@ -250,7 +250,7 @@ mod tests {
         move |news| {
             let version =
                 |object: Option<&SecretMeta>| object.map_or("-", |object| object.version()).to_owned();
-            told.lock().unwrap().push(match news {
+            told.lock().push(match news {
                 News::Changed { key, before, now } => {
                     format!("{} {} {}", key.name, version(before), version(now))
                 }
@@ -260,7 +260,7 @@ mod tests {
     }
 
     fn taken(told: &Told) -> Vec<String> {
-        std::mem::take(&mut *told.lock().unwrap())
+        std::mem::take(&mut *told.lock())
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::jitter::Jitter;
+use base::backoff::{Backoff, Jitter};
 
 /// Where in its cycle of list and watch a collection is.
 #[derive(Debug)]
@@ -179,11 +179,11 @@ impl Cycle {
         };
         self.failures = self.failures.saturating_add(1);
         // The first time at once: a version that has expired is no sign of trouble.
-        let full = match self.failures {
+        let pause = match self.failures {
             1 if how == End::Expired => Duration::ZERO,
-            failures => FIRST_PAUSE.saturating_mul(1 << (failures - 1).min(10)).min(LONGEST_PAUSE),
+            failures => Backoff::new(FIRST_PAUSE, LONGEST_PAUSE).jittered(failures, &mut self.jitter),
         };
-        asked + full / 2 + self.jitter.below(full / 2)
+        asked + pause
     }
 }
 

@@ -1,12 +1,13 @@
 //! A collection that is followed from the first time that somebody needs it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::cache::Cache;
 use super::reflector::{Reflector, Selection};
 use crate::client::Client;
 use crate::types::Watched;
+use base::lock::Mutex;
 
 /// Starts a reflector once.
 pub struct Follower<T> {
@@ -36,7 +37,7 @@ impl<T: Watched> Follower<T> {
     /// From now on the cache is kept like the collection. Where no thread can be started that is logged, and tried
     /// again the next time: until then the cache is not current, as its users have to expect anyway.
     pub fn follow(&self) {
-        let mut is_started = self.is_started.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut is_started = self.is_started.lock();
         if *is_started {
             return;
         }

@@ -12,10 +12,10 @@ use super::page::{Page, PageSeed};
 use crate::budget::Budget;
 use crate::client::{Client, Outgoing};
 use crate::error::{ApiError, Call, Trouble};
-use crate::jitter::Jitter;
 use crate::stream::Unread;
 use crate::transport::Verb;
 use crate::types::Watched;
+use base::backoff::Jitter;
 
 /// Follows one collection into one cache.
 pub struct Reflector<T> {
@@ -56,7 +56,7 @@ impl<T: Watched> Reflector<T> {
     }
 
     fn run(self) {
-        let mut cycle = Cycle::new(T::PAGE, Jitter::unlike_others());
+        let mut cycle = Cycle::new(T::PAGE, Jitter::from_entropy());
         let mut was_failing = false;
         loop {
             let begun = Instant::now();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
+use base::backoff::Backoff;
 use kube::types::ObjectKey;
 
 use super::Done;
@@ -155,7 +156,11 @@ impl State {
             let pause = match how {
                 Done::Settled => None,
                 Done::Later(time) => Some(time),
-                Done::Failed => Some(backoff(entry.failures, below)),
+                Done::Failed => {
+                    let pause = BACKOFF.pause(entry.failures.saturating_add(1));
+                    // Up to a quarter longer, so that the nodes of a cluster do not stay in step.
+                    Some(pause + below(pause / 4))
+                }
             };
             entry.holder = Holder::Nobody;
             if how != Done::Failed {
@@ -205,13 +210,7 @@ impl Entry {
     }
 }
 
-/// The pause after that many failures before this one: doubling, and up to a quarter longer, so that the nodes of a
-/// cluster do not stay in step.
-fn backoff(failures: u32, below: impl FnOnce(Duration) -> Duration) -> Duration {
-    let pause = FIRST_PAUSE.saturating_mul(1 << failures.min(16)).min(LONGEST_PAUSE);
-    pause + below(pause / 4)
-}
-
+const BACKOFF: Backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
 /// Where the API server is away, the client itself has bridged a few seconds before anything counts as failed.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// A minute with the quarter: nobody is told when a quota has room again, and a pod waits for its variables.

@@ -34,6 +34,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use base::panics;
 use sys::epoll::Bell;
 
 use hall::Hall;
@@ -108,9 +109,7 @@ impl Drop for Server {
         }
         // The hall goes first, and with it the orders that the makers wait for.
         for thread in self.threads.drain(..).rev() {
-            if thread.join().is_err() {
-                log::error!(server = self.name.as_str(); "an http thread had panicked");
-            }
+            panics::joined(thread.join());
         }
     }
 }

@@ -1,8 +1,6 @@
 //! What a server answers to which request. It knows no socket.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
-use super::{Request, Response, Status};
+use super::{Request, Response};
 
 /// The pages of a server, and the answer to every other request.
 pub struct Routes {
@@ -67,29 +65,20 @@ impl Routes {
     }
 
     pub(super) fn answer_at_once(&self, request: &Request) -> Response {
-        whole(request.path(), || (self.at_once)(request))
+        (self.at_once)(request)
     }
 }
 
 impl Page {
     pub(super) fn make(&self) -> Response {
-        whole(self.path, &self.make)
+        (self.make)()
     }
-}
-
-/// What `make` says. A panic in it is a bug that must not cost a thread: nobody would be answered any more.
-fn whole(path: &str, make: impl FnOnce() -> Response) -> Response {
-    // What the routes share is behind locks and atomics of its own.
-    catch_unwind(AssertUnwindSafe(make)).unwrap_or_else(|_| {
-        log::error!(path; "a route panicked; this is a bug of the program, please report it");
-        Response::text(Status::InternalServerError, "internal error, see the log\n")
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::parse_head;
+    use crate::http::{Status, parse_head};
 
     #[test]
     fn a_page_is_found_by_its_path_and_by_what_is_asked_for() {

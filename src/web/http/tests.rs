@@ -16,12 +16,10 @@ fn routes() -> Routes {
     let hello = || Response::text(Status::Ok, "hello");
     let at_once = move |request: &Request| match request.path() {
         "/hello" => hello(),
-        "/panic" => panic!("a bug"),
         _ => Response::not_found(),
     };
     Routes::at_once(at_once)
         .page("/page", hello)
-        .page("/panicking-page", || panic!("a bug"))
         .page("/large", || Response::new(Status::Ok, "application/octet-stream", vec![b'x'; LARGE]))
 }
 
@@ -127,19 +125,6 @@ fn answers_fit_their_requests() {
 fn head_gets_the_length_and_no_body() {
     let answer = ask(&serve(Limits::default()), b"HEAD /hello HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(answer.contains("\r\nContent-Length: 5\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
-}
-
-#[test]
-fn a_route_that_panics_costs_its_request_and_no_thread() {
-    let server = serve(Limits::default());
-    for path in ["/panic", "/panicking-page"] {
-        for _ in 0..3 {
-            let answer = ask(&server, format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
-            assert!(answer.starts_with("HTTP/1.1 500 Internal Server Error\r\n"), "{answer}");
-            assert!(answer.ends_with("\r\n\r\ninternal error, see the log\n"), "{answer}");
-        }
-    }
-    assert_greeted(&server);
 }
 
 #[test]
