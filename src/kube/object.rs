@@ -26,6 +26,19 @@ pub struct ObjectRef {
     pub name: String,
 }
 
+/// The part of an object's status that belongs to somebody.
+#[derive(Clone, Copy, Debug)]
+pub struct Applied<'a> {
+    /// The object's kind.
+    pub kind: &'a str,
+    /// Whose part it is.
+    pub manager: &'a str,
+    /// The version of the object that it is for; empty for any.
+    pub version: &'a str,
+    /// The part.
+    pub status: &'a Value,
+}
+
 /// What has to be true of an object for it to be deleted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Preconditions {
@@ -128,26 +141,25 @@ impl Client {
         self.fetch(&at.outgoing(Verb::Patch, at.path()?, Some(patch)), budget)
     }
 
-    /// Makes `status` the part of the object's status that belongs to `manager`, by server-side apply, and returns the
-    /// object as stored. Fields that the manager has set before and that are not in `status` any more go.
+    /// Makes the part of the object's status that belongs to a manager what it should be, by server-side apply, and
+    /// returns the object as stored. Fields that the manager has set before and that are not in the part any more go.
     ///
     /// # Errors
-    /// [`ApiError`]; an object that is missing is `is_not_found`.
-    pub fn apply_status(
-        &self,
-        at: &ObjectRef,
-        kind: &str,
-        manager: &str,
-        status: &Value,
-        budget: Budget,
-    ) -> Result<Value, ApiError> {
+    /// [`ApiError`]; an object that is missing is `is_not_found`, one of another version `is_conflict`.
+    pub fn apply_status(&self, at: &ObjectRef, part: Applied<'_>, budget: Budget) -> Result<Value, ApiError> {
+        let Applied { kind, manager, version, status } = part;
         let path = format!("{}/status?fieldManager={manager}&force=true", at.path()?);
-        let body = json!({
+        let mut body = json!({
             "apiVersion": at.resource.api_version(),
             "kind": kind,
             "metadata": {"name": at.name},
             "status": status,
         });
+        if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut)
+            && !version.is_empty()
+        {
+            metadata.insert("resourceVersion".to_owned(), json!(version));
+        }
         self.fetch(&at.outgoing(Verb::Apply, path, Some(&body)), budget)
     }
 

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::events::Events;
 use super::failure::Failure;
 use super::identity::{CLUSTER_CSI_DRIVER, DRIVER, OPERATOR};
 use super::leadership::Leadership;
+use super::view::View;
 use kube::budget::Budget;
 use kube::client::Client;
 use kube::error::ApiError;
-use kube::object::{ObjectRef, Preconditions};
+use kube::object::{Applied, ObjectRef, Preconditions};
 use kube::resource::{CLUSTER_CSI_DRIVERS, Resource};
 use metrics::OperatorMetrics;
 
@@ -22,6 +23,8 @@ pub struct Cluster {
     pub(super) leadership: Arc<Leadership>,
     pub(super) metrics: Arc<OperatorMetrics>,
     pub(super) events: Events,
+    /// What watches tell, once there are any.
+    pub(super) view: View,
 }
 
 /// The object that asks for the driver.
@@ -30,9 +33,19 @@ pub fn request() -> ObjectRef {
 }
 
 impl Cluster {
-    /// The object, if it is there.
+    /// The object, if it is there, as far as an open watch tells; asked for where none is.
     pub fn find(&self, at: &ObjectRef) -> Result<Option<Value>, Failure> {
-        Ok(self.client.find_object(at, budget())?)
+        match self.view.look(at) {
+            Some(known) => Ok(known),
+            None => self.look(at),
+        }
+    }
+
+    /// The object as it is, for whoever has found that it is not as it was.
+    pub fn look(&self, at: &ObjectRef) -> Result<Option<Value>, Failure> {
+        let found = self.client.find_object(at, budget())?;
+        self.view.learn(at, found.as_ref());
+        Ok(found)
     }
 
     /// Whether the server serves that kind.
@@ -46,7 +59,9 @@ impl Cluster {
         at: &ObjectRef,
         object: &Value,
     ) -> Result<Value, Refusal> {
-        self.write(kind, "create", at, || self.client.create_object(at, object, budget()))
+        let stored = self.write(kind, "create", at, || self.client.create_object(at, object, budget()))?;
+        self.view.wrote(at, &stored);
+        Ok(stored)
     }
 
     /// Whether the object could be made, were it not there.
@@ -61,7 +76,9 @@ impl Cluster {
         at: &ObjectRef,
         object: &Value,
     ) -> Result<Value, Refusal> {
-        self.write(kind, "update", at, || self.client.replace_object(at, object, budget()))
+        let stored = self.write(kind, "update", at, || self.client.replace_object(at, object, budget()))?;
+        self.view.wrote(at, &stored);
+        Ok(stored)
     }
 
     pub(super) fn delete(
@@ -70,26 +87,42 @@ impl Cluster {
         at: &ObjectRef,
         preconditions: &Preconditions,
     ) -> Result<bool, Refusal> {
-        self.write(kind, "delete", at, || self.client.delete_object(at, preconditions, budget()))
+        let was_there =
+            self.write(kind, "delete", at, || self.client.delete_object(at, preconditions, budget()))?;
+        self.view.learn(at, None);
+        Ok(was_there)
     }
 
-    /// Changes some fields of the object that asks for the driver.
+    /// Changes some fields of the object that asks for the driver, whatever others change meanwhile.
     pub(super) fn merge_request(&self, patch: &Value) -> Result<Value, Refusal> {
         self.permit()?;
         self.client.merge_object(&request(), patch, budget()).map_err(Refusal::Api)
     }
 
-    /// Changes some fields of its status, whoever has set them.
-    pub(super) fn merge_status(&self, patch: &Value) -> Result<Value, Refusal> {
-        self.permit()?;
-        self.client.merge_status(&request(), patch, budget()).map_err(Refusal::Api)
+    /// Changes some fields of `object`, which asks for the driver, unless somebody else has changed it meanwhile.
+    pub(super) fn change_request(&self, object: &Value, patch: Value) -> Result<Value, Refusal> {
+        let stored = self.merge_request(&of_version(object, patch))?;
+        self.view.wrote(&request(), &stored);
+        Ok(stored)
     }
 
-    /// Writes the operator's part of its status.
-    pub(super) fn report(&self, status: &Value) -> Result<Value, Refusal> {
+    /// Changes some fields of its status, whoever has set them, on the same condition.
+    pub(super) fn change_status(&self, object: &Value, patch: Value) -> Result<Value, Refusal> {
         self.permit()?;
-        let written = self.client.apply_status(&request(), CLUSTER_CSI_DRIVER, OPERATOR, status, budget());
-        written.map_err(Refusal::Api)
+        let patch = of_version(object, patch);
+        let stored = self.client.merge_status(&request(), &patch, budget()).map_err(Refusal::Api)?;
+        self.view.wrote(&request(), &stored);
+        Ok(stored)
+    }
+
+    /// Writes the operator's part of its status, on the same condition.
+    pub(super) fn report(&self, object: &Value, status: &Value) -> Result<Value, Refusal> {
+        self.permit()?;
+        let version = object.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
+        let part = Applied { kind: CLUSTER_CSI_DRIVER, manager: OPERATOR, version, status };
+        let stored = self.client.apply_status(&request(), part, budget()).map_err(Refusal::Api)?;
+        self.view.wrote(&request(), &stored);
+        Ok(stored)
     }
 
     fn write<T>(
@@ -150,6 +183,18 @@ impl From<Refusal> for Failure {
             Refusal::NotLeading => Failure::not_leading(),
         }
     }
+}
+
+/// The patch, for this version of the object alone.
+fn of_version(object: &Value, mut patch: Value) -> Value {
+    let version = object.pointer("/metadata/resourceVersion");
+    if let (Some(fields), Some(version)) = (patch.as_object_mut(), version) {
+        let metadata = fields.entry("metadata").or_insert_with(|| json!({}));
+        if let Some(metadata) = metadata.as_object_mut() {
+            metadata.insert("resourceVersion".to_owned(), version.clone());
+        }
+    }
+    patch
 }
 
 /// For one call, its retries included: a server that restarts is away for less.

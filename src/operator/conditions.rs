@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::identity::{NODE, NODE_CONTROLLER, STATIC_CONTROLLER};
+use super::pace::{Change, differ_in_figures};
 use super::plan::{Rollout, generation, rollout};
 
 /// What a turn of the loop has found out. What it has not looked at is reported as before.
@@ -108,6 +109,24 @@ impl Status {
             }
         };
         Status { conditions, generations }
+    }
+
+    /// What is new in `next`; none where nothing is.
+    pub fn change_to(&self, next: &Status) -> Option<Change> {
+        if self == next {
+            return None;
+        }
+        let is_one =
+            |one: &Value, other: &Value| CONDITION_MARKS.iter().all(|mark| one[*mark] == other[*mark]);
+        let both = || self.conditions.iter().zip(&next.conditions);
+        let stands =
+            self.conditions.len() == next.conditions.len() && both().all(|(one, other)| is_one(one, other));
+        if !stands || self.generations != next.generations {
+            return Some(Change::Standing);
+        }
+        let message = |condition: &Value| condition["message"].as_str().unwrap_or_default().to_owned();
+        let is_figures = both().all(|(one, other)| differ_in_figures(&message(one), &message(other)));
+        Some(if is_figures { Change::Figures } else { Change::Words })
     }
 
     /// The generation at which the operator left the DaemonSet of that namespace.
@@ -225,6 +244,7 @@ fn whole(entry: &Value, fields: &[&str]) -> Value {
 }
 
 const CONDITION_FIELDS: [&str; 5] = ["type", "status", "lastTransitionTime", "reason", "message"];
+const CONDITION_MARKS: [&str; 4] = ["type", "status", "lastTransitionTime", "reason"];
 const GENERATION_FIELDS: [&str; 6] = ["group", "resource", "namespace", "name", "lastGeneration", "hash"];
 
 #[cfg(test)]
@@ -349,6 +369,32 @@ mod tests {
         let third = next(&second, findings(&done), LATER);
         assert_eq!(time(&third, "Progressing"), LATER);
         assert_eq!(next(&third, findings(&done), "2027-01-01T00:00:00Z"), third, "nothing is new");
+    }
+
+    #[test]
+    fn a_status_changes_in_how_it_stands_or_in_words_or_in_figures_alone() {
+        let (five, four, done) = (daemon_set(1, 5), daemon_set(1, 4), daemon_set(2, 0));
+        let findings = |object| Findings {
+            statics: Some(&[]),
+            driver: Driver::Installed(object),
+            ..Findings::default()
+        };
+        let before = next(&nothing(), findings(&five), NOW);
+        let errors = |text: &str| vec![text.to_owned()];
+        let with =
+            |statics: &[String]| next(&before, Findings { statics: Some(statics), ..findings(&five) }, LATER);
+        let (one, other) = (with(&errors("denied: request 17")), with(&errors("not found")));
+        let change = |one: &Status, other: &Status| one.change_to(other);
+        assert_eq!(change(&before, &before), None);
+        assert_eq!(change(&before, &next(&before, findings(&four), LATER)), Some(Change::Figures));
+        assert_eq!(change(&before, &next(&before, findings(&done), LATER)), Some(Change::Standing));
+        assert_eq!(change(&before, &one), Some(Change::Standing));
+        assert_eq!(change(&one, &with(&errors("denied: request 18"))), Some(Change::Figures));
+        assert_eq!(change(&one, &other), Some(Change::Words));
+        let mut generation = before.clone();
+        generation.generations[0]["lastGeneration"] = json!(5);
+        assert_eq!(change(&before, &generation), Some(Change::Standing));
+        assert_eq!(change(&nothing(), &before), Some(Change::Standing));
     }
 
     #[test]

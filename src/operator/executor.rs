@@ -22,8 +22,8 @@ impl Cluster {
         desired: impl Fn(Option<&Value>) -> Desired,
     ) -> Result<Value, Failure> {
         let at = piece.at(namespace);
-        for _ in 0..MOST_TRIES {
-            let live = self.find(&at)?;
+        for attempt in 0..MOST_TRIES {
+            let live = if attempt == 0 { self.find(&at)? } else { self.look(&at)? };
             if live.as_ref().is_some_and(is_going) {
                 return Err(Failure::new(
                     "it is still being deleted; what holds it are the finalizers in its metadata",
@@ -110,15 +110,13 @@ impl Cluster {
             }
             all.retain(|one| one != finalizer);
             all.extend(hold.then(|| finalizer.to_owned()));
-            let version = object.pointer("/metadata/resourceVersion");
-            let patch = json!({"metadata": {"finalizers": all, "resourceVersion": version}});
-            match self.merge_request(&patch) {
+            match self.change_request(&object, json!({"metadata": {"finalizers": all}})) {
                 Ok(stored) => return Ok(stored),
                 Err(refusal) if refusal.is_not_found() && !hold => return Ok(object),
                 Err(refusal) if refusal.is_overtaken() => {}
                 Err(refusal) => return Err(refusal.into()),
             }
-            match self.find(&request())? {
+            match self.look(&request())? {
                 Some(newer) => object = newer,
                 None if hold => return Err(Failure::new("it was deleted meanwhile")),
                 None => return Ok(object),

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use serde_json::Value;
+
 use super::identity::LEASE;
 use super::lease::{Candidate, Move};
 use crate::command_line::LeaseTimes;
@@ -20,6 +22,8 @@ use metrics::OperatorMetrics;
 /// Whether this process leads.
 pub struct Leadership {
     candidate: Mutex<Candidate>,
+    /// The lease as this process has stored it last.
+    stored: Mutex<Option<Value>>,
     changed: Condvar,
 }
 
@@ -40,7 +44,7 @@ pub struct Campaign {
 impl Leadership {
     /// Nobody's yet.
     pub fn new(candidate: Candidate) -> Leadership {
-        Leadership { candidate: Mutex::new(candidate), changed: Condvar::new() }
+        Leadership { candidate: Mutex::new(candidate), stored: Mutex::default(), changed: Condvar::new() }
     }
 
     /// Whether this process may write.
@@ -115,17 +119,30 @@ impl Leadership {
     fn turn(&self, campaign: &Campaign) -> Result<Option<String>, ApiError> {
         let Campaign { client, namespace, .. } = campaign;
         let (at, budget) = (campaign.at(), campaign.budget());
-        let live = client.find_object(&at, budget)?;
+        // Who has written it last need not read it: a change by others is a conflict.
+        let stored = self.stored.lock().take();
+        let is_stored = stored.is_some();
+        let live = match stored {
+            Some(stored) => Some(stored),
+            None => client.find_object(&at, budget)?,
+        };
         // Before the write: whoever sees it cannot have seen it earlier.
         let begun = Instant::now();
         let next = self.lock().consider(live.as_ref(), begun, SystemTime::now(), namespace);
-        match next {
-            Move::Create(lease) => client.create_object(&at, &lease, budget)?,
-            Move::Update(lease) => client.replace_object(&at, &lease, budget)?,
+        let written = match next {
+            Move::Create(lease) => client.create_object(&at, &lease, budget),
+            Move::Update(lease) => client.replace_object(&at, &lease, budget),
             Move::Wait { holder } => return Ok(Some(holder)),
         };
-        self.lock().renewed(begun);
-        Ok(None)
+        match written {
+            Ok(lease) => {
+                *self.stored.lock() = Some(lease);
+                self.lock().renewed(begun);
+                Ok(None)
+            }
+            Err(error) if is_stored && (error.is_conflict() || error.is_not_found()) => self.turn(campaign),
+            Err(error) => Err(error),
+        }
     }
 
     /// Leaves the lease to whoever comes first, if it is this process's.

@@ -2,8 +2,9 @@
 //!
 //! The core is pure: [`spec`] reads what is asked for, [`management`] says what is done in which state, [`render`] makes
 //! the exact objects of it, [`plan`] compares one of them with the live one, [`conditions`] says what is reported, and
-//! [`lease`] who may write. `reconcile` is the one loop that looks, decides and writes through `cluster`, woken by
-//! `watches`; `leadership` is the one other thread that writes.
+//! [`lease`] who may write. `reconcile` is the one loop that looks, decides and writes through `cluster`. What it looks at
+//! is the `view` that watches keep, whose changes ring the `bell` that wakes it; [`pace`] says how soon it reports.
+//! `leadership` is the one other thread that writes.
 //!
 //! It runs unprivileged and reads no Secret. What it can do to a cluster is what its role lets it: the threat is a
 //! program that fights with others over objects or takes down what it did not install, so it never writes without the
@@ -11,6 +12,7 @@
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests set their own stage"))]
 
+mod bell;
 mod cluster;
 pub mod command_line;
 pub mod conditions;
@@ -25,6 +27,7 @@ mod leadership;
 pub mod lease;
 pub mod management;
 pub mod openshift;
+pub mod pace;
 pub mod piece;
 pub mod plan;
 mod quarrel;
@@ -36,7 +39,7 @@ mod serve;
 pub mod spec;
 mod tls_profile;
 pub mod token_requests;
-mod watches;
+mod view;
 
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -60,13 +63,14 @@ use kube::resource::{INFRASTRUCTURES, PROXIES};
 use metrics::{MetricsError, OperatorMetrics};
 use web::health::Readiness;
 
+use bell::Bell;
 use cluster::{Cluster, budget};
 use command_line::{LeaseTimes, OperatorConfig, OperatorInvocation, namespace_file};
 use events::Events;
 use leadership::{Campaign, Leadership};
 use lease::Candidate;
 use reconcile::Reconciler;
-use watches::Bell;
+use view::View;
 
 /// Runs the operator with the process's arguments until it is told to stop, or loses the lease.
 pub fn main() -> ExitCode {
@@ -127,7 +131,8 @@ fn run(config: OperatorConfig) -> Result<(), RunError> {
     let result = if leadership.wait(&shutdown) {
         let events = Events::new(&namespace, &config.pod);
         let (leadership, metrics) = (Arc::clone(&leadership), Arc::clone(&metrics));
-        let cluster = Cluster { client: client.clone(), leadership, metrics, events };
+        let view = View::default();
+        let cluster = Cluster { client: client.clone(), leadership, metrics, events, view };
         lead(Reconciler::new(cluster, config.operand, namespace.clone(), &config.name), &shutdown)
     } else {
         Ok(())
@@ -156,6 +161,7 @@ fn lead(mut reconciler: Reconciler, shutdown: &Shutdown) -> Result<(), RunError>
         let now = Instant::now();
         let Cluster { client, metrics, events, .. } = &reconciler.cluster;
         metrics.turned(turn.is_ok(), now.saturating_duration_since(begun), now);
+        log::trace!(succeeded = turn.is_ok(); "the loop has turned");
         match turn {
             Ok(()) => failures = 0,
             Err(failure) => {
@@ -168,10 +174,11 @@ fn lead(mut reconciler: Reconciler, shutdown: &Shutdown) -> Result<(), RunError>
             0 => RESYNC,
             failures => TURN_BACKOFF.pause(failures),
         };
+        let pause = reconciler.report_due().map_or(pause, |due| due.min(pause));
         // What is served decides what is watched; until that is known the loop has only its pauses.
         if let (false, Some(features)) = (watched, reconciler.known_features()) {
-            watches::start(client, &reconciler.namespace, features, &bell, shutdown)
-                .map_err(RunError::Thread)?;
+            let view = View::open(client, &reconciler.namespace, features, &bell, shutdown);
+            reconciler.cluster.view = view.map_err(RunError::Thread)?;
             watched = true;
         }
         // Several changes at once, such as the pods' becoming ready, are one turn.

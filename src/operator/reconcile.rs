@@ -16,13 +16,15 @@ use super::former_rights;
 use super::identity::{self, FOREIGN_NAMESPACE, FOREIGN_NODE, KEPT_TOKENS};
 use super::management::Course;
 use super::openshift::{Features, merge_patch, observed_config};
+use super::pace::Pace;
 use super::piece::Piece;
-use super::plan::{Rollout, live_tokens, rollout};
+use super::plan::{Rollout, generation, live_tokens, rollout};
 use super::quarrel::{Quarrel, rival};
 use super::render::{Desired, Inputs, render_one};
 use super::report::{Found, Place};
 use super::spec::{ManagementState, Spec};
 use crate::command_line::Operand;
+use base::lock::Mutex;
 use base::logging;
 use kube::object::ObjectRef;
 use kube::resource::{API_SERVERS, DAEMON_SETS, PROXIES, SECURITY_CONSTRAINTS};
@@ -38,7 +40,14 @@ pub struct Reconciler {
     is_idle: bool,
     /// Whether the log has been told that another installation may not be looked for.
     is_blind: AtomicBool,
+    /// When another installation was last looked for and not found.
+    alone_at: Mutex<Option<Instant>>,
+    /// Identity and generation of the DaemonSet as the operator left it, which the status may say a little later.
+    left: Option<(Value, i64)>,
     pub(super) quarrel: Quarrel,
+    pub(super) pace: Pace,
+    /// How long a report has to wait that was not written yet.
+    pub(super) report_due: Option<Duration>,
 }
 
 impl Reconciler {
@@ -54,7 +63,11 @@ impl Reconciler {
             verbosity: None,
             is_idle: false,
             is_blind: AtomicBool::new(false),
+            alone_at: Mutex::default(),
+            left: None,
             quarrel: Quarrel::default(),
+            pace: Pace::default(),
+            report_due: None,
         }
     }
 
@@ -63,6 +76,7 @@ impl Reconciler {
     /// # Errors
     /// [`Failure`], the first one, where trying again soon may help.
     pub fn turn(&mut self) -> Result<(), Failure> {
+        self.report_due = None;
         let features = self.features()?;
         let Some(object) = self.cluster.find(&request())? else {
             if !std::mem::replace(&mut self.is_idle, true) {
@@ -104,6 +118,9 @@ impl Reconciler {
                 Ok(())
             }
         };
+        if let Place::Installed(pods) = &found.driver {
+            self.left = generation(pods).map(|at| (uid(pods), at));
+        }
         if let Err(failure) = &outcome {
             if failure.ends_turn() {
                 return outcome;
@@ -119,6 +136,11 @@ impl Reconciler {
     /// True while another operator writes against this one.
     pub(super) fn quarrels(&self) -> bool {
         self.quarrel.is_on()
+    }
+
+    /// How long a report has to wait that the last turn has not written.
+    pub(super) fn report_due(&self) -> Option<Duration> {
+        self.report_due
     }
 
     /// What the API server serves, as far as it has said.
@@ -175,9 +197,7 @@ impl Reconciler {
         let wanted = observed_config(proxy.as_ref(), api_server.as_ref());
         let written = object.pointer("/spec/observedConfig").unwrap_or(&Value::Null);
         let Some(patch) = merge_patch(written, &wanted) else { return Ok(object) };
-        let version = object.pointer("/metadata/resourceVersion");
-        let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"observedConfig": patch}});
-        match self.cluster.merge_request(&patch) {
+        match self.cluster.change_request(&object, json!({"spec": {"observedConfig": patch}})) {
             Ok(stored) => Ok(stored),
             // Somebody else's change wakes the loop again.
             Err(refusal) if refusal.is_overtaken() => Ok(object),
@@ -199,13 +219,18 @@ impl Reconciler {
         features: Features,
         found: &mut Found,
     ) -> Result<(), Failure> {
-        if let Some(other) = self.other_installation()? {
+        let pods = self.cluster.find(&Piece::DaemonSet.at(&self.namespace))?;
+        // Who has installed the driver already is told by its own objects soonest.
+        if let Some(other) = self.other_installation(pods.is_some())? {
             found.statics = Some(vec![other.clone()]);
             found.node = vec![other];
             return Ok(());
         }
         let object = self.cluster.hold(object, &self.finalizer, true)?;
-        let recorded = Status::read(&object).recorded_generation(&self.namespace);
+        let recorded = match &self.left {
+            Some((left, at)) if pods.as_ref().is_some_and(|pods| uid(pods) == *left) => Some(*at),
+            _ => Status::read(&object).recorded_generation(&self.namespace),
+        };
         let kept = kept_tokens(&object);
         let (mut trusted_ca, mut wide_role) = (None, None);
         let (mut statics, mut first_failure) = (Vec::new(), None);
@@ -244,7 +269,7 @@ impl Reconciler {
                 Err(failure) => {
                     if piece == Piece::CsiDriver {
                         found.lacks_csi_driver =
-                            self.cluster.find(&piece.at("")).is_ok_and(|live| live.is_none());
+                            self.cluster.look(&piece.at("")).is_ok_and(|live| live.is_none());
                     }
                     let failure = about(piece, failure);
                     let lines = if piece == Piece::DaemonSet { &mut found.node } else { &mut statics };
@@ -292,7 +317,7 @@ impl Reconciler {
 
     /// Takes down what was installed, the pods first, and then lets the object go.
     fn uninstall(&self, object: Value, found: &mut Found) -> Result<(), Failure> {
-        let is_shared = self.other_installation()?.is_some();
+        let is_shared = self.other_installation(false)?.is_some();
         let (mut statics, mut first_failure) = (Vec::new(), None);
         for piece in Piece::ALL.into_iter().rev() {
             // What another installation has under the same name is its own.
@@ -318,21 +343,32 @@ impl Reconciler {
         self.cluster.hold(object, &self.finalizer, false).map(drop)
     }
 
-    /// Another installation, as far as it can be seen. Who may not look into the other namespace does not know, and that
-    /// is no reason to leave the driver uninstalled.
-    fn other_installation(&self) -> Result<Option<String>, Failure> {
+    /// Another installation, as far as it can be seen. Nothing tells of its pods, so they are asked for, though not in
+    /// each turn where `may_be_old`.
+    fn other_installation(&self, may_be_old: bool) -> Result<Option<String>, Failure> {
+        let alone_at = || self.alone_at.lock();
+        let is_known = may_be_old && alone_at().is_some_and(|at| at.elapsed() < ALONE_FOR);
+        let pods = if is_known { None } else { self.other_pods()? };
+        if !is_known {
+            *alone_at() = pods.is_none().then(Instant::now);
+        }
+        let binding = self.cluster.find(&Piece::DriverBinding.at(&self.namespace))?;
+        Ok(foreign::find(pods.as_ref(), binding.as_ref(), &self.namespace))
+    }
+
+    /// The DaemonSet of another installation. Who may not look into the other namespace does not know, and that is no
+    /// reason to leave the driver uninstalled.
+    fn other_pods(&self) -> Result<Option<Value>, Failure> {
         let pods = ObjectRef::namespaced(&DAEMON_SETS, FOREIGN_NAMESPACE, FOREIGN_NODE);
-        let pods = match self.cluster.client.find_object(&pods, budget()) {
+        match self.cluster.client.find_object(&pods, budget()) {
             Err(error) if error.is_forbidden() => {
                 if !self.is_blind.swap(true, Ordering::SeqCst) {
                     log::warn!(error:% = error; "whether the driver is installed by other means is not known");
                 }
-                None
+                Ok(None)
             }
-            found => found?,
-        };
-        let binding = self.cluster.find(&Piece::DriverBinding.at(&self.namespace))?;
-        Ok(foreign::find(pods.as_ref(), binding.as_ref(), &self.namespace))
+            found => Ok(found?),
+        }
     }
 }
 
@@ -352,5 +388,11 @@ fn about(piece: Piece, failure: Failure) -> Failure {
     failure.about(&format!("{} {}", piece.kind(), piece.name()))
 }
 
+fn uid(object: &Value) -> Value {
+    object.pointer("/metadata/uid").cloned().unwrap_or_default()
+}
+
+/// A little less than from one turn without news to the next.
+const ALONE_FOR: Duration = Duration::from_secs(45);
 /// APIs come and go with upgrades of a cluster.
 const FEATURES_EVERY: Duration = Duration::from_secs(600);

@@ -1,6 +1,6 @@
 //! What a turn has found out, and how it is reported.
 
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 
@@ -59,7 +59,10 @@ impl Reconciler {
         };
         let next = before.next(findings, &self.namespace, &rfc3339_seconds(SystemTime::now()));
         self.cluster.metrics.degraded(next.degraded().count());
-        if next == *before {
+        let Some(change) = before.change_to(&next) else { return Ok(()) };
+        let wait = self.pace.wait(change, Instant::now());
+        if !wait.is_zero() {
+            self.report_due = Some(wait);
             return Ok(());
         }
         match self.quarrel.judge(before, Instant::now()) {
@@ -72,13 +75,20 @@ impl Reconciler {
             }
         }
         self.drop_generations_of_others(before, &next)?;
-        match self.cluster.report(&next.json()) {
+        let Some(object) = self.cluster.find(&request())? else { return Ok(()) };
+        match self.cluster.report(&object, &next.json()) {
             Ok(_) => {
+                self.pace.wrote(change, Instant::now());
                 self.quarrel.reported(next);
                 Ok(())
             }
             // It was let go, and there is nobody to tell any more.
             Err(refusal) if refusal.is_not_found() && is_going => Ok(()),
+            // The change of whoever was faster wakes the loop again.
+            Err(refusal) if refusal.is_overtaken() => {
+                self.report_due = Some(OVERTAKEN_PAUSE);
+                Ok(())
+            }
             Err(refusal) => Err(Failure::from(refusal)),
         }
     }
@@ -91,9 +101,7 @@ impl Reconciler {
         }
         let Some(object) = self.cluster.find(&request())? else { return Ok(()) };
         let Some(others) = next.generations_of_others(&object) else { return Ok(()) };
-        let version = object.pointer("/metadata/resourceVersion");
-        let patch = json!({"metadata": {"resourceVersion": version}, "status": {"generations": others}});
-        match self.cluster.merge_status(&patch) {
+        match self.cluster.change_status(&object, json!({"status": {"generations": others}})) {
             Ok(_) => Ok(()),
             // The change of whoever was faster wakes the loop again.
             Err(refusal) if refusal.is_overtaken() => Ok(()),
@@ -112,3 +120,6 @@ impl Reconciler {
         self.cluster.events.warn("AnotherOperator", &message);
     }
 }
+
+/// In case that no watch tells of the change by which somebody was faster.
+const OVERTAKEN_PAUSE: Duration = Duration::from_secs(1);

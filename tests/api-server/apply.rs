@@ -22,6 +22,10 @@ pub fn status(store: &mut Store, place: &Place, key: Key, request: &Request) -> 
     let Some(stored) = store.get(&key).cloned() else {
         return place.about().not_found();
     };
+    let version = &patch["metadata"]["resourceVersion"];
+    if version.as_str().is_some_and(|version| stored["metadata"]["resourceVersion"] != version) {
+        return place.about().conflict();
+    }
     let applied = patch["status"].clone();
     let before = store.note_applied(&key, &manager, applied.clone()).unwrap_or_default();
     let mut object = stored;

@@ -5,6 +5,7 @@ mod drift;
 mod foreign;
 mod install;
 mod leadership;
+mod load;
 mod openshift;
 mod outage;
 mod program;

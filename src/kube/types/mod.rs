@@ -16,8 +16,8 @@ mod secret;
 mod secret_objects;
 mod text_map;
 mod tolerant;
-mod touched;
 mod watched;
+mod whole;
 mod writers;
 
 pub use class::{ClassSeed, SecretProviderClass, ShapeError};
@@ -31,8 +31,8 @@ pub use secret::{MANAGED, MANAGED_LABEL, NewSecret, Secret, SecretMeta, SecretPa
 pub use secret_objects::{DataEntry, SecretEntry, SecretFields, SecretObjects};
 pub use text_map::TextMap;
 pub use tolerant::Shaped;
-pub use touched::{Kind, Touched};
 pub use watched::{ObjectKey, Watched, is_older};
+pub use whole::{Kind, Whole};
 pub use writers::{FIELD_MANAGER, Writers, Written};
 
 /// How much of a class is held.

@@ -91,6 +91,12 @@ impl<T: Watched> Cache<T> {
         state.objects.get(key).filter(|_| state.standing == Standing::Current).cloned()
     }
 
+    /// What an open watch can tell of the object: how it is now, or that it is not there; none where no watch is open.
+    pub fn look(&self, key: &ObjectKey) -> Option<Option<Arc<T>>> {
+        let state = self.lock();
+        (state.standing == Standing::Current).then(|| state.objects.get(key).cloned())
+    }
+
     /// The first object that `is_it` picks.
     pub fn find(&self, is_it: impl Fn(&T) -> bool) -> Option<Arc<T>> {
         self.lock().objects.values().find(|object| is_it(object)).cloned()
@@ -349,9 +355,14 @@ mod tests {
         let key = ObjectKey::new("team", "a");
         cache.learn(secret("a", "1"));
         assert!(cache.get_current(&key).is_none());
+        assert!(cache.look(&key).is_none() && cache.look(&ObjectKey::new("team", "b")).is_none());
         for standing in [Standing::Current, Standing::Current, Standing::Behind] {
             cache.stand(standing);
             assert_eq!(cache.get_current(&key).is_some(), standing == Standing::Current);
+            assert_eq!(
+                cache.look(&ObjectKey::new("team", "b")),
+                (standing == Standing::Current).then_some(None)
+            );
         }
         assert_eq!(taken(&told), ["Current", "Behind"]);
     }

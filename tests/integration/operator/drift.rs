@@ -97,10 +97,8 @@ fn an_object_that_somebody_holds_in_deletion_is_reported_and_made_again_when_it_
 
 #[test]
 fn a_service_account_keeps_what_others_gave_it() {
-    let (stage, _operator) = Stage::installed();
+    let (stage, operator) = Stage::installed();
     stage.edit(ACCOUNT, |object| object["imagePullSecrets"] = json!([{"name": "registry"}]));
-    stage.nudge("look at it");
-    stage.api.forget_requests();
-    stage.wait("the operator has looked", |api| api.count("get", "serviceaccounts") > 0);
+    stage.look(&operator, "look at it");
     assert_eq!(stage.api.get(ACCOUNT).unwrap()["imagePullSecrets"], json!([{"name": "registry"}]));
 }

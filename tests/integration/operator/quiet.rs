@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::stage::{DAEMON_SET, Stage};
 
-/// The most that it may hold.
-const MOST_RESIDENT_KIB: u64 = 12 * 1024;
+/// The most that it may hold. What ships is the static build, which holds less than this one with its C library.
+const MOST_RESIDENT_KIB: u64 = 14 * 1024;
 
 fn resident_kib(process: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
@@ -28,8 +28,7 @@ fn nothing_is_written_but_the_lease_when_nothing_changes() {
     });
     for how in ["one", "two", "three"] {
         stage.api.forget_requests();
-        stage.nudge(how);
-        stage.wait("it has looked at everything", |api| api.count("get", "/daemonsets/secrets") > 0);
+        stage.look(&operator, how);
         // And has had the time to write.
         stage.api.wait(Duration::from_millis(500), |_| false);
         assert_eq!(stage.writes(), [""; 0], "{how}: {}", operator.log());
@@ -48,8 +47,7 @@ fn nothing_is_written_in_any_other_state_either() {
         // What belongs to the change itself has the time to end.
         stage.api.wait(Duration::from_millis(500), |_| false);
         stage.api.forget_requests();
-        stage.nudge(state);
-        stage.wait("it has looked", |api| api.count("get", "/clustercsidrivers/") > 0);
+        stage.look(&operator, state);
         stage.api.wait(Duration::from_millis(500), |_| false);
         assert_eq!(stage.writes(), [""; 0], "{state}: {}", operator.log());
     }

@@ -67,7 +67,7 @@ impl Stage {
         DriverProcess::spawn_with(&program("secrets-store-csi-operator"), &arguments, &variables)
     }
 
-    /// Creates the object, or changes its spec.
+    /// Creates the object, or changes its spec. Unless that says otherwise, the operator logs each turn.
     pub fn ask(&self, spec: &Value) {
         let mut object = self.api.get(REQUEST).unwrap_or_else(|| {
             json!({
@@ -76,6 +76,9 @@ impl Stage {
             })
         });
         object["spec"] = spec.clone();
+        if object["spec"]["operatorLogLevel"].is_null() {
+            object["spec"]["operatorLogLevel"] = json!("Trace");
+        }
         self.api.put(object);
     }
 
@@ -97,6 +100,15 @@ impl Stage {
         let mut object = self.request();
         object["metadata"]["annotations"]["nudge"] = json!(how);
         self.api.put(object);
+    }
+
+    /// Waits until the operator has looked at everything once more, since it asks the API server nothing to do so.
+    #[track_caller]
+    pub fn look(&self, operator: &DriverProcess, how: &str) {
+        let turns = || operator.count_log("the loop has turned");
+        let before = turns();
+        self.nudge(how);
+        kit::eventually("the loop turns", || turns() > before);
     }
 
     pub fn request(&self) -> Value {
@@ -161,11 +173,16 @@ impl Stage {
 
     /// Has the pods of the DaemonSet run on that many nodes, as its controller would report.
     pub fn roll_out(&self, nodes: i64) {
+        self.roll_out_to(nodes, nodes);
+    }
+
+    /// The same while that many of the nodes have the latest kind.
+    pub fn roll_out_to(&self, updated: i64, nodes: i64) {
         self.edit(DAEMON_SET, |object| {
             object["status"] = json!({
                 "observedGeneration": object["metadata"]["generation"],
                 "desiredNumberScheduled": nodes, "currentNumberScheduled": nodes,
-                "updatedNumberScheduled": nodes, "numberAvailable": nodes, "numberReady": nodes,
+                "updatedNumberScheduled": updated, "numberAvailable": nodes, "numberReady": nodes,
                 "numberMisscheduled": 0,
             });
         });

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use api_server::Matcher;
+use kit::driver::DriverProcess;
 
 use super::stage::{
     AVAILABLE, DAEMON_SET, FINALIZER, MANAGEMENT, NODE_DEGRADED, PIECES, PROGRESSING, REQUEST, ROLE, STATICS,
@@ -16,28 +17,22 @@ fn image(stage: &Stage) -> Value {
 }
 
 /// Edits the pods and waits until the operator has looked at the edit, or would have.
-fn edit_image(stage: &Stage) {
+fn edit_image(stage: &Stage, operator: &DriverProcess) {
     stage.edit(DAEMON_SET, |object| {
         object["spec"]["template"]["spec"]["containers"][0]["image"] = json!("by-hand");
     });
-    stage.api.forget_requests();
-    let mut nudges = 0;
     // The first look may have begun before the edit.
-    stage.wait("it has looked twice", |api| {
-        let looks = api.count("get", "clustercsidrivers/");
-        if looks >= nudges && looks < 2 {
-            nudges += 1;
-            stage.nudge(&nudges.to_string());
-        }
-        looks >= 2
-    });
+    for how in ["one", "two"] {
+        stage.look(operator, how);
+    }
 }
 
 #[test]
 fn unmanaged_leaves_everything_as_it_is_and_managed_takes_it_up_again() {
-    let (stage, _operator) = Stage::installed();
+    let (stage, operator) = Stage::installed();
     stage.ask(&json!({"managementState": "Unmanaged"}));
-    edit_image(&stage);
+    stage.wait("it is left alone", |_| stage.condition(MANAGEMENT) == "False -");
+    edit_image(&stage, &operator);
     assert_eq!(image(&stage), "by-hand");
     assert_eq!(stage.condition(MANAGEMENT), "False -");
     assert_eq!(stage.request()["metadata"]["finalizers"], json!([FINALIZER]));
@@ -65,13 +60,13 @@ fn removed_takes_everything_down_and_managed_installs_it_again() {
 
 #[test]
 fn a_state_that_cannot_be_acted_on_is_reported_and_nothing_is_touched() {
-    let (stage, _operator) = Stage::installed();
+    let (stage, operator) = Stage::installed();
     for spec in [json!({"managementState": "Force"}), json!({}), json!({"managementState": "Sometimes"})] {
         stage.ask(&spec);
         stage.wait("it is reported", |_| stage.condition(MANAGEMENT) == "True Unknown");
         let given = spec["managementState"].as_str().unwrap_or("");
         stage.wait("the value is named", |_| stage.message(MANAGEMENT).contains(&format!("\"{given}\"")));
-        edit_image(&stage);
+        edit_image(&stage, &operator);
         assert_eq!(image(&stage), "by-hand", "{spec}");
         stage.ask(&json!({"managementState": "Managed"}));
         stage.wait("it is fine again", |_| stage.condition(MANAGEMENT) == "False -");
@@ -135,7 +130,7 @@ fn what_a_former_operator_reported_is_taken_over_and_then_nothing_is_written() {
             ],
         });
     });
-    let _operator = stage.operator();
+    let operator = stage.operator();
     stage.wait_installed();
     stage.roll_out(1);
     stage.wait("it is available", |_| stage.condition(PROGRESSING) == "False AsExpected");
@@ -154,8 +149,7 @@ fn what_a_former_operator_reported_is_taken_over_and_then_nothing_is_written() {
     // What belongs to the roll-out has the time to end.
     stage.api.wait(Duration::from_millis(500), |_| false);
     stage.api.forget_requests();
-    stage.nudge("a quiet minute");
-    stage.wait("it has looked", |api| api.count("get", "/daemonsets/secrets") > 0);
+    stage.look(&operator, "a quiet minute");
     stage.api.wait(Duration::from_millis(500), |_| false);
     assert_eq!(stage.writes(), [""; 0]);
 

@@ -63,7 +63,13 @@ fn a_driver_that_cannot_be_read_is_not_written_over() {
     let (stage, _operator) = Stage::installed();
     let by_hand = json!([{"audience": "by-hand"}]);
     stage.edit(CSI_DRIVER, |object| object["spec"]["tokenRequests"] = by_hand.clone());
-    stage.api.fail_always(Matcher::verb("get").and_path("/csidrivers/"), 403);
+    for verb in ["get", "list", "watch"] {
+        stage.api.fail_always(Matcher::verb(verb).and_path("/csidrivers"), 403);
+    }
+    stage.api.end_watches();
+    stage.wait("nothing tells of it any more", |api| {
+        api.requests().iter().any(|seen| seen.path.ends_with("/csidrivers") && seen.code == 403)
+    });
     stage.ask(&store(json!({"secretRotation": {"type": "None"}})));
     stage.wait("it is reported", |_| stage.condition(STATICS) == "True SyncError");
     assert!(stage.message(STATICS).starts_with("CSIDriver secrets-store.csi.k8s.io: "));
