@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 
 use serde::Deserialize;
 
+use super::meta::ObjectMeta;
 use super::null_as_empty;
 use super::watched::{ObjectKey, Watched};
 use crate::kube::resource::Resource;
@@ -61,18 +62,7 @@ impl<K> From<Raw> for Touched<K> {
 #[serde(default)]
 struct Raw {
     #[serde(deserialize_with = "null_as_empty")]
-    metadata: RawMeta,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct RawMeta {
-    #[serde(deserialize_with = "null_as_empty")]
-    name: String,
-    #[serde(deserialize_with = "null_as_empty")]
-    namespace: String,
-    #[serde(deserialize_with = "null_as_empty")]
-    resource_version: String,
+    metadata: ObjectMeta,
 }
 
 #[cfg(test)]
