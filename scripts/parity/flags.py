@@ -95,8 +95,8 @@ def of_libraries(release: Release) -> dict[str, str]:
 
 def ours(root: Path) -> dict[str, str]:
     source = (root / TABLE).read_text(encoding="utf-8")
-    row = re.compile(r'\brow\(\s*"([^"]+)",\s*Kind::(\w+)\([^()]*\),\s*"([^"]*)",')
-    rows = row.findall(source)
+    row = re.compile(r'\brow\(\s*"([^"]+)",\s*(?:Kind::(\w+)\([^()]*\)|IGNORED_(\w+)),\s*"([^"]*)",')
+    rows = [(name, kind or ignored.capitalize(), default) for name, kind, ignored, default in row.findall(source)]
     # Besides its calls there is the function itself.
     if len(rows) != len(re.findall(r"\brow\(", source)) - 1:
         raise ValueError(f"{TABLE}: a row of the table is not understood")

@@ -243,109 +243,24 @@ pub const DRIVER_FLAGS: &[Flag<DriverFlags>] = &[
         "",
         "not supported; use the three flags --kube-*",
     ),
-    row(
-        "enable-pprof",
-        Kind::Bool(|f| &mut f.enable_pprof),
-        "false",
-        "no effect: there is no profiling endpoint",
-    ),
-    row(
-        "pprof-port",
-        Kind::Int(|f| &mut f.ignored.number),
-        "6065",
-        "no effect: there is no profiling endpoint",
-    ),
-    row(
-        "grpc-supported-providers",
-        Kind::Text(|f| &mut f.ignored.text),
-        "",
-        "no effect: every provider is called over gRPC",
-    ),
-    row(
-        "filtered-watch-secret",
-        Kind::Bool(|f| &mut f.ignored.switch),
-        "true",
-        "no effect: watches are always filtered",
-    ),
-    row("vmodule", Kind::Text(|f| &mut f.ignored.text), "", "no effect: -v alone sets the verbosity"),
-    row(
-        "logtostderr",
-        Kind::Bool(|f| &mut f.ignored.switch),
-        "true",
-        "no effect: the log always goes to standard error",
-    ),
-    row(
-        "alsologtostderr",
-        Kind::Bool(|f| &mut f.ignored.switch),
-        "false",
-        "no effect: the log always goes to standard error",
-    ),
-    row(
-        "alsologtostderrthreshold",
-        Kind::Text(|f| &mut f.ignored.text),
-        "0",
-        "no effect: the log always goes to standard error",
-    ),
-    row(
-        "stderrthreshold",
-        Kind::Text(|f| &mut f.ignored.text),
-        "2",
-        "no effect: the log always goes to standard error",
-    ),
-    row(
-        "legacy_stderr_threshold_behavior",
-        Kind::Bool(|f| &mut f.ignored.switch),
-        "true",
-        "no effect: the log always goes to standard error",
-    ),
-    row(
-        "log_dir",
-        Kind::Text(|f| &mut f.ignored.text),
-        "",
-        "no effect: the log always goes to standard error",
-    ),
-    row(
-        "log_file",
-        Kind::Text(|f| &mut f.ignored.text),
-        "",
-        "no effect: the log always goes to standard error",
-    ),
-    row(
-        "log_file_max_size",
-        Kind::Int(|f| &mut f.ignored.number),
-        "1800",
-        "no effect: the log always goes to standard error",
-    ),
-    row(
-        "log_backtrace_at",
-        Kind::Text(|f| &mut f.ignored.text),
-        ":0",
-        "no effect: the log has no backtraces",
-    ),
-    row(
-        "add_dir_header",
-        Kind::Bool(|f| &mut f.ignored.switch),
-        "false",
-        "no effect: the log's headers are fixed",
-    ),
-    row(
-        "skip_headers",
-        Kind::Bool(|f| &mut f.ignored.switch),
-        "false",
-        "no effect: the log's headers are fixed",
-    ),
-    row(
-        "skip_log_headers",
-        Kind::Bool(|f| &mut f.ignored.switch),
-        "false",
-        "no effect: the log always goes to standard error",
-    ),
-    row(
-        "one_output",
-        Kind::Bool(|f| &mut f.ignored.switch),
-        "false",
-        "no effect: the log always goes to standard error",
-    ),
+    row("enable-pprof", Kind::Bool(|f| &mut f.enable_pprof), "false", NO_PROFILING),
+    row("pprof-port", IGNORED_INT, "6065", NO_PROFILING),
+    row("grpc-supported-providers", IGNORED_TEXT, "", "no effect: every provider is called over gRPC"),
+    row("filtered-watch-secret", IGNORED_BOOL, "true", "no effect: watches are always filtered"),
+    row("vmodule", IGNORED_TEXT, "", "no effect: -v alone sets the verbosity"),
+    row("logtostderr", IGNORED_BOOL, "true", TO_STDERR),
+    row("alsologtostderr", IGNORED_BOOL, "false", TO_STDERR),
+    row("alsologtostderrthreshold", IGNORED_TEXT, "0", TO_STDERR),
+    row("stderrthreshold", IGNORED_TEXT, "2", TO_STDERR),
+    row("legacy_stderr_threshold_behavior", IGNORED_BOOL, "true", TO_STDERR),
+    row("log_dir", IGNORED_TEXT, "", TO_STDERR),
+    row("log_file", IGNORED_TEXT, "", TO_STDERR),
+    row("log_file_max_size", IGNORED_INT, "1800", TO_STDERR),
+    row("log_backtrace_at", IGNORED_TEXT, ":0", "no effect: the log has no backtraces"),
+    row("add_dir_header", IGNORED_BOOL, "false", FIXED_HEADERS),
+    row("skip_headers", IGNORED_BOOL, "false", FIXED_HEADERS),
+    row("skip_log_headers", IGNORED_BOOL, "false", TO_STDERR),
+    row("one_output", IGNORED_BOOL, "false", TO_STDERR),
 ];
 
 const fn row(
@@ -356,3 +271,12 @@ const fn row(
 ) -> Flag<DriverFlags> {
     Flag { name, kind, default, help }
 }
+
+/// Values that are checked and have no effect.
+const IGNORED_BOOL: Kind<DriverFlags> = Kind::Bool(|f| &mut f.ignored.switch);
+const IGNORED_INT: Kind<DriverFlags> = Kind::Int(|f| &mut f.ignored.number);
+const IGNORED_TEXT: Kind<DriverFlags> = Kind::Text(|f| &mut f.ignored.text);
+
+const FIXED_HEADERS: &str = "no effect: the log's headers are fixed";
+const NO_PROFILING: &str = "no effect: there is no profiling endpoint";
+const TO_STDERR: &str = "no effect: the log always goes to standard error";

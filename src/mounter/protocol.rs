@@ -92,28 +92,25 @@ impl Answer {
 }
 
 fn with_error(tag: u8, error: &SysError) -> Vec<u8> {
-    let call = CALLS.iter().position(|call| *call == error.call).unwrap_or(0);
-    let call = u8::try_from(call).unwrap_or(0);
     let errno = error.errno.raw_os_error().to_le_bytes();
     // An answer is read into a buffer of this size.
     let on: Vec<u8> = error.on.as_bytes().iter().copied().take(LONGEST_PATH).collect();
-    [[tag, call].as_slice(), &errno, &on].concat()
+    [&[tag], &errno[..], error.call.as_bytes(), &[END_OF_NAME], &on].concat()
 }
 
 fn error(message: &[u8]) -> Option<SysError> {
-    let (call, rest) = message.split_first()?;
-    let (errno, on) = rest.split_first_chunk()?;
-    Some(SysError {
-        call: CALLS.get(usize::from(*call))?,
-        on: OsString::from_vec(on.to_vec()),
-        errno: Errno::from_raw_os_error(i32::from_le_bytes(*errno)),
-    })
+    let (errno, rest) = message.split_first_chunk()?;
+    let end = rest.iter().position(|byte| *byte == END_OF_NAME)?;
+    let (name, on) = (rest.get(..end)?, rest.get(end.checked_add(1)?..)?);
+    let call = CALLS.into_iter().find(|call| call.as_bytes() == name).unwrap_or(REFUSAL);
+    let errno = Errno::from_raw_os_error(i32::from_le_bytes(*errno));
+    Some(SysError { call, on: OsString::from_vec(on.to_vec()), errno })
 }
 
 /// Longest path that the kernel takes, in bytes.
 const LONGEST_PATH: usize = 4096;
 /// Longest message, in bytes.
-pub const LONGEST_MESSAGE: usize = LONGEST_PATH + 16;
+pub const LONGEST_MESSAGE: usize = LONGEST_PATH + 64;
 
 const MOUNT: u8 = b'M';
 const UNMOUNT: u8 = b'U';
@@ -123,7 +120,10 @@ const DONE: u8 = b'D';
 const NOTHING: u8 = b'O';
 const FAILED: u8 = b'F';
 
-/// What can fail in the mounter. The first stands for itself, and for what is missing here.
+/// Stands behind the name of a call, which has no such byte.
+const END_OF_NAME: u8 = 0;
+
+/// What can fail in the mounter, by name. The first stands for itself, and for what is missing here.
 pub const REFUSAL: &str = "mounter";
 const CALLS: [&str; 22] = [
     REFUSAL,
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn what_nobody_sends_is_no_message() {
-        for message in [&b""[..], b"X", b"R", b"Rxx", b"D1", b"F", b"F\xff\0\0\0\0", b"F\0\0\0"] {
+        for message in [&b""[..], b"X", b"R", b"Rxx", b"D1", b"F", b"F\0\0\0\0open", b"F\0\0\0"] {
             assert_eq!(Answer::decode(message), None, "{message:?}");
         }
         for message in [&b""[..], b"m/a", b"\0"] {

@@ -1,11 +1,41 @@
-//! Metadata of objects that are written back.
+//! Metadata of objects: as they are read, and as they are written back.
 
 use std::collections::BTreeMap;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::null_as_empty;
+
+/// Metadata of an object that is read. Of what it holds besides its identity, a kind names the types in which it wants
+/// it; the rest is passed over where it is read, and never held.
+#[derive(Default, Deserialize)]
+#[serde(
+    default,
+    rename_all = "camelCase",
+    bound = "L: Default + Deserialize<'de>, A: Default + Deserialize<'de>, \
+             O: Default + Deserialize<'de>, M: Default + Deserialize<'de>"
+)]
+pub(super) struct ObjectMeta<L = IgnoredAny, A = IgnoredAny, O = IgnoredAny, M = IgnoredAny> {
+    #[serde(deserialize_with = "null_as_empty")]
+    pub(super) namespace: String,
+    #[serde(deserialize_with = "null_as_empty")]
+    pub(super) name: String,
+    #[serde(deserialize_with = "null_as_empty")]
+    pub(super) uid: String,
+    #[serde(deserialize_with = "null_as_empty")]
+    pub(super) resource_version: String,
+    pub(super) deletion_timestamp: Option<String>,
+    #[serde(deserialize_with = "null_as_empty")]
+    pub(super) labels: L,
+    #[serde(deserialize_with = "null_as_empty")]
+    pub(super) annotations: A,
+    #[serde(deserialize_with = "null_as_empty")]
+    pub(super) owner_references: O,
+    #[serde(deserialize_with = "null_as_empty")]
+    pub(super) managed_fields: M,
+}
 
 /// Metadata of a pod status; unknown fields are kept.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -9,6 +9,7 @@ use std::marker::PhantomData;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use super::meta::ObjectMeta;
 use super::tolerant::{ByShape, Name, Shaped};
 use super::watched::{ObjectKey, Watched};
 use super::{OwnerReference, null_as_empty};
@@ -71,7 +72,7 @@ impl From<Raw> for Pod {
             key: ObjectKey { namespace: raw.metadata.namespace, name: raw.metadata.name },
             uid: raw.metadata.uid,
             resource_version: raw.metadata.resource_version,
-            owners: raw.metadata.owner_references,
+            owners: raw.metadata.owner_references.0,
             is_ending: has_run || raw.metadata.deletion_timestamp.is_some(),
             mirrors: raw.metadata.annotations.mirrors,
             node: raw.spec.node_name,
@@ -91,23 +92,10 @@ struct Raw {
     status: RawStatus,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct RawMeta {
-    #[serde(deserialize_with = "null_as_empty")]
-    namespace: String,
-    #[serde(deserialize_with = "null_as_empty")]
-    name: String,
-    #[serde(deserialize_with = "null_as_empty")]
-    uid: String,
-    #[serde(deserialize_with = "null_as_empty")]
-    resource_version: String,
-    #[serde(deserialize_with = "owners")]
-    owner_references: Vec<OwnerReference>,
-    #[serde(deserialize_with = "null_as_empty")]
-    annotations: RawPodAnnotations,
-    deletion_timestamp: Option<String>,
-}
+type RawMeta = ObjectMeta<IgnoredAny, RawPodAnnotations, RawOwners>;
+
+#[derive(Default)]
+struct RawOwners(Vec<OwnerReference>);
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -178,14 +166,16 @@ fn volumes<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<PodVolume>, D::Erro
     from.deserialize_option(First { most: MOST_VOLUMES, picked: RawVolume::of_csi, of: PhantomData })
 }
 
-fn owners<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<OwnerReference>, D::Error> {
-    // One whose name is longer than any can be of nothing that exists.
-    let is_short = |owner: &OwnerReference| {
-        let OwnerReference { api_version, kind, name, uid, .. } = owner;
-        [api_version, kind, name, uid].iter().all(|text| text.len() <= LONGEST_OWNER_BYTES)
-    };
-    let picked = |owner| Some(owner).filter(is_short);
-    from.deserialize_option(First { most: MOST_OWNERS, picked, of: PhantomData })
+impl<'de> Deserialize<'de> for RawOwners {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<RawOwners, D::Error> {
+        // One whose name is longer than any can be of nothing that exists.
+        let is_short = |owner: &OwnerReference| {
+            let OwnerReference { api_version, kind, name, uid, .. } = owner;
+            [api_version, kind, name, uid].iter().all(|text| text.len() <= LONGEST_OWNER_BYTES)
+        };
+        let picked = |owner| Some(owner).filter(is_short);
+        from.deserialize_option(First { most: MOST_OWNERS, picked, of: PhantomData }).map(RawOwners)
+    }
 }
 
 /// Reads a list and keeps the first of what is picked of it; `null` is an empty one.

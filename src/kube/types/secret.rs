@@ -12,6 +12,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
+use super::meta::ObjectMeta;
 use super::watched::{ObjectKey, Watched};
 use super::writers::{RawManager, Writers};
 use super::{OwnerReference, null_as_empty};
@@ -268,26 +269,8 @@ struct RawObject {
     metadata: RawMeta,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct RawMeta {
-    #[serde(deserialize_with = "null_as_empty")]
-    namespace: String,
-    #[serde(deserialize_with = "null_as_empty")]
-    name: String,
-    #[serde(deserialize_with = "null_as_empty")]
-    uid: String,
-    #[serde(deserialize_with = "null_as_empty")]
-    resource_version: String,
-    #[serde(deserialize_with = "null_as_empty")]
-    labels: BTreeMap<String, String>,
-    #[serde(deserialize_with = "null_as_empty")]
-    annotations: BTreeMap<String, String>,
-    #[serde(deserialize_with = "null_as_empty")]
-    owner_references: Vec<OwnerReference>,
-    #[serde(deserialize_with = "null_as_empty")]
-    managed_fields: Vec<RawManager>,
-}
+type RawMeta =
+    ObjectMeta<BTreeMap<String, String>, BTreeMap<String, String>, Vec<OwnerReference>, Vec<RawManager>>;
 
 /// The label without which the driver never writes to a Secret that it finds.
 pub const MANAGED_LABEL: &str = "secrets-store.csi.k8s.io/managed";

@@ -49,14 +49,14 @@ pub const DRIVER_FLAGS: &[Flag<DriverFlags>] = &[
         "",
         "meaning, (even) with brackets",
     ),
-    row("log_file_max_size", Kind::Int(|f| &mut f.value), "1800", "meaning"),
+    row("log_file_max_size", IGNORED_INT, "1800", MEANING),
     row(
         "logtostderr",
         Kind::Bool(|f| &mut f.value),
         "true",
         "meaning, (even) with brackets",
     ),
-    row("one_output", Kind::Bool(|f| &mut f.value), "false", "meaning"),
+    row("one_output", IGNORED_BOOL, "false", MEANING),
     row(
         "skip_headers",
         Kind::Bool(|f| &mut f.value),
