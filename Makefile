@@ -115,7 +115,7 @@ lint: $(cargo_deny) ## check format, lints, documentation, generated code, licen
 	cargo clippy $(cargo_flags) --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc $(cargo_flags) --workspace --no-deps --document-private-items
 	@$(MAKE) --no-print-directory proto-check
-	'$(cargo_deny)' --locked check --deny warnings licenses bans sources
+	'$(cargo_deny)' --locked --workspace check --deny warnings licenses bans sources
 	@scripts/advisories.sh '$(cargo_deny)' --if-reachable
 	scripts/versions.sh
 	tests/versions/check.sh

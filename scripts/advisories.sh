@@ -22,5 +22,5 @@ if ! timeout "$patience" "$cargo_deny" --locked fetch db >/dev/null 2>&1; then
     echo 'run this where its repository can be reached' >&2
     exit 1
 fi
-"$cargo_deny" --locked check --deny warnings advisories
+"$cargo_deny" --locked --workspace check --deny warnings advisories
 echo 'advisories: checked against the newest state of the database'

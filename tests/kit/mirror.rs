@@ -20,7 +20,7 @@ pub struct Mirror {
 }
 
 impl Mirror {
-    /// A node whose provider answers [`old`]; of every class that the test makes.
+    /// A node whose provider answers `old`; of every class that the test makes.
     pub fn start(flags: &[&str]) -> Mirror {
         let mut mirror = Mirror::of(World::without_driver(flags));
         mirror.world.start_driver();
