@@ -73,7 +73,20 @@ const LAYERS: &[Layer<'_>] = &[
     ),
     (
         "operator",
-        &["kube", "health", "http", "metrics", "config", "build_info", "logging", "shutdown", "timestamp"],
+        &[
+            "kube",
+            "health",
+            "http",
+            "metrics",
+            "confinement",
+            "sys::at",
+            "config",
+            "build_info",
+            "logging",
+            "secret",
+            "shutdown",
+            "timestamp",
+        ],
     ),
     ("reference_provider", &["rpc", "http", "metrics", "config", "logging", "shutdown", "secret"]),
     (
@@ -152,7 +165,7 @@ const OWNERS: &[Owner<'_>] = &[
     ("futures_core", &["rpc/channel.rs"]),
     ("protobuf", &["fuzzing.rs", "rpc/", "csi/", "provider/answer.rs"]),
     ("ureq", &["kube/transport.rs", "kube/wiping.rs"]),
-    ("rustls", &["kube/config.rs", "kube/transport.rs", "operator/digest.rs"]),
+    ("rustls", &["kube/config.rs", "kube/transport.rs", "operator/digest.rs", "operator/https/"]),
     ("serde", &["kube/", "reference_provider/mount.rs"]),
     (
         "serde_json",
@@ -195,6 +208,7 @@ const OWNERS: &[Owner<'_>] = &[
         &[
             "secret.rs",
             "kube/",
+            "operator/https/",
             "provider/client.rs",
             "sync/pem.rs",
             "sync/tls.rs",
@@ -231,6 +245,7 @@ const OWNERS: &[Owner<'_>] = &[
             "kube/config.rs",
             "kube/token.rs",
             "metrics/process.rs",
+            "operator/https/certificate.rs",
             "operator/mod.rs",
             "reference_provider/directory.rs",
             "sys/",
@@ -245,6 +260,7 @@ const OWNERS: &[Owner<'_>] = &[
             "http/",
             "kube/config.rs",
             "kube/transport.rs",
+            "operator/https/",
         ],
     ),
     (

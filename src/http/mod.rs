@@ -37,8 +37,9 @@ use std::time::Duration;
 use crate::sys::epoll::Bell;
 
 use hall::Hall;
+pub use listener::bind;
 pub use maker::REST;
-pub use request::{MAX_HEAD_BYTES, MAX_HEADERS, Method, Refusal, Request, parse_head};
+pub use request::{MAX_HEAD_BYTES, MAX_HEADERS, Method, Refusal, Request, bearer_token, parse_head};
 pub use response::{Response, Status};
 pub use routes::Routes;
 
