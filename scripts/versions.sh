@@ -56,6 +56,8 @@ bundle=deploy/operator/bundle/manifests/secrets-store-csi-driver-operator.cluste
 if [ -f "$bundle" ]; then
     # The only keys of two spaces that say so.
     expect "$bundle: version" "$(value "$bundle" '  version')" "$version"
+    skipped=$(sed -n 's/^ *olm.skipRange: "<\(.*\)"$/\1/p' "$bundle")
+    expect "$bundle: olm.skipRange" "$skipped" "$version"
     expect "$bundle: name" "$(value "$bundle" '  name')" "secrets-store-csi-driver-operator.v$version"
 else
     complain "$bundle is missing"

@@ -2,7 +2,7 @@
 # must-gather.sh [--namespace NAME] [--output DIRECTORY] [--since TIME] [--kubectl PROGRAM]: writes down what explains
 # how it stands with the operator and the driver, for somebody who cannot look at the cluster.
 #
-#   --namespace NAME     where the operator is; secrets-store-csi-driver if not given
+#   --namespace NAME     where the operator is; if not given it is looked for
 #   --output DIRECTORY   where the files go; must-gather if not given, and it must not exist yet
 #   --since TIME         only logs younger than that, as in 2h
 #   --kubectl PROGRAM    instead of kubectl: oc, say
@@ -16,7 +16,7 @@
 set -eu
 umask 077
 
-namespace=secrets-store-csi-driver
+namespace=
 output=must-gather
 since=
 kubectl=kubectl
@@ -73,6 +73,12 @@ named() {
         keep "cluster/$kind/$name.yaml" get "$kind" "$name" --output=yaml
     done
 }
+
+if [ -z "$namespace" ]; then
+    found=$("$kubectl" get deployments.apps --all-namespaces --selector=app=secrets-store-csi-driver-operator \
+        --output='jsonpath={.items[0].metadata.namespace}' 2>>"$errors") || found=
+    namespace=${found:-secrets-store-csi-driver}
+fi
 
 keep version.json get --raw=/version
 named namespaces "$namespace"

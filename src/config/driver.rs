@@ -141,7 +141,7 @@ impl DriverConfig {
             volume_size_limit: volume_size_limit(flags)?,
             volume_inode_limit: volume_inode_limit(flags)?,
             provider_trust: ProviderTrust::resolve(flags)?,
-            seccomp: Seccomp::resolve(flags)?,
+            seccomp: Seccomp::resolve(&flags.seccomp)?,
             allow_attribute_override: flags.allow_attribute_override,
             max_concurrent_calls,
             max_provider_calls,

@@ -1,6 +1,6 @@
-//! What becomes of system calls that the driver has no use for.
+//! What becomes of system calls that a process has no use for.
 
-use super::{ConfigError, DriverFlags};
+use super::ConfigError;
 
 /// What becomes of a system call that is not on the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,8 +14,11 @@ pub enum Seccomp {
 }
 
 impl Seccomp {
-    pub(super) fn resolve(flags: &DriverFlags) -> Result<Seccomp, ConfigError> {
-        let text = flags.seccomp.as_str();
+    /// What the flag `--seccomp` says.
+    ///
+    /// # Errors
+    /// It is none of the three words.
+    pub fn resolve(text: &str) -> Result<Seccomp, ConfigError> {
         Seccomp::parse(text).ok_or_else(|| ConfigError::value("seccomp", text, "be enforce, log or off"))
     }
 

@@ -1,5 +1,5 @@
-//! The system calls that the two processes make. What is not here ends them: above all programs, namespaces, mounts
-//! (but for the mounter), other processes' memory, the kernel's keys, tracing, `bpf` and `io_uring`.
+//! The system calls that our processes make. What is not here ends them: above all programs, namespaces, mounts (but for
+//! the mounter), other processes' memory, the kernel's keys, tracing, `bpf` and `io_uring`.
 //!
 //! A call that is missing shows with `--seccomp=log` in the kernel's log (`type=1326 … syscall=<number>`).
 
@@ -50,9 +50,10 @@ pub enum Condition {
 /// What a role may call.
 pub fn permitted(role: Role) -> impl Iterator<Item = &'static Call> {
     let own = match role {
-        Role::Driver => [DRIVER, OLD],
+        Role::Driver => [CONNECTED, WRITING, OLD_READING, OLD_CONNECTED, OLD_WRITING],
         // musl reads the list of mounts by the older names.
-        Role::Mounter => [MOUNTER, OLD_READING],
+        Role::Mounter => [MOUNTING, OLD_READING, &[], &[], &[]],
+        Role::Operator => [CONNECTED, OLD_READING, OLD_CONNECTED, &[], &[]],
     };
     COMMON.iter().chain(own.into_iter().flatten())
 }
@@ -68,7 +69,7 @@ pub const EXECUTABLE_MEMORY: &[Call] = &[
     only(libc::SYS_mprotect, &[Condition::All { argument: 2, of: PROT_EXEC }]),
 ];
 
-/// Both: memory, locks, time, signals, the end of a process, and descriptors that are open or opened by name.
+/// Every process: memory, locks, time, signals, the end of a process, and descriptors that are open or opened by name.
 const COMMON: &[Call] = &[
     any(libc::SYS_brk),
     any(libc::SYS_mmap),
@@ -117,8 +118,8 @@ const COMMON: &[Call] = &[
     any(libc::SYS_recvfrom),
 ];
 
-/// The mounter: mounts.
-const MOUNTER: &[Call] = &[
+/// Mounts.
+const MOUNTING: &[Call] = &[
     any(libc::SYS_fsopen),
     any(libc::SYS_fsconfig),
     any(libc::SYS_fsmount),
@@ -128,8 +129,8 @@ const MOUNTER: &[Call] = &[
     any(libc::SYS_mount),
 ];
 
-/// The driver: threads, sockets, and the tree of a volume.
-const DRIVER: &[Call] = &[
+/// Threads and sockets, and what it takes to wait for them.
+const CONNECTED: &[Call] = &[
     // Threads, neither processes nor namespaces.
     only(
         libc::SYS_clone,
@@ -158,9 +159,6 @@ const DRIVER: &[Call] = &[
     any(libc::SYS_geteuid),
     any(libc::SYS_getgid),
     any(libc::SYS_getegid),
-    // The end of the mounter.
-    any(libc::SYS_wait4),
-    any(libc::SYS_waitid),
     // Sockets of this machine and of the internet.
     only(libc::SYS_socket, &[Condition::Equal { argument: 0, value: family(libc::AF_UNIX) }]),
     only(libc::SYS_socket, &[Condition::Equal { argument: 0, value: family(libc::AF_INET) }]),
@@ -202,12 +200,18 @@ const DRIVER: &[Call] = &[
     only(libc::SYS_ioctl, &[Condition::Equal { argument: 1, value: TIOCGWINSZ }]),
     any(libc::SYS_dup),
     any(libc::SYS_dup3),
+    any(libc::SYS_getdents64),
+];
+
+/// The tree of a volume, and the end of the mounter.
+const WRITING: &[Call] = &[
+    any(libc::SYS_wait4),
+    any(libc::SYS_waitid),
     any(libc::SYS_pread64),
     any(libc::SYS_pwrite64),
     any(libc::SYS_preadv),
     any(libc::SYS_pwritev),
     any(libc::SYS_ftruncate),
-    any(libc::SYS_getdents64),
     any(libc::SYS_getcwd),
     any(libc::SYS_statfs),
     any(libc::SYS_faccessat),
@@ -225,17 +229,7 @@ const DRIVER: &[Call] = &[
 
 /// The same by their older names, which musl prefers where the architecture has them.
 #[cfg(target_arch = "x86_64")]
-const OLD: &[Call] = &[
-    any(libc::SYS_open),
-    any(libc::SYS_stat),
-    any(libc::SYS_lstat),
-    any(libc::SYS_access),
-    any(libc::SYS_readlink),
-    any(libc::SYS_mkdir),
-    any(libc::SYS_rmdir),
-    any(libc::SYS_unlink),
-    any(libc::SYS_rename),
-    any(libc::SYS_chmod),
+const OLD_CONNECTED: &[Call] = &[
     any(libc::SYS_poll),
     any(libc::SYS_select),
     any(libc::SYS_pipe),
@@ -248,7 +242,20 @@ const OLD: &[Call] = &[
     any(libc::SYS_time),
 ];
 #[cfg(not(target_arch = "x86_64"))]
-const OLD: &[Call] = &[];
+const OLD_CONNECTED: &[Call] = &[];
+
+/// Those of them that change files.
+#[cfg(target_arch = "x86_64")]
+const OLD_WRITING: &[Call] = &[
+    any(libc::SYS_access),
+    any(libc::SYS_mkdir),
+    any(libc::SYS_rmdir),
+    any(libc::SYS_unlink),
+    any(libc::SYS_rename),
+    any(libc::SYS_chmod),
+];
+#[cfg(not(target_arch = "x86_64"))]
+const OLD_WRITING: &[Call] = &[];
 
 /// Those of them that look at a file.
 #[cfg(target_arch = "x86_64")]

@@ -1,5 +1,5 @@
-//! What each of the two processes gives up before anybody else's bytes reach it: capabilities, new privileges, a
-//! memory that others can look into, and every system call that is not on its list.
+//! What each process of ours gives up before anybody else's bytes reach it: capabilities, new privileges, a memory that
+//! others can look into, and every system call that is not on its list.
 //!
 //! It works on the calling thread and is inherited by those that it starts, so it comes before the first of them.
 //! SECURITY.md justifies what is kept.
@@ -17,13 +17,15 @@ use sys::at::SysError;
 use sys::privileges::{self, Capabilities};
 use sys::process;
 
-/// Which of the two processes this is.
+/// Which process this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Parses, decides, writes: everything but mounting.
+    /// The driver: parses, decides, writes, does everything but mounting.
     Driver,
-    /// Mounts, and nothing else.
+    /// Its second process: mounts, and does nothing else.
     Mounter,
+    /// The operator: talks to the API server, and answers over the network. It reads a few files and writes none.
+    Operator,
 }
 
 impl Role {
@@ -38,6 +40,7 @@ impl Role {
                 .union(Capabilities::FOWNER)
                 .union(Capabilities::IPC_LOCK),
             Role::Mounter => Capabilities::SYS_ADMIN,
+            Role::Operator => Capabilities::empty(),
         }
     }
 }

@@ -61,7 +61,7 @@ fn both_have_a_core_size_of_nothing_and_are_not_dumpable_each_apart() {
         let dumpable = rustix::process::dumpable_behavior();
         assert_eq!(dumpable, Ok(rustix::process::DumpableBehavior::NotDumpable));
     };
-    for role in [Role::Driver, Role::Mounter] {
+    for role in [Role::Driver, Role::Mounter, Role::Operator] {
         assert!(outcome(name, role, Seccomp::Off, deed).success(), "{role:?}");
     }
 }
@@ -141,6 +141,63 @@ fn the_mounter_keeps_one_capability_and_can_never_get_another() {
     let deed = || assert_little_is_left(Role::Mounter);
     assert!(outcome(name, Role::Mounter, Seccomp::Enforce, deed).success());
     assert_eq!(Role::Mounter.capabilities(), Capabilities::SYS_ADMIN);
+}
+
+#[test]
+fn the_operator_keeps_no_capability_and_can_never_get_one() {
+    let name = "the_operator_keeps_no_capability_and_can_never_get_one";
+    let deed = || assert_little_is_left(Role::Operator);
+    assert!(outcome(name, Role::Operator, Seccomp::Enforce, deed).success());
+    assert_eq!(Role::Operator.capabilities(), Capabilities::empty());
+}
+
+#[test]
+fn a_program_that_the_operator_tries_to_run_ends_it() {
+    let deed = || panic!("it was looked for: {}", Command::new("/nowhere/at/all").exec());
+    assert_ended_by_filter("a_program_that_the_operator_tries_to_run_ends_it", Role::Operator, deed);
+}
+
+#[test]
+fn a_file_that_the_operator_tries_to_remove_ends_it() {
+    let deed = || drop(std::fs::remove_file("/nowhere/at/all"));
+    assert_ended_by_filter("a_file_that_the_operator_tries_to_remove_ends_it", Role::Operator, deed);
+}
+
+#[test]
+fn the_operator_has_threads_and_the_network_and_changes_no_file() {
+    let family = |family: libc::c_int| [u64::from(family.unsigned_abs()), 1, 0, 0, 0, 0];
+    for call in
+        [libc::SYS_openat, libc::SYS_connect, libc::SYS_accept4, libc::SYS_listen, libc::SYS_getrandom]
+    {
+        assert_eq!(verdict(Role::Operator, call, [0; 6]), ALLOW, "{call}");
+    }
+    for one in [libc::AF_INET, libc::AF_INET6] {
+        assert_eq!(verdict(Role::Operator, libc::SYS_socket, family(one)), ALLOW, "{one}");
+    }
+    assert_eq!(verdict(Role::Operator, libc::SYS_socket, family(libc::AF_PACKET)), KILL);
+    let forbidden = [
+        libc::SYS_execve,
+        libc::SYS_ptrace,
+        libc::SYS_bpf,
+        libc::SYS_mkdirat,
+        libc::SYS_unlinkat,
+        libc::SYS_renameat2,
+        libc::SYS_symlinkat,
+        libc::SYS_ftruncate,
+        libc::SYS_fchmodat,
+        libc::SYS_fchown,
+        libc::SYS_pwrite64,
+        libc::SYS_wait4,
+        libc::SYS_fsopen,
+        libc::SYS_mount,
+        libc::SYS_umount2,
+        libc::SYS_unshare,
+        libc::SYS_setns,
+        libc::SYS_io_uring_setup,
+    ];
+    for call in forbidden {
+        assert_eq!(verdict(Role::Operator, call, [0; 6]), KILL, "{call}");
+    }
 }
 
 /// What the kernel does about a call: the strictest of what the programs answer to it.
@@ -249,7 +306,7 @@ fn with_log_a_forbidden_call_is_logged_and_executable_memory_is_refused_all_the_
         (libc::SYS_mmap, libc::PROT_EXEC, ERRNO | libc::EACCES.unsigned_abs()),
         (libc::SYS_mprotect, libc::PROT_EXEC, ERRNO | libc::EACCES.unsigned_abs()),
     ];
-    for role in [Role::Driver, Role::Mounter] {
+    for role in [Role::Driver, Role::Mounter, Role::Operator] {
         for (call, protection, expected) in rows {
             let arguments = [0, 0, protection.unsigned_abs().into(), 0, 0, 0];
             let answer = verdict_or(seccompiler::SeccompAction::Log, role, call, arguments);
@@ -260,7 +317,7 @@ fn with_log_a_forbidden_call_is_logged_and_executable_memory_is_refused_all_the_
 
 #[test]
 fn a_process_that_aborts_as_musl_does_is_not_taken_for_one_that_made_a_forbidden_call() {
-    for role in [Role::Driver, Role::Mounter] {
+    for role in [Role::Driver, Role::Mounter, Role::Operator] {
         assert_eq!(verdict(role, libc::SYS_tkill, [1, 6, 0, 0, 0, 0]), ERRNO | libc::ENOSYS.unsigned_abs());
     }
 }

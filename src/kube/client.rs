@@ -19,6 +19,7 @@ use super::error::{ApiError, Call, Trouble, json_problem};
 use super::gate::{Gate, Line};
 use super::resource::{PODS, SECRETS};
 use super::retry::Retry;
+use super::review::QUALIFIED_TOKEN_REVIEWS;
 use super::stream::{Stream, Unread};
 use super::token::TokenFile;
 use super::transport::{Answer, Form, Opened, Outbound, Transport, Verb};
@@ -248,7 +249,8 @@ impl Outgoing {
     }
 
     fn carries_secret(&self) -> bool {
-        self.body.is_some() && self.call.resource == SECRETS.qualified()
+        let resource = self.call.resource.as_str();
+        self.body.is_some() && (resource == SECRETS.qualified() || resource == QUALIFIED_TOKEN_REVIEWS)
     }
 
     fn outbound(&self) -> Outbound<'_> {

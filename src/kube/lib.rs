@@ -24,6 +24,7 @@ pub mod look;
 pub mod object;
 pub mod pod_tokens;
 pub mod resource;
+pub mod review;
 pub mod types;
 pub mod watch;
 

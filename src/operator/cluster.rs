@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::events::Events;
 use super::failure::Failure;
+use super::https::Terms;
 use super::identity::{CLUSTER_CSI_DRIVER, DRIVER, OPERATOR};
 use super::leadership::Leadership;
 use super::view::View;
@@ -23,6 +24,8 @@ pub struct Cluster {
     pub(super) leadership: Arc<Leadership>,
     pub(super) metrics: Arc<OperatorMetrics>,
     pub(super) events: Events,
+    /// How metrics are served, which follows the cluster's own settings.
+    pub(super) terms: Arc<Terms>,
     /// What watches tell, once there are any.
     pub(super) view: View,
 }

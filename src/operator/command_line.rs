@@ -9,19 +9,23 @@ use std::time::Duration;
 
 use base::cli::{self, Flag, Kind};
 use base::go_duration::GoDuration;
-use config::{BindAddress, ConfigError, KubeFlags, KubeSource, LogSettings};
+use config::{BindAddress, ConfigError, KubeFlags, KubeSource, LogSettings, Seccomp};
 
 /// The operator's flags as typed.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct OperatorFlags {
     namespace: String,
     listen: String,
+    metrics_listen: String,
+    tls_cert_file: String,
+    tls_private_key_file: String,
     config: String,
     terminate_on_files: String,
     kubelet_root: String,
     lease_duration: GoDuration,
     lease_renew_deadline: GoDuration,
     lease_retry_period: GoDuration,
+    seccomp: String,
     log_format_json: bool,
     verbosity: i64,
     version: bool,
@@ -42,8 +46,12 @@ pub enum OperatorInvocation {
 pub struct OperatorConfig {
     /// The namespace that it works in; `None` for the one of its service account.
     pub namespace: Option<String>,
-    /// The listener of metrics and health; `None` when off.
+    /// The listener of health; `None` when off.
     pub listen: Option<BindAddress>,
+    /// The listener of metrics, over HTTPS; `None` when off.
+    pub metrics_listen: Option<BindAddress>,
+    /// The certificate that metrics are served with, and its key.
+    pub serving_files: (PathBuf, PathBuf),
     /// What it installs.
     pub operand: Operand,
     /// What its finalizer begins with.
@@ -52,6 +60,8 @@ pub struct OperatorConfig {
     pub pod: String,
     /// How long leadership lasts; `None` for what the kind of cluster asks for.
     pub lease: Option<LeaseTimes>,
+    /// What becomes of system calls that the operator has no use for.
+    pub seccomp: Seccomp,
     /// How to log.
     pub log: LogSettings,
     /// Which API server to talk to.
@@ -117,8 +127,11 @@ impl OperatorConfig {
             operand: operand(&flags, variable)?,
             namespace: Some(flags.namespace).filter(|namespace| !namespace.is_empty()),
             listen: BindAddress::from_flag("listen", &flags.listen)?,
+            metrics_listen: BindAddress::from_flag("metrics-listen", &flags.metrics_listen)?,
+            serving_files: (flags.tls_cert_file.into(), flags.tls_private_key_file.into()),
             name: variable("OPERATOR_NAME").unwrap_or_else(|| PROGRAM.to_owned()),
             pod: variable("POD_NAME").unwrap_or_default(),
+            seccomp: Seccomp::resolve(&flags.seccomp)?,
             log: LogSettings { json: flags.log_format_json, verbosity },
             kube: KubeSource::resolve(&flags.kube, environment)?,
             names_files_to_end_on: !flags.terminate_on_files.is_empty(),
@@ -200,7 +213,25 @@ pub const OPERATOR_FLAGS: &[Flag<OperatorFlags>] = &[
         "",
         "namespace to work in, that of the pod if not given",
     ),
-    row("listen", Kind::Text(|f| &mut f.listen), ":8080", "address of metrics and health, 0 for none"),
+    row("listen", Kind::Text(|f| &mut f.listen), ":8080", "address of health, in plain HTTP, 0 for none"),
+    row(
+        "metrics-listen",
+        Kind::Text(|f| &mut f.metrics_listen),
+        ":8443",
+        "address of metrics, over HTTPS, 0 for none",
+    ),
+    row(
+        "tls-cert-file",
+        Kind::Text(|f| &mut f.tls_cert_file),
+        "/var/run/secrets/serving-cert/tls.crt",
+        "certificate of the metrics, read again when it changes",
+    ),
+    row(
+        "tls-private-key-file",
+        Kind::Text(|f| &mut f.tls_private_key_file),
+        "/var/run/secrets/serving-cert/tls.key",
+        "its private key",
+    ),
     row("config", Kind::Text(|f| &mut f.config), "", "not supported: every setting is a flag"),
     row(
         "terminate-on-files",
@@ -231,6 +262,12 @@ pub const OPERATOR_FLAGS: &[Flag<OperatorFlags>] = &[
         Kind::Duration(|f| &mut f.lease_retry_period),
         "0s",
         "time between two tries to get or keep the lease, 0s for what the cluster asks for",
+    ),
+    row(
+        "seccomp",
+        Kind::Text(|f| &mut f.seccomp),
+        "enforce",
+        "what becomes of system calls that the operator has no use for: enforce, log or off",
     ),
     row("log-format-json", Kind::Bool(|f| &mut f.log_format_json), "false", "log as JSON"),
     row("v", Kind::Int(|f| &mut f.verbosity), "2", "verbosity of the log until operatorLogLevel is known"),
@@ -306,6 +343,8 @@ mod tests {
         assert_eq!((config.namespace, config.lease, config.pod.as_str()), (None, None, ""));
         assert_eq!(config.name, PROGRAM);
         assert_eq!(config.listen, BindAddress::parse(":8080"));
+        assert_eq!(config.metrics_listen, BindAddress::parse(":8443"));
+        assert_eq!(config.seccomp, Seccomp::Enforce);
         assert_eq!(config.log, LogSettings { json: false, verbosity: 2 });
         assert_eq!(run(&[], &[]).operand, run(&["start"], &[]).operand, "the word start may be left out");
     }
@@ -334,7 +373,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_meant_is_an_error() {
-        let rows: [(&[&str], u8); 13] = [
+        let rows: [(&[&str], u8); 15] = [
             (&["stop"], 2),
             (&["start", "start"], 2),
             (&["--nope"], 2),
@@ -343,6 +382,8 @@ mod tests {
             (&["--config=x"], 1),
             (&["--kubeconfig=x"], 1),
             (&["--listen=x"], 1),
+            (&["--metrics-listen=x"], 1),
+            (&["--seccomp=no"], 1),
             (&["--kubelet-root=var"], 1),
             (&["--kubelet-root=/"], 1),
             (&["--kubelet-root=/a/../b"], 1),

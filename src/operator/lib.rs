@@ -22,6 +22,7 @@ mod executor;
 mod failure;
 pub mod foreign;
 mod former_rights;
+mod https;
 pub mod identity;
 mod leadership;
 pub mod lease;
@@ -56,20 +57,24 @@ use base::logging;
 use base::panics;
 use base::shutdown::{Shutdown, ShutdownError};
 use config::process_environment;
+use confinement::Role;
 use kube::client::Client;
 use kube::config::{ClusterConfig, ConfigError};
 use kube::object::ObjectRef;
-use kube::resource::{INFRASTRUCTURES, PROXIES};
-use metrics::{MetricsError, OperatorMetrics};
+use kube::resource::{API_SERVERS, INFRASTRUCTURES, PROXIES};
+use metrics::OperatorMetrics;
+use sys::at::SysError;
 use web::health::Readiness;
 
 use bell::Bell;
 use cluster::{Cluster, budget};
 use command_line::{LeaseTimes, OperatorConfig, OperatorInvocation, namespace_file};
 use events::Events;
+use https::Terms;
 use leadership::{Campaign, Leadership};
 use lease::Candidate;
 use reconcile::Reconciler;
+use tls_profile::TlsProfile;
 use view::View;
 
 /// Runs the operator with the process's arguments until it is told to stop, or loses the lease.
@@ -107,17 +112,25 @@ fn run(config: OperatorConfig) -> Result<(), RunError> {
     if config.names_files_to_end_on {
         log::warn!("--terminate-on-files has no effect: files that change are read again");
     }
+    // Before the first thread, which inherits it.
+    confinement::confine(Role::Operator, config.seccomp).map_err(RunError::Confinement)?;
     let shutdown = Shutdown::new();
     let _signals = shutdown.on_signals().map_err(RunError::Signals)?;
-    let metrics = OperatorMetrics::new(build.version, build.commit).map_err(RunError::Metrics)?;
+    let metrics = OperatorMetrics::new(build.version, build.commit);
+    let metrics = metrics.map_err(|error| RunError::Metrics(error.to_string()))?;
     let metrics = Arc::new(metrics);
     let client = client(&config, &metrics)?;
     let readiness = Readiness::new();
     let latch = readiness.latch("the API server");
-    let _http = serve::start(config.listen.as_ref(), &metrics, readiness).map_err(RunError::Http)?;
+    let _health = serve::health(config.listen.as_ref(), &metrics, readiness).map_err(RunError::Http)?;
+    let terms =
+        Terms::new(TlsProfile::intermediate()).map_err(|error| RunError::Metrics(error.to_string()))?;
+    let terms = Arc::new(terms);
 
     let Some(times) = lease_times(&config, &client, &shutdown) else { return Ok(()) };
     latch.release();
+    terms.follow(tls_profile(&client));
+    serve::metrics(&config, &terms, &client, &metrics).map_err(RunError::Https)?;
     let chance = format!("{:016x}{:016x}", chance(), chance());
     let leadership = Arc::new(Leadership::new(Candidate::new(&config.pod, &chance, times)));
     let campaign = || Campaign {
@@ -132,7 +145,7 @@ fn run(config: OperatorConfig) -> Result<(), RunError> {
         let events = Events::new(&namespace, &config.pod);
         let (leadership, metrics) = (Arc::clone(&leadership), Arc::clone(&metrics));
         let view = View::default();
-        let cluster = Cluster { client: client.clone(), leadership, metrics, events, view };
+        let cluster = Cluster { client: client.clone(), leadership, metrics, events, terms, view };
         lead(Reconciler::new(cluster, config.operand, namespace.clone(), &config.name), &shutdown)
     } else {
         Ok(())
@@ -210,6 +223,19 @@ fn lease_times(config: &OperatorConfig, client: &Client, shutdown: &Shutdown) ->
     }
 }
 
+/// How servers of this cluster speak TLS, as far as it says; the leader hears of a change, others at their start.
+fn tls_profile(client: &Client) -> TlsProfile {
+    let asked = client.serves(&API_SERVERS, budget()).and_then(|is_openshift| match is_openshift {
+        true => client.find_object(&ObjectRef::cluster(&API_SERVERS, "cluster"), budget()),
+        false => Ok(None),
+    });
+    let api_server = asked.unwrap_or_else(|error| {
+        log::warn!(error:% = error; "the cluster's TLS profile is not known, metrics are served by the usual one");
+        None
+    });
+    TlsProfile::read(api_server.as_ref()).unwrap_or_else(|_| TlsProfile::intermediate())
+}
+
 fn usual_times(client: &Client) -> Result<LeaseTimes, kube::ApiError> {
     client.ping(budget())?;
     let infrastructure = client.serves(&PROXIES, budget()).and_then(|is_openshift| match is_openshift {
@@ -258,8 +284,10 @@ fn chance() -> u64 {
 #[derive(Debug)]
 enum RunError {
     Cluster(ConfigError),
+    Confinement(SysError),
     Http(io::Error),
-    Metrics(MetricsError),
+    Https(io::Error),
+    Metrics(String),
     Namespace(io::Error),
     Signals(ShutdownError),
     Thread(io::Error),
@@ -269,8 +297,12 @@ impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RunError::Cluster(error) => error.fmt(f),
+            RunError::Confinement(error) => {
+                write!(f, "could not give up what the operator does not need: {error}; see flag --seccomp")
+            }
             RunError::Http(error) => write!(f, "could not use flag --listen: {error}"),
-            RunError::Metrics(error) => error.fmt(f),
+            RunError::Https(error) => write!(f, "could not use flag --metrics-listen: {error}"),
+            RunError::Metrics(error) => write!(f, "could not prepare metrics: {error}"),
             RunError::Namespace(error) => write!(
                 f,
                 "could not tell in which namespace to work: {}: {error}; outside a pod use --namespace",

@@ -23,6 +23,7 @@ use super::quarrel::{Quarrel, rival};
 use super::render::{Desired, Inputs, render_one};
 use super::report::{Found, Place};
 use super::spec::{ManagementState, Spec};
+use super::tls_profile::TlsProfile;
 use crate::command_line::Operand;
 use base::lock::Mutex;
 use base::logging;
@@ -194,6 +195,9 @@ impl Reconciler {
                 return Ok(object);
             }
         };
+        if let Ok(profile) = TlsProfile::read(api_server.as_ref()) {
+            self.cluster.terms.follow(profile);
+        }
         let wanted = observed_config(proxy.as_ref(), api_server.as_ref());
         let written = object.pointer("/spec/observedConfig").unwrap_or(&Value::Null);
         let Some(patch) = merge_patch(written, &wanted) else { return Ok(object) };

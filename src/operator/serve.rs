@@ -1,4 +1,4 @@
-//! The operator's HTTP: metrics, and health for kubelet.
+//! The operator's ports: health for kubelet in plain HTTP, and metrics over HTTPS.
 //!
 //! Ready is a process that has reached the API server, whether or not it leads. Alive is one whose loop turns.
 
@@ -6,33 +6,55 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::https::{self, Terms};
+use crate::command_line::OperatorConfig;
 use config::BindAddress;
+use kube::client::Client;
 use metrics::OperatorMetrics;
 use web::health::Readiness;
 use web::http::{Response, Routes, Server, Status};
 
-/// Listens, where it is to.
+/// Listens for questions about health, where it is to.
 ///
 /// # Errors
 /// The system's, when the address cannot be used.
-pub(super) fn start(
+pub(super) fn health(
     address: Option<&BindAddress>,
     metrics: &Arc<OperatorMetrics>,
     readiness: Readiness,
 ) -> io::Result<Option<Server>> {
     let Some(address) = address else { return Ok(None) };
     let server = Server::start(&address.listen_addr(), "admin", routes(metrics, readiness))?;
-    log::info!(address:% = server.local_addr(); "serving metrics and health");
+    log::info!(address:% = server.local_addr(); "serving health");
     Ok(Some(server))
 }
 
-fn routes(metrics: &Arc<OperatorMetrics>, readiness: Readiness) -> Routes {
-    let (page, turns) = (Arc::clone(metrics), Arc::clone(metrics));
-    Routes::at_once(move |request| health(request.path(), &turns, &readiness, Instant::now()))
-        .page("/metrics", move || Response::new(Status::Ok, METRICS_TYPE, page.render()))
+/// Serves metrics, where it is to.
+///
+/// # Errors
+/// The system's, when the address cannot be used.
+pub(super) fn metrics(
+    config: &OperatorConfig,
+    terms: &Arc<Terms>,
+    client: &Client,
+    metrics: &Arc<OperatorMetrics>,
+) -> io::Result<()> {
+    let Some(address) = &config.metrics_listen else { return Ok(()) };
+    let (certificate, key) = config.serving_files.clone();
+    let files = https::Files { certificate, key };
+    let page = Arc::clone(metrics);
+    let page = move || Response::new(Status::Ok, METRICS_TYPE, page.render());
+    let local = https::start(&address.listen_addr(), files, Arc::clone(terms), client.clone(), page)?;
+    log::info!(address:% = local; "serving metrics over HTTPS");
+    Ok(())
 }
 
-fn health(path: &str, metrics: &OperatorMetrics, readiness: &Readiness, now: Instant) -> Response {
+fn routes(metrics: &Arc<OperatorMetrics>, readiness: Readiness) -> Routes {
+    let turns = Arc::clone(metrics);
+    Routes::at_once(move |request| answer(request.path(), &turns, &readiness, Instant::now()))
+}
+
+fn answer(path: &str, metrics: &OperatorMetrics, readiness: &Readiness, now: Instant) -> Response {
     match path {
         "/healthz" | "/livez" => match metrics.last_turn() {
             // Who does not lead has no turns.
@@ -63,7 +85,7 @@ mod tests {
         let (metrics, readiness) = (OperatorMetrics::new("v1", "abc").unwrap(), Readiness::new());
         let latch = readiness.latch("the API server");
         let now = Instant::now();
-        let get = |path: &str, now: Instant| health(path, &metrics, &readiness, now).status();
+        let get = |path: &str, now: Instant| answer(path, &metrics, &readiness, now).status();
         assert_eq!(get("/readyz", now), Status::ServiceUnavailable);
         latch.release();
         assert_eq!(get("/readyz", now), Status::Ok);
@@ -73,6 +95,7 @@ mod tests {
         assert_eq!(get("/healthz", now + LONGEST_TURN * 2), Status::ServiceUnavailable);
         assert_eq!(get("/", now), Status::NotFound);
         let request = parse_head(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap().unwrap();
-        assert_eq!(routes(&Arc::new(metrics), readiness).answer(&request).status(), Status::Ok);
+        let plain = routes(&Arc::new(metrics), readiness).answer(&request).status();
+        assert_eq!(plain, Status::NotFound, "metrics are not for everybody");
     }
 }

@@ -38,6 +38,7 @@ const PARTS: &[Part<'_>] = &[
     ("doctor", "mounter", &["program"]),
     ("doctor", "provider", &["name", "socket"]),
     ("doctor", "volume", &["limits"]),
+    ("operator", "sys", &["at"]),
     ("publish", "config", &["Rotation"]),
     ("publish", "mounter", &["client"]),
     ("publish", "rpc", &["deadline", "status"]),
@@ -57,7 +58,7 @@ const OWNERS: &[Owner<'_>] = &[
     ("futures_core", &["rpc/channel.rs"]),
     ("protobuf", &["rpc/", "csi/", "provider/answer.rs"]),
     ("ureq", &["kube/transport.rs", "kube/wiping.rs"]),
-    ("rustls", &["kube/config.rs", "kube/transport.rs", "operator/digest.rs"]),
+    ("rustls", &["kube/config.rs", "kube/transport.rs", "operator/digest.rs", "operator/https/"]),
     ("serde", &["kube/"]),
     ("serde_json", &["kube/", "operator/", "publish/attributes.rs"]),
     // `volume` walks by the kernel's error numbers.
@@ -91,6 +92,7 @@ const OWNERS: &[Owner<'_>] = &[
         &[
             "base/secret.rs",
             "kube/",
+            "operator/https/",
             "provider/client.rs",
             "sync/pem.rs",
             "sync/tls.rs",
@@ -116,7 +118,17 @@ const OWNERS: &[Owner<'_>] = &[
             "operator/lib.rs",
         ],
     ),
-    ("std::fs", &["kube/config.rs", "kube/token.rs", "metrics/process.rs", "operator/lib.rs", "sys/"]),
+    (
+        "std::fs",
+        &[
+            "kube/config.rs",
+            "kube/token.rs",
+            "metrics/process.rs",
+            "operator/https/certificate.rs",
+            "operator/lib.rs",
+            "sys/",
+        ],
+    ),
     (
         "std::net",
         &[
@@ -126,6 +138,7 @@ const OWNERS: &[Owner<'_>] = &[
             "web/http/",
             "kube/config.rs",
             "kube/transport.rs",
+            "operator/https/",
         ],
     ),
     (

@@ -10,6 +10,7 @@ use crate::nodes::{NAMES, Nodes};
 use crate::operand::{self, CSI_DRIVER, DAEMON_SET};
 use e2e::admin::Admin;
 use e2e::control_plane::{AUTHORITY, ControlPlane};
+use e2e::kinds;
 pub use e2e::operator::NAMESPACE;
 use e2e::operator::{ACCOUNT, Launcher, Operator};
 use e2e::patience::{until, until_some};
@@ -101,6 +102,23 @@ impl Stage {
         let operator = self.launcher.launch(&self.admin);
         operator.wait_until_ready();
         self.operators.push(operator);
+    }
+
+    /// Starts it as this container, where its account is already.
+    pub fn launch_as(&mut self, container: &Value) {
+        let operator = self.launcher.launch_as(&self.admin, ACCOUNT, container);
+        operator.wait_until_ready();
+        self.operators.push(operator);
+    }
+
+    /// A token of that account of the operator's namespace, which is made if need be.
+    pub fn token_of(&self, account: &str) -> String {
+        let metadata = json!({"name": account, "namespace": NAMESPACE});
+        self.admin.apply(&json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}));
+        let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"audiences": []}});
+        let path = kinds::core(NAMESPACE, "serviceaccounts", account);
+        let answer = self.admin.post(&format!("{path}/token"), &request);
+        answer["status"]["token"].as_str().expect("the API server issues tokens").to_owned()
     }
 
     /// Starts another operator, in a pod of its own, which has to wait for its turn.

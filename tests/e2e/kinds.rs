@@ -47,7 +47,7 @@ pub fn pod_statuses(namespace: &str) -> String {
     format!("/apis/secrets-store.csi.x-k8s.io/v1/namespaces/{namespace}/secretproviderclasspodstatuses")
 }
 
-const PLURALS: [(&str, &str); 24] = [
+const PLURALS: [(&str, &str); 25] = [
     ("CSIDriver", "csidrivers"),
     ("ClusterCSIDriver", "clustercsidrivers"),
     ("ClusterRole", "clusterroles"),
@@ -71,5 +71,6 @@ const PLURALS: [(&str, &str); 24] = [
     ("Secret", "secrets"),
     ("SecretProviderClass", "secretproviderclasses"),
     ("SecretProviderClassPodStatus", "secretproviderclasspodstatuses"),
+    ("Service", "services"),
     ("ServiceAccount", "serviceaccounts"),
 ];

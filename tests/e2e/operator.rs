@@ -9,7 +9,7 @@ use crate::admin::Admin;
 use crate::control_plane::{AUTHORITY, ControlPlane, ENDS_WITH_PARENT, free_ports};
 use crate::kinds;
 use crate::patience::until;
-use crate::web::Web;
+use crate::web::{Answer, Web};
 use kit::driver::{DriverProcess, program};
 use kit::yaml;
 
@@ -17,18 +17,30 @@ use kit::yaml;
 pub struct Launcher {
     flags: Vec<String>,
     token_file: PathBuf,
+    /// What vouches for the metrics of every operator.
+    certificate: String,
 }
 
 /// A running operator.
 pub struct Operator {
     process: DriverProcess,
     address: String,
+    metrics: String,
+    certificate: String,
 }
 
 impl Launcher {
     /// For the cluster; the token will be in `state`.
     pub fn new(control_plane: &ControlPlane, state: &Path) -> Launcher {
         let token_file = state.join("operator-token");
+        let names = vec!["127.0.0.1".to_owned()];
+        let made = rcgen::generate_simple_self_signed(names).expect("a certificate can be made");
+        let file = |name: &str, content: String| {
+            let file = state.join(name);
+            std::fs::write(&file, content).expect("the directory takes files");
+            file.display().to_string()
+        };
+        let certificate = made.cert.pem();
         let flags = [
             format!("--kube-api-server={}", control_plane.api_server.url),
             format!("--kube-ca-file={}", control_plane.credentials.path(AUTHORITY)),
@@ -38,9 +50,11 @@ impl Launcher {
             "--lease-duration=3s".to_owned(),
             "--lease-renew-deadline=2s".to_owned(),
             "--lease-retry-period=300ms".to_owned(),
+            format!("--tls-cert-file={}", file("operator.crt", certificate.clone())),
+            format!("--tls-private-key-file={}", file("operator.key", made.signing_key.serialize_pem())),
             "-v=4".to_owned(),
         ];
-        Launcher { flags: flags.into(), token_file }
+        Launcher { flags: flags.into(), token_file, certificate }
     }
 
     /// Starts one, as kubelet would, in the Deployment's pod.
@@ -50,12 +64,15 @@ impl Launcher {
 
     /// Starts one in a pod of that name.
     pub fn launch_in(&self, admin: &Admin, pod: &str) -> Operator {
-        self.renew_token(admin);
         let [deployment] = &yaml::read(Path::new(DEPLOYMENT))[..] else { panic!("one document") };
-        let template = &deployment["spec"]["template"]["spec"];
-        let container = &template["containers"][0];
-        let [port] = free_ports();
-        let address = format!("127.0.0.1:{port}");
+        self.launch_as(admin, pod, &deployment["spec"]["template"]["spec"]["containers"][0])
+    }
+
+    /// Starts one in a pod of that name, as this container.
+    pub fn launch_as(&self, admin: &Admin, pod: &str, container: &Value) -> Operator {
+        self.renew_token(admin);
+        let [port, metrics_port] = free_ports();
+        let (address, metrics) = (format!("127.0.0.1:{port}"), format!("127.0.0.1:{metrics_port}"));
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let variables = container["env"].as_array().into_iter().flatten().map(|variable| {
             let value = match variable["valueFrom"]["fieldRef"]["fieldPath"].as_str() {
@@ -73,9 +90,9 @@ impl Launcher {
             .chain([program("secrets-store-csi-operator").display().to_string()])
             .chain(arguments)
             .chain(self.flags.iter().cloned())
-            .chain([format!("--listen={address}")]);
+            .chain([format!("--listen={address}"), format!("--metrics-listen={metrics}")]);
         let process = DriverProcess::spawn(Path::new(ENDS_WITH_PARENT[0]), &whole.collect::<Vec<_>>());
-        Operator { process, address }
+        Operator { process, address, metrics, certificate: self.certificate.clone() }
     }
 
     /// A token of the operator's account, which lives as long as that.
@@ -101,6 +118,18 @@ impl Operator {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let number = line.and_then(|line| line.split_whitespace().next());
         number.and_then(|number| number.parse().ok()).expect("the kernel tells how much memory a process has")
+    }
+
+    /// What it answers to whoever asks for its metrics with that token, or with none.
+    pub fn metrics(&self, token: Option<&str>) -> Result<Answer, String> {
+        let bearer = token.map(|token| format!("Bearer {token}"));
+        let headers: Vec<_> = bearer.iter().map(|bearer| ("authorization", bearer.as_str())).collect();
+        Web::trusting(&self.certificate).send(
+            "GET",
+            &format!("https://{}/metrics", self.metrics),
+            &headers,
+            None,
+        )
     }
 
     /// Waits until it says by `/readyz` that it is ready.

@@ -6,6 +6,7 @@ mod foreign;
 mod install;
 mod leadership;
 mod load;
+mod metrics;
 mod openshift;
 mod outage;
 mod program;

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use operator::command_line::Operand;
+use operator::command_line::{OPERATOR_FLAGS, Operand};
 use operator::openshift::Features;
 use operator::render::{Inputs, render};
 use operator::spec::Spec;
@@ -60,7 +60,11 @@ fn the_operator_has_neither_root_nor_capabilities_nor_a_writable_file_nor_a_dire
     let deployment = objects("program/deployment.yaml").remove(0);
     let pod = &deployment["spec"]["template"]["spec"];
     assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
-    assert_eq!(pod["volumes"], Value::Null);
+    let certificate = json!([{
+        "name": "serving-cert",
+        "secret": {"secretName": "secrets-store-csi-driver-operator-metrics-serving-cert", "optional": true},
+    }]);
+    assert_eq!(pod["volumes"], certificate);
     for share in ["hostNetwork", "hostPID", "hostIPC"] {
         assert_eq!(pod[share], Value::Null, "{share}");
     }
@@ -70,6 +74,7 @@ fn the_operator_has_neither_root_nor_capabilities_nor_a_writable_file_nor_a_dire
     assert_eq!(pod["initContainers"], Value::Null);
     let context = &container["securityContext"];
     assert_eq!((&context["privileged"], &context["runAsUser"]), (&Value::Null, &Value::Null));
+    assert!(container["volumeMounts"].as_array().unwrap().iter().all(|mount| mount["readOnly"] == true));
     assert_eq!(context["allowPrivilegeEscalation"], false);
     assert_eq!(context["readOnlyRootFilesystem"], true);
     assert_eq!(context["capabilities"], json!({"drop": ["ALL"]}));
@@ -93,7 +98,7 @@ fn every_object_that_the_operator_makes_it_may_read_and_remove_by_its_name() {
     let plain = [permissions_of("ClusterRole", ""), permissions_of("Role", NAMESPACE)].concat();
     let rules = &csv["spec"]["install"]["spec"];
     let of_bundle = ["clusterPermissions", "permissions"].map(|list| permissions(&rules[list][0]));
-    for (features, held) in [(PLAIN, plain), (OPENSHIFT, of_bundle.concat())] {
+    for (features, held) in [(PLAIN, plain.clone()), (MICROSHIFT, plain), (OPENSHIFT, of_bundle.concat())] {
         let made = rendered(features);
         assert!(made.len() > 5, "{}", made.len());
         for object in made {
@@ -143,6 +148,33 @@ fn is_admitted_by_restricted_v2(pod: &Value) -> bool {
         && pod["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault"
         && pod["containers"].as_array().is_some_and(|all| all.iter().all(is_confined))
         && volumes.into_iter().all(is_admitted)
+}
+
+#[test]
+fn the_certificate_of_the_metrics_is_the_one_that_their_service_has_made() {
+    let [service] = &objects("program/service.yaml")[..] else { panic!("one document") };
+    let [deployment] = &objects("program/deployment.yaml")[..] else { panic!("one document") };
+    let pod = &deployment["spec"]["template"];
+    let asked = &service["metadata"]["annotations"]["service.beta.openshift.io/serving-cert-secret-name"];
+    assert_eq!(*asked, pod["spec"]["volumes"][0]["secret"]["secretName"]);
+    assert_eq!(service["spec"]["selector"], json!({"app": pod["metadata"]["labels"]["app"]}));
+    let container = &pod["spec"]["containers"][0];
+    let port = container["ports"].as_array().unwrap().iter().find(|port| port["name"] == "https").unwrap();
+    assert_eq!(service["spec"]["ports"][0]["targetPort"], port["name"]);
+    let flag = format!("--metrics-listen=:{}", port["containerPort"]);
+    assert!(container["args"].as_array().unwrap().contains(&json!(flag)), "{flag}");
+    // Where nothing else is said, the program looks where the Secret is mounted.
+    let rows = OPERATOR_FLAGS.iter().filter(|row| row.name == "tls-cert-file");
+    let [file] = rows.map(|row| row.default).collect::<Vec<_>>()[..] else { panic!("one flag") };
+    assert_eq!(file, format!("{}/tls.crt", text(&container["volumeMounts"][0]["mountPath"])));
+    // Prometheus comes by that name, and to that port.
+    let monitor = objects("openshift/servicemonitor.yaml").remove(0);
+    let endpoint = &monitor["spec"]["endpoints"][0];
+    assert_eq!(endpoint["port"], service["spec"]["ports"][0]["name"]);
+    assert_eq!(monitor["spec"]["selector"]["matchLabels"], service["metadata"]["labels"]);
+    let name =
+        format!("{}.{}.svc", text(&service["metadata"]["name"]), text(&monitor["metadata"]["namespace"]));
+    assert_eq!(endpoint["tlsConfig"]["serverName"], name);
 }
 
 #[test]
@@ -215,6 +247,12 @@ fn the_bundle_has_the_kinds_of_the_driver_and_nothing_that_a_cluster_may_lack() 
                     expect_copy(&format!("{DEPLOY}/crds/{name}"), &format!("{directory}/{name}"));
                     names.push(object["metadata"]["name"].clone());
                 }
+                // What has a certificate made for it is the one of the manifests.
+                "Service" => {
+                    let [mut service] = <[Value; 1]>::try_from(objects("program/service.yaml")).unwrap();
+                    service["metadata"].as_object_mut().unwrap().remove("namespace");
+                    assert_eq!(object, service, "{name}");
+                }
                 kind => assert_eq!(kind, "ClusterServiceVersion", "{name}"),
             }
         }
@@ -224,6 +262,39 @@ fn the_bundle_has_the_kinds_of_the_driver_and_nothing_that_a_cluster_may_lack() 
     let owned = csv["spec"]["customresourcedefinitions"]["owned"].as_array().expect("a list");
     assert_eq!(owned.iter().map(|kind| kind["name"].clone()).collect::<Vec<_>>(), names);
     assert_eq!(csv["spec"]["version"], env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn the_bundle_follows_every_earlier_version_and_uses_nothing_that_a_release_takes_away() {
+    let [csv] = &objects(CSV)[..] else { panic!("one document") };
+    let annotations = &csv["metadata"]["annotations"];
+    assert_eq!(annotations["olm.skipRange"], format!("<{}", env!("CARGO_PKG_VERSION")));
+    let versions = |objects: &[Value]| -> BTreeSet<String> {
+        objects
+            .iter()
+            .map(|object| text(&object["apiVersion"]).rsplit('/').next().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(versions(&rendered(OPENSHIFT)), BTreeSet::from(["v1".to_owned()]));
+    assert!(annotations["olm.properties"].is_null(), "so there is no OpenShift that is too new for it");
+    // What the console asks for is what the operator reads.
+    let asked: Value =
+        serde_json::from_str(text(&annotations["operatorframework.io/initialization-resource"])).unwrap();
+    assert_eq!(asked["metadata"]["name"], "secrets-store.csi.k8s.io");
+    assert!(Spec::read(&asked).is_ok());
+    let [definition] = &objects("crd-clustercsidriver.yaml")[..] else { panic!("one document") };
+    let group = text(&definition["spec"]["group"]);
+    assert_eq!(asked["apiVersion"], format!("{group}/{}", text(&definition["spec"]["versions"][0]["name"])));
+    assert_eq!(asked["kind"], definition["spec"]["names"]["kind"]);
+}
+
+#[test]
+fn the_example_for_the_console_is_a_class() {
+    let [sample] = &objects("openshift/console.yaml")[..] else { panic!("one document") };
+    let [class] = &yaml::parse(text(&sample["spec"]["yaml"])).unwrap()[..] else { panic!("one document") };
+    let target = &sample["spec"]["targetResource"];
+    assert_eq!((&class["apiVersion"], &class["kind"]), (&target["apiVersion"], &target["kind"]));
+    assert!(class["spec"]["provider"].is_string());
 }
 
 #[test]
@@ -282,6 +353,7 @@ const NAMESPACE: &str = "secrets-store-csi-driver";
 const OPERATOR: &str = "secrets-store-csi-driver-operator";
 const CSV: &str = "bundle/manifests/secrets-store-csi-driver-operator.clusterserviceversion.yaml";
 const PLAIN: Features = Features { has_security: false, has_config: false };
+const MICROSHIFT: Features = Features { has_security: true, has_config: false };
 const OPENSHIFT: Features = Features { has_security: true, has_config: true };
 
 /// Everywhere in the cluster.
@@ -294,8 +366,11 @@ const CLUSTER_RIGHTS: &[&str] = &[
     "create clusterrolebindings.rbac.authorization.k8s.io",
     "get,list,watch,update,delete clusterroles.rbac.authorization.k8s.io secretproviderclasses-role",
     "get,list,watch,update,delete clusterrolebindings.rbac.authorization.k8s.io secretproviderclasses-rolebinding",
-    "get clusterroles.rbac.authorization.k8s.io secrets-store-privileged-role",
-    "get clusterrolebindings.rbac.authorization.k8s.io secrets-store-node-privileged-binding",
+    "get,list,watch,update,delete clusterroles.rbac.authorization.k8s.io secrets-store-privileged-role",
+    "get,list,watch,update,delete clusterrolebindings.rbac.authorization.k8s.io secrets-store-node-privileged-binding",
+    "use securitycontextconstraints.security.openshift.io privileged",
+    "create tokenreviews.authentication.k8s.io",
+    "create subjectaccessreviews.authorization.k8s.io",
     "create events",
     "get,list,watch pods",
     "get,list,watch,create,patch secrets",
@@ -317,9 +392,6 @@ const OWN_RIGHTS: &[&str] = &[
 ];
 /// On OpenShift besides.
 const OPENSHIFT_CLUSTER_RIGHTS: &[&str] = &[
-    "get,list,watch,update,delete clusterroles.rbac.authorization.k8s.io secrets-store-privileged-role",
-    "get,list,watch,update,delete clusterrolebindings.rbac.authorization.k8s.io secrets-store-node-privileged-binding",
-    "use securitycontextconstraints.security.openshift.io privileged",
     "get,list,watch proxies.config.openshift.io cluster",
     "get,list,watch apiservers.config.openshift.io cluster",
     "get,list,watch infrastructures.config.openshift.io cluster",

@@ -52,6 +52,7 @@ refuses 'another tag of the operator' "$operator" 's|\(localhost/secrets-store-c
 refuses 'another tag of what it installs' "$operator" 's|\(localhost/secrets-store-csi-driver\):.*|\1:v99.0.0|'
 refuses 'another image of what it installs' "$operator" 's|localhost/secrets-store-csi-driver:|other/driver:|'
 refuses 'another version of the bundle' "$bundle" 's/^  version: .*/  version: 99.0.0/'
+refuses 'another version that the bundle may follow' "$bundle" 's/^\( *olm.skipRange: \).*/\1"<99.0.0"/'
 refuses 'another name of the bundle' "$bundle" 's/^  name: .*/  name: secrets-store-csi-driver-operator.v99.0.0/'
 refuses 'another tag in the bundle' "$bundle" 's|\(- *image: localhost/secrets-store-csi-operator\):.*|\1:v99.0.0|
     s|containerImage: \(localhost/secrets-store-csi-operator\):.*|containerImage: \1:v99.0.0|'

@@ -13,7 +13,11 @@ pub(super) fn listen(address: &str) -> io::Result<TcpListener> {
     Ok(listener)
 }
 
-fn bind(address: &str) -> io::Result<TcpListener> {
+/// The same for one who may wait.
+///
+/// # Errors
+/// The system's.
+pub fn bind(address: &str) -> io::Result<TcpListener> {
     let Some(port) = address.strip_prefix(':') else {
         return TcpListener::bind(address);
     };

@@ -38,8 +38,9 @@ use base::panics;
 use sys::epoll::Bell;
 
 use hall::Hall;
+pub use listener::bind;
 pub use maker::REST;
-pub use request::{MAX_HEAD_BYTES, MAX_HEADERS, Method, Refusal, Request, parse_head};
+pub use request::{MAX_HEAD_BYTES, MAX_HEADERS, Method, Refusal, Request, bearer_token, parse_head};
 pub use response::{Response, Status};
 pub use routes::Routes;
 

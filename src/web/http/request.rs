@@ -66,6 +66,18 @@ pub fn parse_head(bytes: &[u8]) -> Result<Option<Request>, Refusal> {
     }
 }
 
+/// The token that a request carries, where its head is whole.
+pub fn bearer_token(head: &[u8]) -> Option<&str> {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut request = httparse::Request::new(&mut headers);
+    request.parse(head).ok()?;
+    let mut all = request.headers.iter().filter(|header| header.name.eq_ignore_ascii_case("authorization"));
+    let (only, None) = (all.next()?, all.next()) else { return None };
+    let (scheme, token) = std::str::from_utf8(only.value).ok()?.split_once(' ')?;
+    let token = token.trim_matches(' ');
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
 /// Why a request is not served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {

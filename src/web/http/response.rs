@@ -3,7 +3,7 @@
 //! It knows no socket and no route. Header values are fixed texts, so nothing that a client sent can end up
 //! in one.
 
-use super::request::Refusal;
+use super::request::{Method, Refusal};
 
 /// An answer: status, content type and body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,10 +44,23 @@ impl Response {
         &self.body
     }
 
+    /// The whole of what a request of this method gets.
+    pub fn bytes_for(&self, method: Method) -> Vec<u8> {
+        let mut bytes = self.head().into_bytes();
+        if method == Method::Get {
+            bytes.extend_from_slice(&self.body);
+        }
+        bytes
+    }
+
     /// Status line and headers, up to and including the empty line.
     pub(super) fn head(&self) -> String {
         let (code, reason) = self.status.line();
-        let allow = if self.status == Status::MethodNotAllowed { "Allow: GET, HEAD\r\n" } else { "" };
+        let allow = match self.status {
+            Status::MethodNotAllowed => "Allow: GET, HEAD\r\n",
+            Status::Unauthorized => "WWW-Authenticate: Bearer\r\n",
+            _ => "",
+        };
         format!(
             "HTTP/1.1 {code} {reason}\r\n\
              Content-Type: {}\r\n\
@@ -85,6 +98,10 @@ pub enum Status {
     Ok,
     /// 400
     BadRequest,
+    /// 401, with the scheme that is taken
+    Unauthorized,
+    /// 403
+    Forbidden,
     /// 404
     NotFound,
     /// 405, with the methods that are allowed
@@ -111,6 +128,8 @@ impl Status {
         match self {
             Status::Ok => (200, "OK"),
             Status::BadRequest => (400, "Bad Request"),
+            Status::Unauthorized => (401, "Unauthorized"),
+            Status::Forbidden => (403, "Forbidden"),
             Status::NotFound => (404, "Not Found"),
             Status::MethodNotAllowed => (405, "Method Not Allowed"),
             Status::RequestTimeout => (408, "Request Timeout"),

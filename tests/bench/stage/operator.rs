@@ -93,6 +93,7 @@ impl Cluster {
             format!("--kube-api-server={}", api.url()),
             format!("--namespace={NAMESPACE}"),
             "--listen=127.0.0.1:0".to_owned(),
+            "--metrics-listen=127.0.0.1:0".to_owned(),
         ];
         if !plain_http {
             let file = |name: &str, content: &str| {

@@ -2,6 +2,8 @@
 
 mod changed;
 mod created;
+mod drop_in;
+mod metrics;
 mod openshift;
 mod path;
 mod refusals;
@@ -24,6 +26,8 @@ pub const GROUPS: &[Group] = &[
     ("Settings", settings::CASES),
     ("States", states::CASES),
     ("OpenShift", openshift::CASES),
+    ("In the place of OpenShift's operator", drop_in::CASES),
+    ("Metrics", metrics::CASES),
     ("Trouble", trouble::CASES),
     ("What is refused, and what does not end", refusals::CASES),
 ];

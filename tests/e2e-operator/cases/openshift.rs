@@ -18,6 +18,10 @@ pub const CASES: &[Case] = &[
         play: extras,
     },
     Case {
+        sentence: "MicroShift, which has constraints and no settings, is served by the manifests as they are",
+        play: microshift,
+    },
+    Case {
         sentence: "proxies and the TLS profile of the cluster are written into the object",
         play: observed,
     },
@@ -50,6 +54,28 @@ fn extras(stage: &mut Stage) {
     for path in paths() {
         assert!(stage.admin.get(&path).is_none(), "{path} is left");
     }
+}
+
+fn microshift(stage: &mut Stage) {
+    for (group, plural, kind) in
+        manifest::OPENSHIFT.into_iter().filter(|(group, ..)| group.starts_with("security"))
+    {
+        stage.admin.apply(&manifest::open_kind(group, plural, kind));
+        until("constraints are served", || stage.admin.get(&format!("/apis/{group}/v1/{plural}")).is_some());
+    }
+    stage.install();
+    let [role, binding, bundle] = &paths();
+    for path in [role, binding] {
+        until(&format!("{path} is there"), || stage.admin.get(path).is_some());
+    }
+    stage.is("SecretsStoreConditionalStaticResourcesControllerDegraded", "False");
+    let rules = stage.admin.get(role).expect("it is there")["rules"].take();
+    stage.admin.patch(role, &json!({"rules": []}));
+    until("the role is put right", || stage.admin.get(role).is_some_and(|now| now["rules"] == rules));
+    assert!(stage.admin.get(bundle).is_none(), "nobody would fill it");
+    stage.delete_driver();
+    stage.is_uninstalled();
+    assert!(stage.admin.get(role).is_none() && stage.admin.get(binding).is_none());
 }
 
 fn observed(stage: &mut Stage) {

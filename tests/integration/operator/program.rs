@@ -63,3 +63,25 @@ fn the_arguments_of_the_pods_are_ones_that_the_driver_takes() {
     accepted.push("--no-such-flag".to_owned());
     assert_eq!(driver(&accepted).unwrap().status.code(), Some(2), "the driver does read them all");
 }
+
+#[test]
+fn the_operator_works_with_the_system_calls_of_its_list_and_without_a_capability() {
+    let (stage, operator) = Stage::installed();
+    stage.look(&operator, "it works");
+    let read = |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", operator.id())).unwrap();
+    let field = |status: &str, name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim().to_owned()
+    };
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", operator.id())).unwrap();
+    let mut count = 0;
+    for task in tasks {
+        let name = task.unwrap().file_name().into_string().unwrap();
+        let status = read(&format!("task/{name}/status"));
+        let fields = ["NoNewPrivs:", "Seccomp:", "CapEff:", "CapPrm:"].map(|name| field(&status, name));
+        assert_eq!(fields, ["1", "2", "0000000000000000", "0000000000000000"], "{status}");
+        count += 1;
+    }
+    assert!(count > 5, "{count} threads");
+    operator.terminate();
+}

@@ -62,6 +62,7 @@ impl Stage {
         let namespace = format!("--namespace={NAMESPACE}");
         let times = ["--lease-duration=4s", "--lease-renew-deadline=3s", "--lease-retry-period=200ms"];
         let mut arguments = vec!["start".to_owned(), server, namespace, "--listen=127.0.0.1:0".to_owned()];
+        arguments.push("--metrics-listen=0".to_owned());
         arguments.extend(times.iter().chain(flags).map(|flag| (*flag).to_owned()));
         let variables = [("DRIVER_IMAGE", "registry.example/driver:v1"), ("POD_NAME", pod)];
         DriverProcess::spawn_with(&program("secrets-store-csi-operator"), &arguments, &variables)
