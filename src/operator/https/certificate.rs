@@ -4,9 +4,10 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base::lock::Mutex;
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -38,7 +39,7 @@ impl Certificate {
     }
 
     fn current(&self, now: Instant) -> Option<Arc<CertifiedKey>> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         let is_due = known.looked.is_none_or(|looked| now.saturating_duration_since(looked) >= LOOK_EVERY);
         if is_due {
             known.looked = Some(now);

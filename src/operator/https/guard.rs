@@ -3,10 +3,10 @@
 //! An answer holds for some seconds, so that scrapes cost the API server little. Tokens that strangers make up cost it a
 //! review each, so there are only so many in a second; those who come then are told to come back.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::digest;
+use base::lock::{Mutex, MutexGuard};
 use base::secret::SecretString;
 use kube::ApiError;
 use kube::budget::Budget;
@@ -91,7 +91,7 @@ impl Guard {
 
     fn lock(&self) -> MutexGuard<'_, Memory> {
         // No code that can panic runs between two changes of the memory.
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+        self.memory.lock()
     }
 }
 

@@ -16,11 +16,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use base::lock::{Mutex, MutexGuard};
 use kube::client::Client;
 use web::http::Response;
 
@@ -134,7 +135,7 @@ impl Guests {
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, TcpStream>> {
         // No code that can panic runs between two changes of the connections.
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock()
     }
 }
 

@@ -1,7 +1,8 @@
 //! How the server speaks TLS: as the cluster's profile says, as far as that is anything that is still safe.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use base::lock::{Mutex, MutexGuard};
 use rustls::crypto::ring;
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -60,7 +61,7 @@ impl Terms {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // No code that can panic runs between two changes of the terms.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

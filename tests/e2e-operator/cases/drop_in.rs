@@ -10,6 +10,7 @@ use crate::stage::Stage;
 use e2e::kinds;
 use e2e::operator::{ACCOUNT, NAMESPACE};
 use e2e::patience::until;
+use e2e::runner::CaseStage;
 
 /// See the sentences.
 pub const CASES: &[Case] = &[Case {

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::Case;
 use crate::stage::{NAMESPACE, Stage};
 use e2e::patience::until;
+use e2e::runner::CaseStage;
 
 /// See the sentences.
 pub const CASES: &[Case] = &[Case {
