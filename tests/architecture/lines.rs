@@ -9,6 +9,8 @@ use super::source::Source;
 const ELSEWHERE: &[(&str, &str)] = &[
     ("doctor/", "the doctor, a command"),
     ("kube/object.rs", "the operator"),
+    ("kube/review.rs", "the operator"),
+    ("kube/types/whole.rs", "the operator"),
     ("metrics/operator.rs", "the operator"),
     ("operator/", "the operator"),
 ];
