@@ -57,16 +57,19 @@ remove_tree() {
     rm -rf -- "$tree"
 }
 
-# build SIDE COMMIT: its programs, kept in a directory of the side's name. Cargo does not tell one checkout's crate from
+# build SIDE COMMIT: its programs, kept in a directory of the side's name. Cargo does not tell one checkout's crates from
 # another's, and by the times of the files could take what is built here for this checkout's own: the number of codegen
 # units, which is what it is anyway unless the build is incremental, keeps them apart.
 build() {
     say "building $1: $(git -C "$root" log -1 --format='%h %s' "$2")"
     git -C "$tree" checkout --quiet --detach "$2"
     (
-        cd -- "$tree" &&
-            CARGO_TARGET_DIR=$target_dir CARGO_INCREMENTAL=0 cargo build --quiet --release --locked --bins \
-                --config 'profile.release.package.secrets-store-csi-driver.codegen-units=16'
+        cd -- "$tree" || exit 1
+        set --
+        for package in $(sed -n 's/^name = "\(secrets-store-.*\)"$/\1/p' Cargo.lock); do
+            set -- "$@" --config "profile.release.package.$package.codegen-units=16"
+        done
+        CARGO_TARGET_DIR=$target_dir CARGO_INCREMENTAL=0 cargo build --quiet --release --locked --bins "$@"
     ) >&2 || fail "$1 does not build"
     rm -rf -- "${place:?}/$1"
     mkdir -- "$place/$1"
