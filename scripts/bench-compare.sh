@@ -66,6 +66,7 @@ build() {
     (
         cd -- "$tree" || exit 1
         set --
+        # shellcheck disable=SC2013 # no name has a space
         for package in $(sed -n 's/^name = "\(secrets-store-.*\)"$/\1/p' Cargo.lock); do
             set -- "$@" --config "profile.release.package.$package.codegen-units=16"
         done
