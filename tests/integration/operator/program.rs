@@ -82,6 +82,6 @@ fn the_operator_works_with_the_system_calls_of_its_list_and_without_a_capability
         assert_eq!(fields, ["1", "2", "0000000000000000", "0000000000000000"], "{status}");
         count += 1;
     }
-    assert!(count > 5, "{count} threads");
+    assert!(count > 2, "{count} threads");
     operator.terminate();
 }
