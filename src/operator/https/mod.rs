@@ -111,28 +111,32 @@ fn welcome(number: u64, stream: TcpStream, house: &Arc<House>) -> io::Result<()>
     }
     open.insert(number, handle);
     drop(open);
-    let inside = Arc::clone(house);
     guests.threads.fetch_add(1, Ordering::SeqCst);
+    let stay = Stay { house: Arc::clone(house), number };
     let thread = thread::Builder::new().name("https-guest".to_owned()).spawn(move || {
         // It is the client's own business that he left, or has no use for this certificate.
-        if let Err(error) = connection::serve(&stream, &inside) {
+        if let Err(error) = connection::serve(&stream, &stay.house) {
             log::trace!(error:%; "a connection for metrics ended early");
         }
-        inside.guests.leave(number);
     });
-    if let Err(error) = thread {
-        guests.leave(number);
-        return Err(error);
+    thread.map(drop)
+}
+
+/// One connection's place among the others, which is free again however its thread ends, or if there is to be none.
+struct Stay {
+    house: Arc<House>,
+    number: u64,
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        let guests = &self.house.guests;
+        guests.lock().remove(&self.number);
+        guests.threads.fetch_sub(1, Ordering::SeqCst);
     }
-    Ok(())
 }
 
 impl Guests {
-    fn leave(&self, number: u64) {
-        self.lock().remove(&number);
-        self.threads.fetch_sub(1, Ordering::SeqCst);
-    }
-
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, TcpStream>> {
         // No code that can panic runs between two changes of the connections.
         self.open.lock()

@@ -6,8 +6,11 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::Case;
+use crate::manifest;
 use crate::operand;
 use crate::stage::{A_WHILE, LEASE, NAMESPACE, Stage};
+use e2e::kinds;
+use e2e::operator::ACCOUNT;
 use e2e::patience::{throughout, until, until_some};
 
 /// See the sentences.
@@ -34,6 +37,10 @@ pub const CASES: &[Case] = &[
         play: away,
     },
     Case { sentence: "must-gather collects what explains it all, and no Secret", play: gathered },
+    Case {
+        sentence: "must-gather finds the operator in whichever namespace it is",
+        play: gathered_elsewhere,
+    },
 ];
 
 fn changed(stage: &mut Stage) {
@@ -256,6 +263,23 @@ fn gathered(stage: &mut Stage) {
     stage.remark(told.trim().replace(&output.display().to_string(), "the directory"));
 }
 
+fn gathered_elsewhere(stage: &mut Stage) {
+    stage.admin.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ELSEWHERE}}));
+    let mut deployment = manifest::deployment();
+    stage.admin.delete(&kinds::deployment(NAMESPACE, ACCOUNT));
+    deployment["metadata"]["namespace"] = json!(ELSEWHERE);
+    deployment["spec"]["replicas"] = json!(0);
+    stage.admin.apply(&deployment);
+    let output = stage.directory.join("gathered-elsewhere");
+    stage.gather(&output);
+    stage.admin.delete(&kinds::deployment(ELSEWHERE, ACCOUNT));
+    let found = output.join(format!("cluster/namespaces/{ELSEWHERE}.yaml"));
+    assert!(found.exists(), "{} is missing", found.display());
+    let deployments =
+        std::fs::read_to_string(output.join("namespace/deployments.apps.yaml")).expect("it is kept");
+    assert!(deployments.contains(&format!("namespace: {ELSEWHERE}")), "{deployments}");
+}
+
 fn files(directory: &std::path::Path, found: &mut Vec<std::path::PathBuf>) {
     for entry in std::fs::read_dir(directory).expect("a directory") {
         let path = entry.expect("an entry can be read").path();
@@ -263,6 +287,8 @@ fn files(directory: &std::path::Path, found: &mut Vec<std::path::PathBuf>) {
     }
 }
 
+/// Where OpenShift has it.
+const ELSEWHERE: &str = "openshift-cluster-csi-drivers";
 /// What an operator may cost that does nothing most of the time. What ships is the static build, which holds less than
 /// this one with its C library.
 const MOST_MEMORY_KIBIBYTES: u64 = 16 << 10;

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::crypto::ring;
@@ -215,10 +215,13 @@ fn connections_that_say_nothing_keep_nobody_from_the_metrics() {
     let authority = certify(scene.files.path());
     scene.who(Some("scraper"));
     scene.may(true);
+    let begun = Instant::now();
     let silent: Vec<TcpStream> = (0..100).map(|_| TcpStream::connect(&scene.address).unwrap()).collect();
     eventually("whoever asks is answered", || {
         scene.get(&authority, Some(TOKEN)).is_ok_and(|answer| answer.code == 200)
     });
+    // Their own time would be over after ten.
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     drop(silent);
     let threads = || {
         let tasks = format!("/proc/{}/task", scene.operator.id());
