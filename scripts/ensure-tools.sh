@@ -10,7 +10,8 @@
 #   python      Python with pip and venv, for the compiler of the static build and for the bill of materials
 #   emulator    QEMU, to run the static programs of the other architecture
 #   containers  containerd, runc and buildah, for what is done with the image
-#   node        root, and what a node of Kubernetes calls: plugins for its network, busybox for its pods
+#   node        root, and what a node of Kubernetes needs: plugins for its network, busybox for its pods, and
+#               libseccomp, to build runc
 #   strace      strace, to kill the driver at its system calls
 #   documents   bash and curl, which the commands of the documents use
 #   faults      prlimit, and the library that gives a process a clock of its own
@@ -97,6 +98,11 @@ need_node() {
         fail 'the rights of root; run this as root of the machine, or of a privileged container'
     fi
     need busybox=busybox-static ip=iproute2 nsenter=util-linux setpriv=util-linux
+    # A part of runc is C.
+    need cc=gcc pkg-config=pkg-config
+    if ! pkg-config --exists libseccomp && ! { can_install && install libseccomp-dev; }; then
+        fail 'the headers of libseccomp (on Debian as root: apt-get install libseccomp-dev)'
+    fi
     if [ ! -x /usr/lib/cni/bridge ] && ! { can_install && install containernetworking-plugins; }; then
         fail 'the network plugins in /usr/lib/cni (on Debian as root: apt-get install containernetworking-plugins)'
     fi

@@ -49,8 +49,8 @@ fi
 if ! is_built runc runc; then
     version=$(cd runc && go list -m -f '{{.Version}}' github.com/opencontainers/runc)
     echo "building runc $version, once" >&2
-    # A part of it is C, and runs before Go does. Without libseccomp: no pod here asks for a profile.
-    (cd runc && CGO_ENABLED=1 go build -o "$out/" -ldflags '-s -w' github.com/opencontainers/runc)
+    # A part of it is C, and runs before Go does.
+    (cd runc && CGO_ENABLED=1 go build -tags seccomp -o "$out/" -ldflags '-s -w' github.com/opencontainers/runc)
     built runc
 fi
 

@@ -65,6 +65,10 @@ fn own_settings(disk: &Path) {
         fs::write(&own, value).unwrap_or_else(|error| panic!("{}: {error}", own.display()));
         command("mount", &["--bind", path(&own), path(&real)]);
     }
+    // Where something of it is hidden, nobody in a user namespace may mount another, as the pods with users of their own do.
+    let whole = Path::new("/run/proc");
+    fs::create_dir(whole).unwrap_or_else(|error| panic!("{}: {error}", whole.display()));
+    command("mount", &["-t", "proc", "proc", path(whole)]);
 }
 
 /// Shows the groups as the namespace has them, the machine's own as the root, and makes one in it for what is no pod: in
