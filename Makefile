@@ -30,6 +30,10 @@ static := $(CARGO_TARGET_DIR)/static
 machine := $(shell uname -m)
 image := $(CARGO_TARGET_DIR)/image/secrets-store-csi-driver-$(version).tar
 operator_image := $(CARGO_TARGET_DIR)/image/secrets-store-csi-operator-$(version).tar
+image_here := $(CARGO_TARGET_DIR)/image/$(machine)/secrets-store-csi-driver-$(version).tar
+# The kubelets that the driver is run under, oldest first.
+kubernetes := $(shell ls tests/node/kubelet | sort -V)
+newest_kubernetes := $(lastword $(kubernetes))
 export IMAGE_NAME ?= localhost/secrets-store-csi-driver
 export OPERATOR_IMAGE_NAME ?= localhost/secrets-store-csi-operator
 # Made anew when what it has to hold changes.
@@ -39,6 +43,8 @@ scripts := .ci/run deploy/operator/*.sh scripts/*.sh scripts/*/*.sh tests/*.sh t
 # Given to the shell through the environment, so that any path and any text can be typed.
 export DEMO_DIR := $(value DIR)
 export E2E_CASE := $(value CASE)
+export NODE_CASE := $(value CASE)
+export NODE_KUBERNETES := $(or $(value KUBERNETES),$(newest_kubernetes))
 export CRASH_KILLS := $(value KILLS)
 export CRASH_SEED := $(value SEED)
 export CRASH_FULL := $(value FULL)
@@ -48,9 +54,9 @@ export SOAK_SEED := $(value SEED)
 export FUZZ_TIME := $(value TIME)
 export FUZZ_TARGET := $(value TARGET)
 
-.PHONY: help build test demo sanity e2e e2e-operator bundle-check crash faults limits defences soak soak-static lint \
-	bench bench-static bench-compare static static-here test-static test-emulated nightly image test-image fuzz \
-	fuzz-smoke fuzz-coverage sbom sbom-check advisories parity proto proto-check audit-lines \
+.PHONY: help build test demo sanity e2e e2e-operator node node-smoke node-matrix bundle-check crash faults limits \
+	defences soak soak-static lint bench bench-static bench-compare static static-here test-static test-emulated \
+	nightly image image-here test-image fuzz fuzz-smoke fuzz-coverage sbom sbom-check advisories parity proto proto-check audit-lines \
 	fmt clean
 
 help: ## list these commands
@@ -96,6 +102,29 @@ e2e-operator: ## run the operator against a real API server (needs Go); with CAS
 	@cargo build $(cargo_flags) $(products) -p secrets-store-e2e-operator --bins
 	@cargo run --quiet $(cargo_flags) $(sandbox) -p secrets-store-e2e-operator -- \
 		'$(go_bin)/cluster' '$(go_bin)/tools' "$$E2E_CASE"
+
+# run_on_node KUBERNETES PACE TEXT
+run_on_node = cargo run --quiet $(cargo_flags) $(sandbox) -p secrets-store-node -- \
+	$(1) '$(go_bin)/cluster' '$(go_bin)/node' '$(go_bin)/tools' '$(image_here)' $(2) $(3)
+
+define build_node
+	@scripts/ensure-tools.sh build mount go node
+	@tests/e2e/cluster/build.sh '$(go_bin)/cluster'
+	@tests/e2e/tools/build.sh '$(go_bin)/tools'
+	@tests/node/build.sh '$(go_bin)/node' "$$NODE_KUBERNETES"
+	@cargo build $(cargo_flags) -p secrets-store-node --bins
+endef
+
+node: image-here ## run the image on a real node (needs Go and root); with KUBERNETES=version of kubelet, CASE=text
+	$(build_node)
+	@$(call run_on_node,"$$NODE_KUBERNETES",default,"$$NODE_CASE")
+
+node-smoke: image-here ## the quick cases of these, under a kubelet that looks after its volumes more often
+	$(build_node)
+	@$(call run_on_node,"$$NODE_KUBERNETES",quick,"$$NODE_CASE")
+
+node-matrix: ## run all of these under each kubelet, and write docs/supported-versions.md's rows
+	@tests/node/matrix.sh docs/supported-versions.md $(kubernetes)
 
 bundle-check: ## check the bundle for the Operator Lifecycle Manager by the library that has its rules (needs Go)
 	@scripts/ensure-tools.sh go
@@ -209,13 +238,17 @@ test-emulated: static ## look at the static programs of both architectures, and 
 	cargo test $(cargo_flags) $(sandbox) -p secrets-store-tests --test emulated
 
 nightly: ## run what takes long and CI does not run on each submission
-	@.ci/run crash faults defences test-emulated test-image
+	@.ci/run crash faults defences test-emulated test-image node
 
 image: static ## make the images of the driver and of the operator for both architectures, archives in the OCI layout
 	@$(identity) scripts/image/build.sh secrets-store-csi-driver '$(static)' '$(image)'
 	@$(identity) IMAGE_NAME="$$OPERATOR_IMAGE_NAME" \
 		scripts/image/build.sh secrets-store-csi-operator '$(static)' '$(operator_image)'
 	@printf '%s\n' '$(image)' '$(operator_image)'
+
+image-here: static-here ## make the image of the driver for this machine's architecture alone
+	@$(identity) ARCHITECTURES='$(machine)' \
+		scripts/image/build.sh secrets-store-csi-driver '$(static)' '$(image_here)'
 
 test-image: image ## run the images with containerd and runc, and build them from their Dockerfiles
 	@scripts/ensure-tools.sh build mount containers

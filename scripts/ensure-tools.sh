@@ -10,6 +10,8 @@
 #   python      Python with pip and venv, for the compiler of the static build and for the bill of materials
 #   emulator    QEMU, to run the static programs of the other architecture
 #   containers  containerd, runc and buildah, for what is done with the image
+#   node        root, and what a node of Kubernetes needs: plugins for its network, busybox for its pods, and
+#               libseccomp, to build runc
 #   strace      strace, to kill the driver at its system calls
 #   documents   bash and curl, which the commands of the documents use
 #   faults      prlimit, and the library that gives a process a clock of its own
@@ -70,7 +72,8 @@ need() {
 }
 
 need_go() {
-    modules="$here/../tests/sanity $here/../tests/bundle $here/../tests/e2e/cluster $here/../tests/e2e/tools"
+    modules="$here/../tests/sanity $here/../tests/bundle $here/../tests/e2e/cluster $here/../tests/e2e/tools
+        $here/../tests/node/containerd $here/../tests/node/runc"
     # shellcheck disable=SC2086 # a list of directories
     minimum=$(for module in $modules; do sed -n 's/^go \(.*\)$/\1/p' "$module/go.mod"; done | sort -V | tail -n 1)
     how='install it from its own site'
@@ -86,6 +89,22 @@ need_go() {
     found=${found#go}
     if older_than "${found:-0}" "$minimum"; then
         fail "Go $minimum or newer, this is $(go version | cut -d ' ' -f 3); $how"
+    fi
+}
+
+need_node() {
+    # Kubelet takes what is root of a user namespace alone for nobody.
+    if [ "$(id -u)" != 0 ] || ! grep -q '^ *0 *0 *4294967295$' /proc/self/uid_map; then
+        fail 'the rights of root; run this as root of the machine, or of a privileged container'
+    fi
+    need busybox=busybox-static ip=iproute2 nsenter=util-linux setpriv=util-linux
+    # A part of runc is C.
+    need cc=gcc pkg-config=pkg-config
+    if ! pkg-config --exists libseccomp && ! { can_install && install libseccomp-dev; }; then
+        fail 'the headers of libseccomp (on Debian as root: apt-get install libseccomp-dev)'
+    fi
+    if [ ! -x /usr/lib/cni/bridge ] && ! { can_install && install containernetworking-plugins; }; then
+        fail 'the network plugins in /usr/lib/cni (on Debian as root: apt-get install containernetworking-plugins)'
     fi
 }
 
@@ -155,6 +174,7 @@ for what in "$@"; do
     go) need_go ;;
     documents) need bash=bash curl=curl ;;
     emulator) need_emulator ;;
+    node) need_node ;;
     containers) need containerd=containerd runc=runc buildah=buildah ;;
     faults) need_faults ;;
     interpreter) need_interpreter ;;

@@ -1,6 +1,7 @@
 #!/bin/sh
 # build.sh PROGRAM STATIC OUT: makes an image of a static program in STATIC/{x86_64,aarch64}, the driver or the operator,
-# for both architectures, as the archive OUT in the OCI layout, which every engine and registry tool reads.
+# for both architectures, as the archive OUT in the OCI layout, which every engine and registry tool reads. With
+# ARCHITECTURES, for those of them alone, whose layers are the same: for tests on this machine.
 #
 # The same programs, version and commit give the same bytes: the layer is a plain tar (what a compressor writes depends
 # on its version), times are the commit's, and nothing of this machine is in it. IMAGE_NAME, BUILD_VERSION,
@@ -109,9 +110,16 @@ manifest() {
 
 {
     printf '{"schemaVersion":2,"mediaType":"%s","manifests":[' "$oci.index.v1+json"
-    manifest x86_64 amd64
-    printf ','
-    manifest aarch64 arm64
+    comma=
+    for architecture in ${ARCHITECTURES:-x86_64 aarch64}; do
+        printf '%s' "$comma"
+        case $architecture in
+        x86_64) manifest x86_64 amd64 ;;
+        aarch64) manifest aarch64 arm64 ;;
+        *) echo "build.sh: no image is made for $architecture" >&2; exit 64 ;;
+        esac
+        comma=,
+    done
     printf '],"annotations":{'
     labels
     printf '}}'

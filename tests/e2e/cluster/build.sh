@@ -1,6 +1,7 @@
 #!/bin/sh
-# build.sh DIRECTORY: builds etcd, kube-apiserver and kube-controller-manager into DIRECTORY, from the versions that
-# go.mod pins. Says what it does, and does nothing when the programs there were built from the same go.mod and go.sum.
+# build.sh DIRECTORY: builds etcd, kube-apiserver, kube-controller-manager and kube-scheduler into DIRECTORY, from the
+# versions that go.mod pins. Says what it does, and does nothing when the programs there were built from the same go.mod
+# and go.sum.
 set -eu
 
 case $1 in
@@ -30,7 +31,8 @@ version=k8s.io/component-base/version
 flags="-s -w -X $version.gitVersion=$kubernetes"
 flags="$flags -X $version.gitMajor=${number%%.*} -X $version.gitMinor=${minor%%.*}"
 export CGO_ENABLED=0 GOFLAGS='-mod=readonly -trimpath -buildvcs=false'
-go build -o "$out/" -ldflags "$flags" k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kube-controller-manager
+commands=k8s.io/kubernetes/cmd
+go build -o "$out/" -ldflags "$flags" $commands/kube-apiserver $commands/kube-controller-manager $commands/kube-scheduler
 go build -o "$out/etcd" -ldflags '-s -w' go.etcd.io/etcd/server/v3
 
 built_from >"$out/built-from"
