@@ -11,7 +11,7 @@ use super::frame::Frame;
 use super::page::{Page, PageSeed};
 use crate::budget::Budget;
 use crate::client::{Client, Outgoing};
-use crate::error::{ApiError, Call, Trouble};
+use crate::error::{ApiError, Call, TransportError};
 use crate::stream::Unread;
 use crate::transport::Verb;
 use crate::types::Watched;
@@ -137,7 +137,10 @@ impl<T: Watched> Reflector<T> {
                 }
                 // A stream that breaks is as good as one that ends: the next one begins where it was.
                 Ok(None)
-                | Err(Unread::CutOff(_) | Unread::Trouble(Trouble::Lost { .. } | Trouble::Timeout)) => {
+                | Err(
+                    Unread::CutOff(_)
+                    | Unread::Transport(TransportError::Lost { .. } | TransportError::Timeout),
+                ) => {
                     return Err((End::Closed, None));
                 }
                 Err(unread) => return Err(failed(unread.into_error(&outgoing.call))),
@@ -183,7 +186,7 @@ fn failed(error: ApiError) -> Ended {
         error if error.is_gone() => End::Expired,
         error if error.is_undecided() => End::Undecided,
         error if error.is_forbidden() => End::Forbidden,
-        ApiError::Transport { trouble: Trouble::TooLarge { .. }, .. } => End::TooLarge,
+        ApiError::Transport { error: TransportError::TooLarge { .. }, .. } => End::TooLarge,
         ApiError::Shape { .. } => End::Garbled,
         error => End::Failed { retry_after: error.retry_after() },
     };
@@ -193,7 +196,7 @@ fn failed(error: ApiError) -> Ended {
 /// The same for a page of a list, which may be one of large objects on a slow way.
 fn too_slow_or_failed(error: ApiError) -> Ended {
     match error {
-        ApiError::Transport { trouble: Trouble::Timeout, .. } => (End::TooSlow, Some(error)),
+        ApiError::Transport { error: TransportError::Timeout, .. } => (End::TooSlow, Some(error)),
         error => failed(error),
     }
 }
