@@ -13,7 +13,7 @@ use kube::budget::Budget;
 use kube::client::Client;
 use kube::event::EventSink;
 use kube::types::{MANAGED, MANAGED_LABEL, ObjectKey, OwnerReference, Pod, SecretMeta};
-use kube::watch::{Cache, Follower, News, Pause, Selection, Standing};
+use kube::watch::{Cache, CacheState, Change, Follower, Pause, Selection};
 use metrics::Metrics;
 
 use super::complaints::{Complaints, Concerned};
@@ -69,15 +69,15 @@ impl Keeper {
             let driver = settings.driver.clone();
             let pods = Arc::new(Cache::of_picked(
                 move |pod: &Pod| pod.volumes.iter().any(|volume| volume.driver == driver),
-                move |news| {
+                move |change| {
                     if let Some(inner) = of_pods.upgrade() {
-                        inner.pod_news(&news);
+                        inner.pod_changed(&change);
                     }
                 },
             ));
-            let secrets = Arc::new(Cache::of_wanted(move |news| {
+            let secrets = Arc::new(Cache::of_tracked(move |change| {
                 if let Some(inner) = of_secrets.upgrade() {
-                    inner.secret_news(&news);
+                    inner.secret_changed(&change);
                 }
             }));
             let (followed, wait) = (Arc::clone(&pods), Arc::clone(&pause));
@@ -130,7 +130,7 @@ impl Keeper {
         };
         self.part_with(&moved.forsaken);
         for key in &moved.due {
-            self.secrets.want(key);
+            self.secrets.track(key);
         }
         if !moved.due.is_empty() {
             self.pods_follower.follow();
@@ -188,7 +188,7 @@ impl Keeper {
             return false;
         }
         self.queue.forget(key);
-        self.secrets.unwant(key);
+        self.secrets.untrack(key);
         self.complaints.lock().settle(&Concerned::Secret(key.clone()));
         if !self.units().has_namespace(&key.namespace) {
             self.permission.lock().grant(&key.namespace);
@@ -256,7 +256,7 @@ impl Keeper {
 
     /// Whether the API server may be asked about that Secret, or what becomes of it instead.
     fn may_ask(&self, key: &ObjectKey) -> Result<(), Done> {
-        if self.secrets.standing() == Standing::Forbidden {
+        if self.secrets.state() == CacheState::Forbidden {
             // The list is tried again each minute; when it succeeds, everything is looked at.
             return Err(Done::Settled);
         }
@@ -291,21 +291,21 @@ impl Keeper {
         self.queue.add_all(&keys, Duration::ZERO);
     }
 
-    fn pod_news(&self, news: &News<'_, Pod>) {
-        if let News::Changed { before: Some(before), now: Some(now), .. } = news
+    fn pod_changed(&self, change: &Change<'_, Pod>) {
+        if let Change::Object { before: Some(before), now: Some(now), .. } = change
             && before.owners != now.owners
         {
             self.look_at_all(|source| source.pod.uid == now.uid);
         }
     }
 
-    fn secret_news(&self, news: &News<'_, SecretMeta>) {
-        match news {
-            News::Changed { key, now: None, .. } => {
+    fn secret_changed(&self, change: &Change<'_, SecretMeta>) {
+        match change {
+            Change::Object { key, now: None, .. } => {
                 let pause = self.units().pause_before_recreation(key, Instant::now());
                 self.queue.add(key, pause);
             }
-            News::Changed { key, before, now: Some(now) } => {
+            Change::Object { key, before, now: Some(now) } => {
                 let is_there = |owner: &OwnerReference| now.owners.iter().any(|left| left.uid == owner.uid);
                 if before.is_some_and(|before| !before.owners.iter().all(is_there)) {
                     self.units().note_lost_owner(key);
@@ -317,20 +317,20 @@ impl Keeper {
                     self.queue.add(key, SETTLE_AFTER);
                 }
             }
-            News::Standing(Standing::Current) => {
+            Change::State(CacheState::Current) => {
                 if self.is_list_denied.swap(false, Ordering::SeqCst) {
                     self.permission.lock().forget();
                     self.no_longer_denied();
                 }
                 self.look_at_all(|_| true);
             }
-            News::Standing(Standing::Forbidden) => {
+            Change::State(CacheState::Forbidden) => {
                 self.is_list_denied.store(true, Ordering::SeqCst);
                 let keys = self.units().keys(|_| true);
                 // For the warning and the events; nothing is asked of the API server.
                 self.queue.add_all(&keys, Duration::ZERO);
             }
-            News::Standing(Standing::Unknown | Standing::Behind) => {}
+            Change::State(CacheState::Unknown | CacheState::Behind) => {}
         }
     }
 

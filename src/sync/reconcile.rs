@@ -330,7 +330,7 @@ impl Reconciliation<'_> {
     fn learn(&mut self, meta: SecretMeta) -> Present {
         self.calls += 1;
         if meta.is_managed() {
-            self.keeper.secrets.learn(meta.clone());
+            self.keeper.secrets.insert(meta.clone());
         } else {
             // The watch never tells when this one goes.
             self.keeper.secrets.forget(self.key);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::cache::{Cache, Standing};
+use super::cache::{Cache, CacheState};
 use super::cycle::{Cycle, End, Progress, Step};
 use super::frame::Frame;
 use super::page::{Page, PageSeed};
@@ -93,7 +93,7 @@ impl<T: Watched> Reflector<T> {
         }
         let budget = Budget::lasting(LIST_TIME);
         let outgoing = self.outgoing(Verb::List, &query).map_err(failed)?;
-        let page = PageSeed { present: &|object| self.cache.present(object), of: PhantomData };
+        let page = PageSeed { present: &|object| self.cache.upsert(object), of: PhantomData };
         let Page { version, next } =
             self.client.read(&outgoing, budget, || page).map_err(too_slow_or_failed)?;
         match cycle.listed(version, next) {
@@ -120,16 +120,16 @@ impl<T: Watched> Reflector<T> {
         let outgoing = self.outgoing(Verb::Watch, &query).map_err(failed)?;
         let lifetime = self.lifetime + STREAM_GRACE;
         let mut stream = self.client.open(&outgoing, lifetime, Budget::lasting(LIST_TIME)).map_err(failed)?;
-        self.cache.stand(Standing::Current);
+        self.cache.set_state(CacheState::Current);
         loop {
             match stream.next(PhantomData::<Frame<T>>) {
                 Ok(Some(Frame::Present(object))) => {
                     cycle.reached(object.version());
-                    self.cache.present(object);
+                    self.cache.upsert(object);
                 }
                 Ok(Some(Frame::Gone(object))) => {
                     cycle.reached(object.version());
-                    self.cache.gone(&object);
+                    self.cache.delete(&object);
                 }
                 Ok(Some(Frame::Bookmark(version))) => cycle.reached(&version),
                 Ok(Some(Frame::Error(code))) => {
@@ -162,7 +162,7 @@ impl<T: Watched> Reflector<T> {
     fn tell(&self, end: End, error: Option<&ApiError>, was_failing: &mut bool) {
         let is_failing =
             matches!(end, End::Failed { .. } | End::Garbled | End::TooLarge | End::TooSlow | End::Forbidden);
-        self.cache.stand(if end == End::Forbidden { Standing::Forbidden } else { Standing::Behind });
+        self.cache.set_state(if end == End::Forbidden { CacheState::Forbidden } else { CacheState::Behind });
         if let Some(error) = error {
             let news = is_failing && !std::mem::replace(was_failing, is_failing);
             // Whoever needs the permission says what is missing, in words of its own.
