@@ -13,10 +13,10 @@ use kube::types::{
     NewSecret, ObjectKey, OwnerReference, Secret, SecretMeta, SecretPatch, SecretProviderClassPodStatus,
 };
 
+use super::controller::SyncController;
 use super::edits::{self, Edit};
 use super::error::SyncError;
 use super::feeder::{self, FED_BY, Fed, Feeder};
-use super::keeper::Keeper;
 use super::owners;
 use super::plan::{Changes, Claim, Desired, Held, Plan, Presence, plan};
 use super::units::{Newer, Settled, Source, View};
@@ -48,7 +48,7 @@ pub enum Progress {
 
 /// A Secret in hand.
 struct Reconciliation<'a> {
-    keeper: &'a Keeper,
+    controller: &'a SyncController,
     key: &'a ObjectKey,
     waiting: Waiting,
     budget: Budget,
@@ -69,7 +69,7 @@ enum Present {
     Nothing,
 }
 
-impl Keeper {
+impl SyncController {
     /// Brings one Secret up to date. `speaker` is told whose volume speaks for it, as soon as that is known.
     pub(super) fn reconcile(
         &self,
@@ -83,7 +83,7 @@ impl Keeper {
         };
         let held = view.held.clone();
         let begun = Reconciliation {
-            keeper: self,
+            controller: self,
             key,
             waiting,
             budget,
@@ -111,8 +111,8 @@ impl Reconciliation<'_> {
         let Word { desired, owners: wanted_owners, .. } = word;
         let known = match self.waiting {
             // What the watch has not confirmed is no promise to a pod.
-            Waiting::Pod => self.keeper.secrets.get_current(self.key),
-            Waiting::Nobody => self.keeper.secrets.get(self.key),
+            Waiting::Pod => self.controller.secrets.get_current(self.key),
+            Waiting::Nobody => self.controller.secrets.get(self.key),
         };
         let mut present = match known {
             Some(meta) => Present::Secret(meta),
@@ -120,7 +120,9 @@ impl Reconciliation<'_> {
         };
         for _ in 0..ATTEMPTS {
             let Present::Secret(meta) = &present else {
-                if self.waiting == Waiting::Nobody && !self.keeper.any_lives(&view.sources, self.budget)? {
+                if self.waiting == Waiting::Nobody
+                    && !self.controller.any_lives(&view.sources, self.budget)?
+                {
                     return Ok(Progress::Settled);
                 }
                 present = self.create(word)?;
@@ -153,7 +155,7 @@ impl Reconciliation<'_> {
                     present = self.change(&meta, desired, &changes)?;
                     if edit.is_some() && self.writes == writes {
                         // Most often another node was faster, and the Secret was changed back since.
-                        self.keeper.units().note_put_right(self.key, Instant::now());
+                        self.controller.units().note_put_right(self.key, Instant::now());
                     }
                     continue;
                 }
@@ -164,20 +166,20 @@ impl Reconciliation<'_> {
                 Plan::Refuse(refusal) => return Err(SyncError::Refused(refusal)),
             };
             if self.calls > 0 {
-                self.keeper.granted(&self.key.namespace);
+                self.controller.granted(&self.key.namespace);
             }
             if self.writes > 0 {
-                self.keeper.metrics.sync_succeeded(provider, begun.elapsed());
+                self.controller.metrics.sync_succeeded(provider, begun.elapsed());
             }
             if !patience.is_zero() {
                 if let Some(edit) = edit.filter(|_| claim == Claim::Pause) {
-                    self.keeper.report_quarrel(self.key, word, provider, &edit);
+                    self.controller.report_quarrel(self.key, word, provider, &edit);
                 }
                 return Ok(Progress::NotYet(patience));
             }
             // Of the nodes where a class has lost its place, the one that held it tells: the others have lost nothing.
             if view.feeds || view.newer != Newer::No || !matches!(fed, Fed::Elsewhere(_)) {
-                self.keeper.report_meeting(&meta, word, &fed);
+                self.controller.report_meeting(&meta, word, &fed);
             }
             let feeds = match Feeder::of(&meta) {
                 Some(named) => word.here.iter().any(|here| here.uid == named.uid),
@@ -193,7 +195,7 @@ impl Reconciliation<'_> {
     /// No volume of this node feeds the Secret any longer. Where it has the content of one that did, and others own
     /// it, these are told.
     fn take_leave(mut self, view: &View) -> Result<Progress, SyncError> {
-        let mut found = self.keeper.secrets.get(self.key);
+        let mut found = self.controller.secrets.get(self.key);
         for _ in 0..ATTEMPTS {
             let leaving = |meta: Arc<SecretMeta>| Some((feeder::leaving(&meta, &view.departed)?, meta));
             let Some((feeder, meta)) = found.and_then(leaving) else {
@@ -215,9 +217,10 @@ impl Reconciliation<'_> {
 
     /// Reads the Secret with its content.
     fn read(&mut self) -> Result<Present, SyncError> {
-        match self.keeper.client.secret(self.key, self.budget) {
+        match self.controller.client.secret(self.key, self.budget) {
             Ok(Secret { meta, kind, data }) => {
-                let digest = |(key, value): (String, SecretBytes)| (key, self.keeper.digest(value.expose()));
+                let digest =
+                    |(key, value): (String, SecretBytes)| (key, self.controller.digest(value.expose()));
                 let digests = data.into_iter().map(digest).collect();
                 let (labels, annotations) =
                     self.held.take().map_or_else(Default::default, |held| (held.labels, held.annotations));
@@ -226,7 +229,7 @@ impl Reconciliation<'_> {
             }
             Err(error) if error.is_not_found() => {
                 self.held = None;
-                self.keeper.secrets.forget(self.key);
+                self.controller.secrets.forget(self.key);
                 Ok(Present::Nothing)
             }
             Err(error) => Err(SyncError::of_call(error)),
@@ -249,12 +252,12 @@ impl Reconciliation<'_> {
             owners: &owners,
             data: &desired.data,
         };
-        match self.keeper.client.create_secret(&secret, self.budget) {
+        match self.controller.client.create_secret(&secret, self.budget) {
             Ok(meta) => {
                 log::info!(secret:% = self.key; "secret was created");
                 self.writes += 1;
                 self.has_written_content = true;
-                self.keeper.units().note_created(self.key, Instant::now());
+                self.controller.units().note_created(self.key, Instant::now());
                 self.held = Some(held(&meta, desired));
                 Ok(self.learn(meta))
             }
@@ -273,7 +276,7 @@ impl Reconciliation<'_> {
             return Ok(());
         }
         for owner in owners {
-            match self.keeper.client.pod_status(&self.key.namespace, &owner.name, self.budget) {
+            match self.controller.client.pod_status(&self.key.namespace, &owner.name, self.budget) {
                 Ok(found) if found.metadata.uid == owner.uid => return Ok(()),
                 Ok(_of_later) => {}
                 Err(error) if error.is_not_found() => {}
@@ -307,7 +310,7 @@ impl Reconciliation<'_> {
             owners: changes.owners.as_deref(),
             data: data.collect(),
         };
-        match self.keeper.client.patch_secret(&patch, self.budget) {
+        match self.controller.client.patch_secret(&patch, self.budget) {
             Ok(changed) => {
                 self.writes += 1;
                 if !changes.data.is_empty() {
@@ -330,10 +333,10 @@ impl Reconciliation<'_> {
     fn learn(&mut self, meta: SecretMeta) -> Present {
         self.calls += 1;
         if meta.is_managed() {
-            self.keeper.secrets.insert(meta.clone());
+            self.controller.secrets.insert(meta.clone());
         } else {
             // The watch never tells when this one goes.
-            self.keeper.secrets.forget(self.key);
+            self.controller.secrets.forget(self.key);
         }
         Present::Secret(Arc::new(meta))
     }
@@ -347,7 +350,7 @@ impl Reconciliation<'_> {
         // What was not to be written yet has to look different when its volume is said to have changed.
         let seen = if view.newer == Newer::No { view.seen.clone() } else { desired.digests.clone() };
         let settled = Settled { held, seen, feeds, is_right };
-        self.keeper.units().settle(self.key, view.generation, settled, Instant::now());
+        self.controller.units().settle(self.key, view.generation, settled, Instant::now());
     }
 }
 

@@ -10,14 +10,14 @@ use kube::types::{ObjectKey, SecretMeta};
 
 use super::MirroredVolume;
 use super::complaints::Concerned;
+use super::controller::SyncController;
 use super::edits::Edit;
 use super::error::{MISSING_ROLE, Remedy, SyncError};
 use super::feeder::Fed;
-use super::keeper::Keeper;
 use super::units::Source;
 use super::word::Word;
 
-impl Keeper {
+impl SyncController {
     /// A Secret is as it should be.
     pub(super) fn report_success(&self, key: &ObjectKey) {
         if self.complaints.lock().settle(&Concerned::Secret(key.clone())) {

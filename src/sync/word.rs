@@ -10,10 +10,10 @@ use kube::budget::Budget;
 use kube::types::{MANAGED, MANAGED_LABEL, ObjectKey, OwnerReference, Pod};
 use volume::place::{Found, Place};
 
+use super::controller::SyncController;
 use super::data::{self, DataError};
 use super::error::SyncError;
 use super::feeder::{FED_BY, Feeder};
-use super::keeper::Keeper;
 use super::owners;
 use super::plan::Desired;
 use super::units::{Source, View};
@@ -38,7 +38,7 @@ enum Need {
     Static,
 }
 
-impl Keeper {
+impl SyncController {
     /// What this node says of the Secret: its volumes are asked in their order, and the first that has a content
     /// speaks. None when no pod needs the Secret any longer.
     pub(super) fn word(

@@ -24,7 +24,7 @@ impl Reconciliation<'_> {
     }
 
     fn is_gone(&self, feeder: &Feeder) -> bool {
-        match self.keeper.client.pod(&self.key.namespace, &feeder.pod, self.budget) {
+        match self.controller.client.pod(&self.key.namespace, &feeder.pod, self.budget) {
             Ok(pod) => pod.uid != feeder.uid || pod.is_ending,
             // No pod has a name that is none.
             Err(error) => error.is_not_found() || matches!(error, ApiError::InvalidName { .. }),
@@ -67,13 +67,13 @@ impl Reconciliation<'_> {
         };
         let now = Instant::now();
         if has_edit {
-            let patience = self.keeper.units().wait_to_put_right(self.key, turn, now);
+            let patience = self.controller.units().wait_to_put_right(self.key, turn, now);
             return if patience.is_zero() { (claim, patience) } else { (Claim::Pause, patience) };
         }
         if turn.is_zero() {
             return (claim, turn);
         }
-        let patience = self.keeper.units().wait_for_turn(self.key, turn, now);
+        let patience = self.controller.units().wait_for_turn(self.key, turn, now);
         if patience.is_zero() { (claim, patience) } else { (Claim::Leave, patience) }
     }
 }

@@ -29,7 +29,7 @@ use super::units::{Source, Units};
 use super::{MirroredVolume, SyncSettings};
 
 /// All that is shared between those who publish, the workers and the watches.
-pub struct Keeper {
+pub struct SyncController {
     pub(super) settings: SyncSettings,
     pub(super) client: Client,
     pub(super) events: Arc<EventSink>,
@@ -53,18 +53,18 @@ pub struct Keeper {
     pub(super) told: Mutex<HashSet<String>>,
 }
 
-impl Keeper {
+impl SyncController {
     pub(super) fn new(
         settings: SyncSettings,
         client: Client,
         events: Arc<EventSink>,
         metrics: Arc<Metrics>,
         pause: Pause,
-    ) -> Arc<Keeper> {
+    ) -> Arc<SyncController> {
         let on_node =
             Selection { fields: format!("spec.nodeName={}", settings.node), ..Selection::default() };
         let managed = Selection { labels: format!("{MANAGED_LABEL}={MANAGED}"), ..Selection::default() };
-        Arc::new_cyclic(|inner: &Weak<Keeper>| {
+        Arc::new_cyclic(|inner: &Weak<SyncController>| {
             let (of_pods, of_secrets) = (Weak::clone(inner), Weak::clone(inner));
             let driver = settings.driver.clone();
             let pods = Arc::new(Cache::of_picked(
@@ -84,7 +84,7 @@ impl Keeper {
             let pods_follower = Follower::new("watch-pods", client.clone(), on_node, followed, wait);
             let followed = Arc::clone(&secrets);
             let secrets_follower = Follower::new("watch-secrets", client.clone(), managed, followed, pause);
-            Keeper {
+            SyncController {
                 publishes: Publishes::new(settings.publishes),
                 settings,
                 client,
@@ -108,7 +108,7 @@ impl Keeper {
     }
 
     /// Takes the volume in. Answers which of its Secrets are to be looked at.
-    pub(super) fn put(self: &Arc<Self>, volume: MirroredVolume) -> Vec<ObjectKey> {
+    pub(super) fn upsert(self: &Arc<Self>, volume: MirroredVolume) -> Vec<ObjectKey> {
         let class = volume.class.key.clone();
         let objects = self.objects(&volume);
         let asks_for_secrets = !objects.is_empty();
@@ -199,12 +199,12 @@ impl Keeper {
     fn work(&self) -> ! {
         loop {
             let key = self.queue.next();
-            self.attend(&key, Waiting::Nobody, Budget::lasting(WORK_TIME));
+            self.process(&key, Waiting::Nobody, Budget::lasting(WORK_TIME));
         }
     }
 
     /// Looks at one Secret that was taken from the queue, and gives it back.
-    pub(super) fn attend(&self, key: &ObjectKey, waiting: Waiting, budget: Budget) {
+    pub(super) fn process(&self, key: &ObjectKey, waiting: Waiting, budget: Budget) {
         let done = self.look_at(key, waiting, budget);
         self.queue.done(key, done);
     }
