@@ -25,7 +25,7 @@ use super::publishes::Publishes;
 use super::queue::{Done, Queue};
 use super::reconcile::{Progress, Waiting};
 use super::secret_object::{self, SecretObject};
-use super::units::{Source, Units};
+use super::states::{SecretStates, Source};
 use super::{MirroredVolume, SyncSettings};
 
 /// All that is shared between those who publish, the workers and the watches.
@@ -38,7 +38,7 @@ pub struct SyncController {
     pub(super) secrets: Arc<Cache<SecretMeta>>,
     pub(super) pods_follower: Follower<Pod>,
     secrets_follower: Follower<SecretMeta>,
-    units: Mutex<Units>,
+    states: Mutex<SecretStates>,
     permission: Mutex<Permission>,
     pub(super) queue: Queue,
     pub(super) publishes: Publishes,
@@ -94,7 +94,7 @@ impl SyncController {
                 secrets,
                 pods_follower,
                 secrets_follower,
-                units: Mutex::default(),
+                states: Mutex::default(),
                 permission: Mutex::default(),
                 queue: Queue::new(MOST_WORKERS_OF_ONE),
                 complaints: Mutex::default(),
@@ -122,11 +122,11 @@ impl SyncController {
             changed: volume.changed,
         };
         let moved = {
-            let mut units = self.units();
-            if !asks_for_secrets && !units.has(source.target.as_str()) {
+            let mut states = self.states();
+            if !asks_for_secrets && !states.has(source.target.as_str()) {
                 return Vec::new();
             }
-            units.put(source, volume.freshness, Instant::now())
+            states.upsert(source, volume.freshness, Instant::now())
         };
         self.part_with(&moved.forsaken);
         for key in &moved.due {
@@ -162,7 +162,7 @@ impl SyncController {
 
     /// Lets a volume go.
     pub(super) fn let_go(&self, target: &str) {
-        let moved = self.units().remove(target, Instant::now());
+        let moved = self.states().remove(target, Instant::now());
         self.part_with(&moved.forsaken);
         self.queue.add_all(&moved.due, Duration::ZERO);
         self.told.lock().remove(target);
@@ -172,7 +172,7 @@ impl SyncController {
     /// Nobody here feeds these Secrets any longer. Where that has to be said on one, it is kept until that is done.
     fn part_with(&self, forsaken: &[ObjectKey]) {
         for key in forsaken {
-            let departed = self.units().view(key).map(|view| view.departed).unwrap_or_default();
+            let departed = self.states().view(key).map(|view| view.departed).unwrap_or_default();
             let is_to_tell = |meta: Arc<SecretMeta>| feeder::leaving(&meta, &departed).is_some();
             if self.secrets.get(key).is_some_and(is_to_tell) {
                 self.queue.add(key, Duration::ZERO);
@@ -184,13 +184,13 @@ impl SyncController {
 
     /// Forgets a Secret that no volume feeds; false when one does.
     fn end(&self, key: &ObjectKey) -> bool {
-        if !self.units().end(key) {
+        if !self.states().end(key) {
             return false;
         }
         self.queue.forget(key);
         self.secrets.untrack(key);
         self.complaints.lock().settle(&Concerned::Secret(key.clone()));
-        if !self.units().has_namespace(&key.namespace) {
+        if !self.states().has_namespace(&key.namespace) {
             self.permission.lock().grant(&key.namespace);
         }
         true
@@ -216,7 +216,7 @@ impl SyncController {
             Err(_) if self.end(key) => return Done::Settled,
             Err(done) => {
                 // Others have asked and were refused: that is true of this Secret as well.
-                let speaker = self.units().view(key).and_then(|view| view.sources.first().cloned());
+                let speaker = self.states().view(key).and_then(|view| view.sources.first().cloned());
                 self.report(key, &SyncError::Forbidden(None), speaker.as_deref());
                 return done;
             }
@@ -237,7 +237,7 @@ impl SyncController {
                 }
             }
             Err(error) => {
-                if self.units().departed_for(key, Instant::now()).is_some_and(|time| time > FAREWELL_TIME) {
+                if self.states().departed_for(key, Instant::now()).is_some_and(|time| time > FAREWELL_TIME) {
                     // If no volume feeds it, who does has long noticed in another way.
                     self.end(key);
                 }
@@ -287,7 +287,7 @@ impl SyncController {
     }
 
     fn look_at_all(&self, of: impl Fn(&Source) -> bool) {
-        let keys = self.units().keys(of);
+        let keys = self.states().keys(of);
         self.queue.add_all(&keys, Duration::ZERO);
     }
 
@@ -302,18 +302,18 @@ impl SyncController {
     fn secret_changed(&self, change: &Change<'_, SecretMeta>) {
         match change {
             Change::Object { key, now: None, .. } => {
-                let pause = self.units().pause_before_recreation(key, Instant::now());
+                let pause = self.states().pause_before_recreation(key, Instant::now());
                 self.queue.add(key, pause);
             }
             Change::Object { key, before, now: Some(now) } => {
                 let is_there = |owner: &OwnerReference| now.owners.iter().any(|left| left.uid == owner.uid);
                 if before.is_some_and(|before| !before.owners.iter().all(is_there)) {
-                    self.units().note_lost_owner(key);
+                    self.states().note_lost_owner(key);
                 }
                 if before.is_some_and(|before| now.writers.took_from_others(&before.writers)) {
-                    self.units().note_put_right(key, Instant::now());
+                    self.states().note_put_right(key, Instant::now());
                 }
-                if !self.units().knows(key, &now.uid, &now.resource_version) {
+                if !self.states().knows(key, &now.uid, &now.resource_version) {
                     self.queue.add(key, SETTLE_AFTER);
                 }
             }
@@ -326,7 +326,7 @@ impl SyncController {
             }
             Change::State(CacheState::Forbidden) => {
                 self.is_list_denied.store(true, Ordering::SeqCst);
-                let keys = self.units().keys(|_| true);
+                let keys = self.states().keys(|_| true);
                 // For the warning and the events; nothing is asked of the API server.
                 self.queue.add_all(&keys, Duration::ZERO);
             }
@@ -344,8 +344,8 @@ impl SyncController {
         }
     }
 
-    pub(super) fn units(&self) -> MutexGuard<'_, Units> {
-        self.units.lock()
+    pub(super) fn states(&self) -> MutexGuard<'_, SecretStates> {
+        self.states.lock()
     }
 }
 

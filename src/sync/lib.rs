@@ -2,7 +2,7 @@
 //!
 //! [`SecretSync`] is told by whoever publishes which volume came, was refreshed, or went. From then on a Secret is a
 //! piece of work of its own: `controller` takes it from the `queue`, `reconcile` does it as a story, `plan` decides,
-//! `units` knows which volume feeds which Secret, `word` what this node says of it, `feeder` whose content it has
+//! `states` knows which volume feeds which Secret, `word` what this node says of it, `feeder` whose content it has
 //! where several nodes or classes could feed it, `edits` what others changed, `quarrel` how often they did. `secret_object`, `data`, `tls` and `owners` turn what a class and its
 //! files say into what a Secret holds. Secrets are never deleted here: they go with their owners, by the cluster's
 //! garbage collector.
@@ -32,8 +32,8 @@ mod queue;
 mod reconcile;
 mod report;
 pub mod secret_object;
+mod states;
 pub mod tls;
-mod units;
 mod word;
 
 use std::sync::Arc;
@@ -50,7 +50,7 @@ use volume::target::TargetPath;
 use controller::SyncController;
 use reconcile::Waiting;
 
-pub use units::Freshness;
+pub use states::Freshness;
 
 /// Keeps the Secrets of one node's volumes.
 pub struct SecretSync(Arc<SyncController>);

@@ -19,7 +19,7 @@ use super::error::SyncError;
 use super::feeder::{self, FED_BY, Fed, Feeder};
 use super::owners;
 use super::plan::{Changes, Claim, Desired, Held, Plan, Presence, plan};
-use super::units::{Newer, Settled, Source, View};
+use super::states::{Newer, Settled, Source, View};
 use super::word::Word;
 
 /// Who waits for a Secret.
@@ -78,7 +78,7 @@ impl SyncController {
         budget: Budget,
         speaker: &mut Option<Arc<Source>>,
     ) -> Result<Progress, SyncError> {
-        let Some(view) = self.units().view(key) else {
+        let Some(view) = self.states().view(key) else {
             return Ok(Progress::Settled);
         };
         let held = view.held.clone();
@@ -155,7 +155,7 @@ impl Reconciliation<'_> {
                     present = self.change(&meta, desired, &changes)?;
                     if edit.is_some() && self.writes == writes {
                         // Most often another node was faster, and the Secret was changed back since.
-                        self.controller.units().note_put_right(self.key, Instant::now());
+                        self.controller.states().note_put_right(self.key, Instant::now());
                     }
                     continue;
                 }
@@ -257,7 +257,7 @@ impl Reconciliation<'_> {
                 log::info!(secret:% = self.key; "secret was created");
                 self.writes += 1;
                 self.has_written_content = true;
-                self.controller.units().note_created(self.key, Instant::now());
+                self.controller.states().note_created(self.key, Instant::now());
                 self.held = Some(held(&meta, desired));
                 Ok(self.learn(meta))
             }
@@ -350,7 +350,7 @@ impl Reconciliation<'_> {
         // What was not to be written yet has to look different when its volume is said to have changed.
         let seen = if view.newer == Newer::No { view.seen.clone() } else { desired.digests.clone() };
         let settled = Settled { held, seen, feeds, is_right };
-        self.controller.units().settle(self.key, view.generation, settled, Instant::now());
+        self.controller.states().settle(self.key, view.generation, settled, Instant::now());
     }
 }
 

@@ -14,7 +14,7 @@ use super::controller::SyncController;
 use super::edits::Edit;
 use super::error::{MISSING_ROLE, Remedy, SyncError};
 use super::feeder::Fed;
-use super::units::Source;
+use super::states::Source;
 use super::word::Word;
 
 impl SyncController {
@@ -45,7 +45,7 @@ impl SyncController {
         );
         let pod =
             PodRef { namespace: key.namespace.clone(), name: speaker.pod.clone(), uid: speaker.uid.clone() };
-        if self.units().note_classes(key, classes, !speaker.has_company(&meta.owners)) {
+        if self.states().note_classes(key, classes, !speaker.has_company(&meta.owners)) {
             log::warn!(secret:% = key; "several classes name one secret");
             self.events.warn(&pod, SEVERAL_CLASSES, message);
         }
@@ -54,7 +54,7 @@ impl SyncController {
     /// Somebody changes the Secret back again and again: the owner of the pod that speaks for it is told who, each time
     /// that the pause has grown.
     pub(super) fn report_quarrel(&self, key: &ObjectKey, word: &Word, provider: &str, edit: &Edit) {
-        if !self.units().note_quarrel(key, Instant::now()) {
+        if !self.states().note_quarrel(key, Instant::now()) {
             return;
         }
         let speaker = &word.desired.feeder;

@@ -16,7 +16,7 @@ use super::error::SyncError;
 use super::feeder::{FED_BY, Feeder};
 use super::owners;
 use super::plan::Desired;
-use super::units::{Source, View};
+use super::states::{Source, View};
 
 /// What a node says of a Secret.
 pub struct Word {

@@ -67,13 +67,13 @@ impl Reconciliation<'_> {
         };
         let now = Instant::now();
         if has_edit {
-            let patience = self.controller.units().wait_to_put_right(self.key, turn, now);
+            let patience = self.controller.states().wait_to_put_right(self.key, turn, now);
             return if patience.is_zero() { (claim, patience) } else { (Claim::Pause, patience) };
         }
         if turn.is_zero() {
             return (claim, turn);
         }
-        let patience = self.controller.units().wait_for_turn(self.key, turn, now);
+        let patience = self.controller.states().wait_for_turn(self.key, turn, now);
         if patience.is_zero() { (claim, patience) } else { (Claim::Leave, patience) }
     }
 }
