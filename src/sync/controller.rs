@@ -50,7 +50,7 @@ pub struct SyncController {
     /// Set while the list of Secrets is refused.
     is_list_denied: AtomicBool,
     /// Targets of the volumes whose pods have been told of it.
-    pub(super) told: Mutex<HashSet<String>>,
+    pub(super) notified: Mutex<HashSet<String>>,
 }
 
 impl SyncController {
@@ -102,7 +102,7 @@ impl SyncController {
                 workers: Default::default(),
                 is_denied: AtomicBool::new(false),
                 is_list_denied: AtomicBool::new(false),
-                told: Mutex::default(),
+                notified: Mutex::default(),
             }
         })
     }
@@ -165,7 +165,7 @@ impl SyncController {
         let moved = self.states().remove(target, Instant::now());
         self.part_with(&moved.forsaken);
         self.queue.add_all(&moved.due, Duration::ZERO);
-        self.told.lock().remove(target);
+        self.notified.lock().remove(target);
         self.complaints.lock().settle(&Concerned::Volume(target.to_owned()));
     }
 
@@ -282,7 +282,7 @@ impl SyncController {
         self.metrics.sync_permitted(true);
         if self.is_denied.swap(false, Ordering::SeqCst) {
             log::info!("secrets may be written again");
-            self.told.lock().clear();
+            self.notified.lock().clear();
         }
     }
 

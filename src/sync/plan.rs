@@ -36,7 +36,7 @@ pub struct Desired {
 
 /// What the driver knows of a Secret's content at one version, since it read or wrote it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Held {
+pub struct LastWritten {
     /// Uid and version at which this was so.
     pub at: (String, String),
     /// Type.
@@ -130,7 +130,7 @@ impl Changes {
 /// What is to be done so that the Secret is as desired, as far as this node may, and has these owners.
 pub fn plan(
     meta: &SecretMeta,
-    held: Option<&Held>,
+    last_written: Option<&LastWritten>,
     desired: &Desired,
     wanted_owners: &[OwnerReference],
     claim: &Claim,
@@ -139,7 +139,8 @@ pub fn plan(
         return Plan::Refuse(Refusal::NotManaged);
     }
     let written = &meta.writers;
-    let known = held.filter(|held| held.at.0 == meta.uid && held.at.1 == meta.resource_version);
+    let known = last_written
+        .filter(|last_written| last_written.at.0 == meta.uid && last_written.at.1 == meta.resource_version);
     let is_newer = matches!(claim, Claim::Write { .. });
     let may_repair = !matches!(claim, Claim::Leave | Claim::Pause);
     let may_write = is_newer || (may_repair && is_edited(meta, desired));
@@ -156,8 +157,10 @@ pub fn plan(
         Some(_) => {}
     }
     // What the class no longer asks for goes, if the driver put it there.
-    let (old_labels, old_annotations) = match held {
-        Some(held) if is_newer => (held.labels.as_slice(), held.annotations.as_slice()),
+    let (old_labels, old_annotations) = match last_written {
+        Some(last_written) if is_newer => {
+            (last_written.labels.as_slice(), last_written.annotations.as_slice())
+        }
         _ => (&[][..], &[][..]),
     };
     if *claim != Claim::Pause {

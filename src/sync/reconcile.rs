@@ -18,7 +18,7 @@ use super::edits::{self, Edit};
 use super::error::SyncError;
 use super::feeder::{self, FED_BY, Fed, Feeder};
 use super::owners;
-use super::plan::{Changes, Claim, Desired, Held, Plan, Presence, plan};
+use super::plan::{Changes, Claim, Desired, LastWritten, Plan, Presence, plan};
 use super::states::{Newer, Settled, Source, View};
 use super::word::Word;
 
@@ -52,7 +52,7 @@ struct Reconciliation<'a> {
     key: &'a ObjectKey,
     waiting: Waiting,
     budget: Budget,
-    held: Option<Held>,
+    last_written: Option<LastWritten>,
     /// The pod of another class that was looked for last, and whether it is gone.
     looked_for: Option<(Feeder, bool)>,
     has_written_content: bool,
@@ -81,13 +81,13 @@ impl SyncController {
         let Some(view) = self.states().view(key) else {
             return Ok(Progress::Settled);
         };
-        let held = view.held.clone();
+        let last_written = view.last_written.clone();
         let begun = Reconciliation {
             controller: self,
             key,
             waiting,
             budget,
-            held,
+            last_written,
             looked_for: None,
             has_written_content: false,
             calls: 0,
@@ -145,7 +145,7 @@ impl Reconciliation<'_> {
                 Claim::Pause if view.has_lost_owner => &[],
                 _ => wanted_owners.as_slice(),
             };
-            let progress = match plan(&meta, self.held.as_ref(), desired, wanted_owners, &claim) {
+            let progress = match plan(&meta, self.last_written.as_ref(), desired, wanted_owners, &claim) {
                 Plan::Nothing => Progress::Settled,
                 Plan::Change(changes) if self.waiting == Waiting::Pod && changes.is_owners_only() => {
                     Progress::OwnersMissing
@@ -223,12 +223,14 @@ impl Reconciliation<'_> {
                     |(key, value): (String, SecretBytes)| (key, self.controller.digest(value.expose()));
                 let digests = data.into_iter().map(digest).collect();
                 let (labels, annotations) =
-                    self.held.take().map_or_else(Default::default, |held| (held.labels, held.annotations));
-                self.held = Some(Held { at: at(&meta), kind, digests, labels, annotations });
+                    self.last_written.take().map_or_else(Default::default, |last_written| {
+                        (last_written.labels, last_written.annotations)
+                    });
+                self.last_written = Some(LastWritten { at: at(&meta), kind, digests, labels, annotations });
                 Ok(self.learn(meta))
             }
             Err(error) if error.is_not_found() => {
-                self.held = None;
+                self.last_written = None;
                 self.controller.secrets.forget(self.key);
                 Ok(Present::Nothing)
             }
@@ -258,7 +260,7 @@ impl Reconciliation<'_> {
                 self.writes += 1;
                 self.has_written_content = true;
                 self.controller.states().note_created(self.key, Instant::now());
-                self.held = Some(held(&meta, desired));
+                self.last_written = Some(last_written(&meta, desired));
                 Ok(self.learn(meta))
             }
             // Another node was faster, or an earlier attempt got through.
@@ -316,12 +318,12 @@ impl Reconciliation<'_> {
                 if !changes.data.is_empty() {
                     log::info!(secret:% = self.key; "content of a secret was changed");
                     self.has_written_content = true;
-                    self.held = Some(held(&changed, desired));
+                    self.last_written = Some(last_written(&changed, desired));
                 } else {
                     log::debug!(secret:% = self.key; "labels, annotations or owners of a secret were changed");
                     // The content is as well known as it was before, which the version in the patch has made sure of.
-                    let known = self.held.as_mut().filter(|held| held.at == at(meta));
-                    known.into_iter().for_each(|held| held.at = at(&changed));
+                    let known = self.last_written.as_mut().filter(|last_written| last_written.at == at(meta));
+                    known.into_iter().for_each(|last_written| last_written.at = at(&changed));
                 }
                 Ok(self.learn(changed))
             }
@@ -342,14 +344,15 @@ impl Reconciliation<'_> {
     }
 
     fn settle(self, view: &View, desired: &Desired, feeds: bool, is_right: bool) {
-        let held = self.held.map(|held| Held {
+        let last_written = self.last_written.map(|last_written| LastWritten {
             labels: desired.labels.keys().cloned().collect(),
             annotations: desired.annotations.keys().cloned().collect(),
-            ..held
+            ..last_written
         });
         // What was not to be written yet has to look different when its volume is said to have changed.
-        let seen = if view.newer == Newer::No { view.seen.clone() } else { desired.digests.clone() };
-        let settled = Settled { held, seen, feeds, is_right };
+        let last_digests =
+            if view.newer == Newer::No { view.last_digests.clone() } else { desired.digests.clone() };
+        let settled = Settled { last_written, last_digests, feeds, is_right };
         self.controller.states().settle(self.key, view.generation, settled, Instant::now());
     }
 }
@@ -359,14 +362,14 @@ fn is_newer(view: &View, desired: &Desired, meta: &SecretMeta) -> bool {
     match view.newer {
         Newer::No => false,
         Newer::Yes => true,
-        Newer::IfDifferent => view.seen != desired.digests,
+        Newer::IfDifferent => view.last_digests != desired.digests,
         // Both in seconds, of the same form, so that their texts compare as the times do.
         Newer::IfOlder(changed) => timestamp::rfc3339_seconds(changed) > meta.writers.at,
     }
 }
 
-fn held(meta: &SecretMeta, desired: &Desired) -> Held {
-    Held {
+fn last_written(meta: &SecretMeta, desired: &Desired) -> LastWritten {
+    LastWritten {
         at: at(meta),
         kind: desired.kind.clone(),
         digests: desired.digests.clone(),

@@ -123,7 +123,7 @@ impl SyncController {
             log::warn!(answer = answer; "classes ask for Kubernetes Secrets, but {MISSING_ROLE}; mounting and refreshing are not affected");
         }
         if let Some(source) = speaker
-            && self.told.lock().insert(source.target.as_str().to_owned())
+            && self.notified.lock().insert(source.target.as_str().to_owned())
         {
             let message = format!("class {} asks for Kubernetes Secrets, but {MISSING_ROLE}", source.class);
             self.events.warn(&source.pod, FAILED_TO_CREATE, message);

@@ -12,7 +12,7 @@ use kube::event::PodRef;
 use kube::types::{ObjectKey, OwnerReference};
 use volume::target::TargetPath;
 
-use super::plan::Held;
+use super::plan::LastWritten;
 use super::quarrel::{FIRST_PAUSE, Quarrel};
 use super::secret_object::SecretObject;
 
@@ -62,9 +62,9 @@ struct SecretState {
     newer: Newer,
     /// Counts what happened to it, so that work which began before does not settle it.
     generation: u64,
-    held: Option<Held>,
+    last_written: Option<LastWritten>,
     /// What its sources held when it was last looked at.
-    seen: BTreeMap<String, u64>,
+    last_digests: BTreeMap<String, u64>,
     /// Class and pod's uid of each volume that has left, and when the first one did.
     departed: BTreeSet<(String, String)>,
     departed_at: Option<Instant>,
@@ -75,7 +75,7 @@ struct SecretState {
     /// Since when it is known that the Secret waits for somebody's turn.
     waits_since: Option<Instant>,
     /// The classes of which the pods' owners have been told that they meet in this Secret.
-    told: BTreeSet<String>,
+    notified: BTreeSet<String>,
     /// Who deletes it, if somebody does: how often it was created.
     creations: Quarrel,
     /// Who changes it back, if somebody does: how often a driver put it right.
@@ -83,7 +83,7 @@ struct SecretState {
     /// Whether others have changed it since it was last as it should be.
     is_edited: bool,
     /// How often it had been put right when that was last told.
-    told_of_repairs: u32,
+    notified_of_repairs: u32,
 }
 
 /// Whether this node has something newer for a Secret than the Secret itself.
@@ -108,9 +108,9 @@ pub struct View {
     /// Whether there is something newer here.
     pub newer: Newer,
     /// What is known of the Secret.
-    pub held: Option<Held>,
+    pub last_written: Option<LastWritten>,
     /// What the volumes held when they were last looked at.
-    pub seen: BTreeMap<String, u64>,
+    pub last_digests: BTreeMap<String, u64>,
     /// Class and pod's uid of each volume that has left since.
     pub departed: BTreeSet<(String, String)>,
     /// Whether an owner has left the Secret since.
@@ -125,9 +125,9 @@ pub struct View {
 #[derive(Debug, Default)]
 pub struct Settled {
     /// What it holds, as far as it is known.
-    pub held: Option<Held>,
+    pub last_written: Option<LastWritten>,
     /// What its volumes held.
-    pub seen: BTreeMap<String, u64>,
+    pub last_digests: BTreeMap<String, u64>,
     /// Whether it has its content from here.
     pub feeds: bool,
     /// Whether all that others changed is put right.
@@ -206,8 +206,8 @@ impl SecretStates {
         Some(View {
             sources,
             newer: state.newer,
-            held: state.held.clone(),
-            seen: state.seen.clone(),
+            last_written: state.last_written.clone(),
+            last_digests: state.last_digests.clone(),
             departed: state.departed.clone(),
             has_lost_owner: state.has_lost_owner,
             feeds: state.feeds,
@@ -221,8 +221,8 @@ impl SecretStates {
             if std::mem::take(&mut state.is_edited) && settled.is_right {
                 state.repairs.note(now);
             }
-            state.held = settled.held;
-            state.seen = settled.seen;
+            state.last_written = settled.last_written;
+            state.last_digests = settled.last_digests;
             state.feeds = settled.feeds;
             state.waits_since = None;
             if state.generation == generation {
@@ -273,8 +273,8 @@ impl SecretStates {
     pub fn note_quarrel(&mut self, key: &ObjectKey, now: Instant) -> bool {
         self.states.get_mut(key).is_some_and(|state| {
             let times = state.repairs.times(now);
-            let is_news = times >= WORTH_TELLING && state.told_of_repairs != times;
-            state.told_of_repairs = times;
+            let is_news = times >= WORTH_TELLING && state.notified_of_repairs != times;
+            state.notified_of_repairs = times;
             is_news
         })
     }
@@ -291,21 +291,21 @@ impl SecretStates {
         let Some(state) = self.states.get_mut(key) else { return false };
         if classes.len() < 2 {
             if is_alone {
-                state.told.clear();
+                state.notified.clear();
             }
             return false;
         }
-        let is_news = !classes.is_subset(&state.told) && state.told.len() < MOST_CLASSES;
+        let is_news = !classes.is_subset(&state.notified) && state.notified.len() < MOST_CLASSES;
         if is_news {
-            state.told.extend(classes);
+            state.notified.extend(classes);
         }
         is_news
     }
 
     /// True when the Secret is known at exactly that uid and version.
     pub fn knows(&self, key: &ObjectKey, uid: &str, version: &str) -> bool {
-        let held = self.states.get(key).and_then(|state| state.held.as_ref());
-        held.is_some_and(|held| held.at.0 == uid && held.at.1 == version)
+        let last_written = self.states.get(key).and_then(|state| state.last_written.as_ref());
+        last_written.is_some_and(|last_written| last_written.at.0 == uid && last_written.at.1 == version)
     }
 
     /// The Secret was created.

@@ -36,7 +36,7 @@ fn key(name: &str) -> ObjectKey {
 
 fn settle(states: &mut SecretStates, name: &str) {
     let generation = states.view(&key(name)).unwrap().generation;
-    let settled = Settled { held: Some(Held::default()), ..Settled::default() };
+    let settled = Settled { last_written: Some(LastWritten::default()), ..Settled::default() };
     states.settle(&key(name), generation, settled, Instant::now());
 }
 
@@ -143,15 +143,15 @@ fn what_somebody_changes_time_and_again_is_put_right_ever_later_and_told_from_th
     let (mut states, mut now) = (SecretStates::default(), Instant::now());
     states.upsert(source("web", &["db"], 5), Freshness::New, now);
     settle(&mut states, "db");
-    let mut told = Vec::new();
+    let mut notified = Vec::new();
     let pauses: Vec<_> = (0..12)
         .map(|_| {
-            told.push(states.note_quarrel(&key("db"), now));
+            notified.push(states.note_quarrel(&key("db"), now));
             put_right(&mut states, &mut now).as_secs()
         })
         .collect();
     assert_eq!(pauses, [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
-    assert_eq!(told[..5], [false, false, false, true, true]);
+    assert_eq!(notified[..5], [false, false, false, true, true]);
     assert!(states.note_quarrel(&key("db"), now));
     assert!(!states.note_quarrel(&key("db"), now), "each time is told once");
     now += LULL;
