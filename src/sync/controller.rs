@@ -211,16 +211,16 @@ impl SyncController {
 
     /// Brings one Secret up to date, and tells everybody concerned what came of it.
     fn look_at(&self, key: &ObjectKey, waiting: Waiting, budget: Budget) -> Done {
-        let mut speaker = None;
+        let mut primary_source = None;
         let result = match self.may_ask(key) {
             Err(_) if self.end(key) => return Done::Settled,
             Err(done) => {
                 // Others have asked and were refused: that is true of this Secret as well.
-                let speaker = self.states().view(key).and_then(|view| view.sources.first().cloned());
-                self.report(key, &SyncError::Forbidden(None), speaker.as_deref());
+                let primary_source = self.states().view(key).and_then(|view| view.sources.first().cloned());
+                self.report(key, &SyncError::Forbidden(None), primary_source.as_deref());
                 return done;
             }
-            Ok(()) => self.reconcile(key, waiting, budget, &mut speaker),
+            Ok(()) => self.reconcile(key, waiting, budget, &mut primary_source),
         };
         match result {
             Ok(Progress::Parted) => {
@@ -244,7 +244,7 @@ impl SyncController {
                 if matches!(error, SyncError::Forbidden(_)) {
                     self.permission.lock().refuse(&key.namespace, Instant::now());
                 }
-                self.report(key, &error, speaker.as_deref());
+                self.report(key, &error, primary_source.as_deref());
                 match error.remedy() {
                     Remedy::Retry | Remedy::RetryAndTell => Done::Failed,
                     Remedy::Permission => Done::Later(ASK_EVERY),

@@ -70,13 +70,13 @@ enum Present {
 }
 
 impl SyncController {
-    /// Brings one Secret up to date. `speaker` is told whose volume speaks for it, as soon as that is known.
+    /// Brings one Secret up to date. `primary_source` becomes the volume whose content it has to have, as soon as that is known.
     pub(super) fn reconcile(
         &self,
         key: &ObjectKey,
         waiting: Waiting,
         budget: Budget,
-        speaker: &mut Option<Arc<Source>>,
+        primary_source: &mut Option<Arc<Source>>,
     ) -> Result<Progress, SyncError> {
         let Some(view) = self.states().view(key) else {
             return Ok(Progress::Settled);
@@ -97,10 +97,10 @@ impl SyncController {
             return begun.take_leave(&view);
         }
         // Pods that end need no Secret any longer, and it goes with its owners.
-        let Some(word) = self.word(key, &view, budget, speaker)? else {
+        let Some(word) = self.word(key, &view, budget, primary_source)? else {
             return Ok(Progress::Settled);
         };
-        let provider = speaker.as_ref().map_or("", |source| source.provider.as_str());
+        let provider = primary_source.as_ref().map_or("", |source| source.provider.as_str());
         begun.run(&view, &word, provider)
     }
 }

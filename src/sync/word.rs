@@ -46,9 +46,9 @@ impl SyncController {
         key: &ObjectKey,
         view: &View,
         budget: Budget,
-        speaker: &mut Option<Arc<Source>>,
+        primary_source: &mut Option<Arc<Source>>,
     ) -> Result<Option<Word>, SyncError> {
-        *speaker = view.sources.first().cloned();
+        *primary_source = view.sources.first().cloned();
         let (mut able, mut all_owners, mut here) = (Vec::new(), Vec::new(), Vec::new());
         let mut of_static_pod: Option<&Arc<Source>> = None;
         for source in &view.sources {
@@ -69,14 +69,14 @@ impl SyncController {
             }
         }
         for (source, feeder) in able.iter().zip(&here) {
-            *speaker = Some(Arc::clone(source));
+            *primary_source = Some(Arc::clone(source));
             if let Some(desired) = self.desired(source, feeder, key)? {
                 return Ok(Some(Word { desired, owners: all_owners, here }));
             }
         }
         match of_static_pod {
             Some(source) => {
-                *speaker = Some(Arc::clone(source));
+                *primary_source = Some(Arc::clone(source));
                 Err(SyncError::StaticPod)
             }
             None => Ok(None),
