@@ -18,13 +18,13 @@ use metrics::Metrics;
 
 use super::complaints::{Complaints, Concerned};
 use super::error::{Remedy, SyncError};
-use super::feeder;
 use super::kind;
 use super::permission::{ASK_EVERY, Permission};
 use super::publishes::Publishes;
 use super::queue::{Done, Queue};
 use super::reconcile::{Progress, Waiting};
 use super::secret_object::{self, SecretObject};
+use super::source_pod;
 use super::states::{SecretStates, Source};
 use super::{MirroredVolume, SyncSettings};
 
@@ -173,7 +173,7 @@ impl SyncController {
     fn part_with(&self, forsaken: &[ObjectKey]) {
         for key in forsaken {
             let departed = self.states().view(key).map(|view| view.departed).unwrap_or_default();
-            let is_to_tell = |meta: Arc<SecretMeta>| feeder::leaving(&meta, &departed).is_some();
+            let is_to_tell = |meta: Arc<SecretMeta>| source_pod::leaving(&meta, &departed).is_some();
             if self.secrets.get(key).is_some_and(is_to_tell) {
                 self.queue.add(key, Duration::ZERO);
             } else {

@@ -2,7 +2,7 @@
 //!
 //! [`SecretSync`] is told by whoever publishes which volume came, was refreshed, or went. From then on a Secret is a
 //! piece of work of its own: `controller` takes it from the `queue`, `reconcile` does it as a story, `plan` decides,
-//! `states` knows which volume feeds which Secret, `word` what this node says of it, `feeder` whose content it has
+//! `states` knows which volume feeds which Secret, `word` what this node says of it, `source_pod` whose content it has
 //! where several nodes or classes could feed it, `edits` what others changed, `quarrel` how often they did. `secret_object`, `data`, `tls` and `owners` turn what a class and its
 //! files say into what a Secret holds. Secrets are never deleted here: they go with their owners, by the cluster's
 //! garbage collector.
@@ -20,7 +20,6 @@ mod controller;
 pub mod data;
 mod edits;
 mod error;
-mod feeder;
 mod kind;
 pub mod owners;
 pub mod pem;
@@ -32,6 +31,7 @@ mod queue;
 mod reconcile;
 mod report;
 pub mod secret_object;
+mod source_pod;
 mod states;
 pub mod tls;
 mod word;

@@ -16,9 +16,9 @@ use kube::types::{
 use super::controller::SyncController;
 use super::edits::{self, Edit};
 use super::error::SyncError;
-use super::feeder::{self, FED_BY, Fed, Feeder};
 use super::owners;
 use super::plan::{Changes, Claim, Desired, LastWritten, Plan, Presence, plan};
+use super::source_pod::{self, FED_BY, Fed, SourcePod};
 use super::states::{Newer, Settled, Source, View};
 use super::word::Word;
 
@@ -54,7 +54,7 @@ struct Reconciliation<'a> {
     budget: Budget,
     last_written: Option<LastWritten>,
     /// The pod of another class that was looked for last, and whether it is gone.
-    looked_for: Option<(Feeder, bool)>,
+    looked_for: Option<(SourcePod, bool)>,
     has_written_content: bool,
     /// Requests that the API server did as asked, and those among them that changed something.
     calls: u32,
@@ -131,11 +131,11 @@ impl Reconciliation<'_> {
             let meta = Arc::clone(meta);
             let fed = self.fed(view, word, &meta);
             let is_newer = is_newer(view, desired, &meta);
-            if let Fed::Left(feeder) = &fed
+            if let Fed::Left(source_pod) = &fed
                 && !is_newer
                 && meta.is_managed()
             {
-                present = self.withdraw(&meta, feeder)?;
+                present = self.withdraw(&meta, source_pod)?;
                 continue;
             }
             let edit = self.edit(view, word, &meta, &fed);
@@ -181,7 +181,7 @@ impl Reconciliation<'_> {
             if view.feeds || view.newer != Newer::No || !matches!(fed, Fed::Elsewhere(_)) {
                 self.controller.report_meeting(&meta, word, &fed);
             }
-            let feeds = match Feeder::of(&meta) {
+            let feeds = match SourcePod::of(&meta) {
                 Some(named) => word.here.iter().any(|here| here.uid == named.uid),
                 None => self.has_written_content || view.feeds,
             };
@@ -197,11 +197,11 @@ impl Reconciliation<'_> {
     fn take_leave(mut self, view: &View) -> Result<Progress, SyncError> {
         let mut found = self.controller.secrets.get(self.key);
         for _ in 0..ATTEMPTS {
-            let leaving = |meta: Arc<SecretMeta>| Some((feeder::leaving(&meta, &view.departed)?, meta));
-            let Some((feeder, meta)) = found.and_then(leaving) else {
+            let leaving = |meta: Arc<SecretMeta>| Some((source_pod::leaving(&meta, &view.departed)?, meta));
+            let Some((source_pod, meta)) = found.and_then(leaving) else {
                 return Ok(Progress::Parted);
             };
-            found = match self.withdraw(&meta, &feeder)? {
+            found = match self.withdraw(&meta, &source_pod)? {
                 Present::Secret(meta) => Some(meta),
                 Present::Nothing => None,
             };
@@ -210,8 +210,8 @@ impl Reconciliation<'_> {
     }
 
     /// Says on the Secret that its feeder has left.
-    fn withdraw(&mut self, meta: &SecretMeta, feeder: &Feeder) -> Result<Present, SyncError> {
-        let changes = Changes { feeder: Some(feeder.withdrawn()), ..Changes::default() };
+    fn withdraw(&mut self, meta: &SecretMeta, source_pod: &SourcePod) -> Result<Present, SyncError> {
+        let changes = Changes { source_pod: Some(source_pod.withdrawn()), ..Changes::default() };
         self.change(meta, &Desired::default(), &changes)
     }
 
@@ -243,8 +243,8 @@ impl Reconciliation<'_> {
         let owners = owners::merged(&[], &word.owners).unwrap_or_default();
         self.check_pod_statuses(&owners)?;
         let mut annotations = desired.annotations.clone();
-        if desired.feeder.has_company(&owners) {
-            annotations.insert(FED_BY.to_owned(), desired.feeder.text());
+        if desired.source_pod.has_company(&owners) {
+            annotations.insert(FED_BY.to_owned(), desired.source_pod.text());
         }
         let secret = NewSecret {
             key: self.key,
@@ -297,9 +297,9 @@ impl Reconciliation<'_> {
         let texts = |changes: &'a BTreeMap<String, Option<String>>| {
             changes.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect::<BTreeMap<_, _>>()
         };
-        let feeder = changes.feeder.as_ref().map(Feeder::text);
+        let source_pod = changes.source_pod.as_ref().map(SourcePod::text);
         let mut annotations = texts(&changes.annotations);
-        annotations.extend(feeder.as_deref().map(|text| (FED_BY, Some(text))));
+        annotations.extend(source_pod.as_deref().map(|text| (FED_BY, Some(text))));
         let data = changes.data.iter().map(|(key, presence)| {
             let value = desired.data.get(key).filter(|_| *presence == Presence::Present);
             (key.as_str(), value)

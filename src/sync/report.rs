@@ -13,7 +13,7 @@ use super::complaints::Concerned;
 use super::controller::SyncController;
 use super::edits::Edit;
 use super::error::{MISSING_ROLE, Remedy, SyncError};
-use super::feeder::Fed;
+use super::source_pod::Fed;
 use super::states::Source;
 use super::word::Word;
 
@@ -28,20 +28,20 @@ impl SyncController {
     /// The Secret is settled, and has its content from there. Where classes meet in it, the owner of the pod that speaks
     /// for it is told, once while they do.
     pub(super) fn report_meeting(&self, meta: &SecretMeta, word: &Word, fed: &Fed) {
-        let (key, primary_source) = (&meta.key, &word.desired.feeder);
+        let (key, primary_source) = (&meta.key, &word.desired.source_pod);
         let mut classes: BTreeSet<String> = word.here.iter().map(|here| here.class.clone()).collect();
-        let feeder = match fed {
-            Fed::Elsewhere(feeder) => feeder,
+        let source_pod = match fed {
+            Fed::Elsewhere(source_pod) => source_pod,
             _ => primary_source,
         };
-        classes.insert(feeder.class.clone());
+        classes.insert(source_pod.class.clone());
         let names: Vec<&str> = classes.iter().map(String::as_str).collect();
         let message = format!(
             "classes {} name one secret, {}, which has the content of class {} now; unless one is to take the other's \
              place, give them different secretNames",
             printable(&names.join(" and "), LONGEST_NAMES_BYTES),
             key.name,
-            printable(&feeder.class, LONGEST_NAMES_BYTES),
+            printable(&source_pod.class, LONGEST_NAMES_BYTES),
         );
         let pod = PodRef {
             namespace: key.namespace.clone(),
@@ -60,7 +60,7 @@ impl SyncController {
         if !self.states().note_quarrel(key, Instant::now()) {
             return;
         }
-        let primary_source = &word.desired.feeder;
+        let primary_source = &word.desired.source_pod;
         self.metrics.sync_failed(provider, CHANGED_BACK.name);
         log::warn!(secret:% = key, edit:% = edit; "a secret is changed back again and again, it is put right ever later");
         let message = format!(

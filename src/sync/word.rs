@@ -13,9 +13,9 @@ use volume::place::{Found, Place};
 use super::controller::SyncController;
 use super::data::{self, DataError};
 use super::error::SyncError;
-use super::feeder::{FED_BY, Feeder};
 use super::owners;
 use super::plan::Desired;
+use super::source_pod::{FED_BY, SourcePod};
 use super::states::{Source, View};
 
 /// What a node says of a Secret.
@@ -25,7 +25,7 @@ pub struct Word {
     /// Who is to own it: all whose pods have it in a volume of this node.
     pub owners: Vec<OwnerReference>,
     /// The pods that can feed it from here.
-    pub here: Vec<Feeder>,
+    pub here: Vec<SourcePod>,
 }
 
 /// What a pod is to a Secret.
@@ -54,7 +54,7 @@ impl SyncController {
         for source in &view.sources {
             match self.need(source, budget)? {
                 Need::Owned(owners) => {
-                    here.push(Feeder {
+                    here.push(SourcePod {
                         class: source.class.name.clone(),
                         pod: source.pod.name.clone(),
                         uid: source.pod.uid.clone(),
@@ -68,9 +68,9 @@ impl SyncController {
                 Need::Ended => {}
             }
         }
-        for (source, feeder) in able.iter().zip(&here) {
+        for (source, source_pod) in able.iter().zip(&here) {
             *primary_source = Some(Arc::clone(source));
-            if let Some(desired) = self.desired(source, feeder, key)? {
+            if let Some(desired) = self.desired(source, source_pod, key)? {
                 return Ok(Some(Word { desired, owners: all_owners, here }));
             }
         }
@@ -129,7 +129,7 @@ impl SyncController {
     fn desired(
         &self,
         source: &Source,
-        feeder: &Feeder,
+        source_pod: &SourcePod,
         key: &ObjectKey,
     ) -> Result<Option<Desired>, SyncError> {
         let Some(object) = source.object(&key.name) else {
@@ -159,8 +159,8 @@ impl SyncController {
         let mut labels = without(&object.labels, MANAGED_LABEL);
         labels.insert(MANAGED_LABEL.to_owned(), MANAGED.to_owned());
         let annotations = without(&object.annotations, FED_BY);
-        let (kind, feeder) = (object.kind.clone(), feeder.clone());
-        Ok(Some(Desired { feeder, kind, labels, annotations, data, digests }))
+        let (kind, source_pod) = (object.kind.clone(), source_pod.clone());
+        Ok(Some(Desired { source_pod, kind, labels, annotations, data, digests }))
     }
 
     /// Tells content from other content, within this process. Keyed, so that nobody can provide two that look alike.

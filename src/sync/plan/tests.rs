@@ -50,22 +50,22 @@ fn meta() -> SecretMeta {
 }
 
 /// The pod of that ReplicaSet.
-fn feeder(set: &str) -> Feeder {
+fn source_pod(set: &str) -> SourcePod {
     let (class, pod, uid) = (format!("class-{set}"), format!("{set}-1"), format!("uid-{set}-1"));
-    Feeder { class, pod, uid, owners: vec![format!("uid-{set}")] }
+    SourcePod { class, pod, uid, owners: vec![format!("uid-{set}")] }
 }
 
 /// The Secret of [`meta`], fed by that pod and owned by both.
 fn fed_by(set: &str) -> SecretMeta {
     let mut meta = meta();
-    meta.annotations.insert(FED_BY.into(), feeder(set).text());
+    meta.annotations.insert(FED_BY.into(), source_pod(set).text());
     meta.owners.push(owner("api"));
     meta
 }
 
 fn desired() -> Desired {
     Desired {
-        feeder: feeder("web"),
+        source_pod: source_pod("web"),
         kind: "Opaque".into(),
         labels: texts(&[(MANAGED_LABEL, MANAGED), ("env", "test")]),
         annotations: texts(&[("note", "x")]),
@@ -215,21 +215,21 @@ fn a_write_names_its_feeder_where_the_secret_has_other_owners_and_nowhere_else()
             unreachable!("it differs")
         };
         assert_eq!(changes.data, data);
-        changes.feeder
+        changes.source_pod
     };
     assert_eq!(named(&meta(), &[owner("web")]), None, "alone");
-    assert_eq!(named(&meta(), &[owner("web"), owner("api")]), Some(feeder("web")), "with one that comes");
-    assert_eq!(named(&fed_by("api"), &[owner("web")]), Some(feeder("web")));
+    assert_eq!(named(&meta(), &[owner("web"), owner("api")]), Some(source_pod("web")), "with one that comes");
+    assert_eq!(named(&fed_by("api"), &[owner("web")]), Some(source_pod("web")));
     assert_eq!(named(&fed_by("web"), &[owner("web")]), None, "it does already");
     let mut alone_again = fed_by("api");
     alone_again.owners.truncate(1);
-    assert_eq!(named(&alone_again, &[owner("web")]), Some(feeder("web")), "what is wrong does not stay");
+    assert_eq!(named(&alone_again, &[owner("web")]), Some(source_pod("web")), "what is wrong does not stay");
 }
 
 #[test]
 fn who_takes_over_says_so_though_the_content_is_the_same() {
     let orphan = fed_by("api");
-    let takes_over = changed(|changes| changes.feeder = Some(feeder("web")));
+    let takes_over = changed(|changes| changes.source_pod = Some(source_pod("web")));
     assert_eq!(planned(&orphan, Some(&last_written()), &desired(), HEIR), takes_over);
     assert_eq!(
         planned(&orphan, Some(&last_written()), &desired(), NEWER),
@@ -247,8 +247,8 @@ fn who_takes_over_says_so_though_the_content_is_the_same() {
 
 #[test]
 fn a_class_that_lives_on_is_named_without_a_look_at_the_content() {
-    let remark = Claim::Remark(feeder("web"));
-    let expected = changed(|changes| changes.feeder = Some(feeder("web")));
+    let remark = Claim::Remark(source_pod("web"));
+    let expected = changed(|changes| changes.source_pod = Some(source_pod("web")));
     assert_eq!(planned(&fed_by("api"), None, &desired(), remark), expected);
 }
 
