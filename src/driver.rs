@@ -108,7 +108,7 @@ fn run(config: DriverConfig) -> Result<(), RunError> {
     watch_volumes(&metrics, &publisher);
 
     let server = csi_endpoint::serve(&config, &environment, &publisher, &metrics)?;
-    greet_api_server(publisher.client.clone(), api_latch, shutdown.clone())?;
+    wait_for_api_server(publisher.client.clone(), api_latch, shutdown.clone())?;
     take_up_secrets(Arc::clone(&publisher), adopted, shutdown.clone())?;
     keep_refresh_times(Arc::clone(&publisher), shutdown.clone())?;
     if let Some(interval) = config.provider_health_check {
@@ -292,7 +292,7 @@ fn registrar(
 }
 
 /// Not ready until the API server has answered once.
-fn greet_api_server(client: Client, latch: Latch, shutdown: Shutdown) -> Result<(), RunError> {
+fn wait_for_api_server(client: Client, latch: Latch, shutdown: Shutdown) -> Result<(), RunError> {
     let greet = move || {
         let (mut failures, mut jitter) = (0, Jitter::from_entropy());
         while let Err(error) = client.ping(Budget::lasting(API_REQUEST_TIMEOUT)) {

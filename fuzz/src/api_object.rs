@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base::text::printable;
-use kube::error::{ApiError, Call, Trouble};
+use kube::error::{ApiError, Call, TransportError};
 use kube::types::{
     ClassSeed, CsiDriver, NewSecret, ObjectKey, Parameters, Pod, Secret, SecretMeta, SecretObjects,
     SecretPatch, SecretProviderClass, SecretProviderClassPodStatus,
@@ -229,7 +229,7 @@ fn patch(secret: &Secret) {
 }
 
 /// What goes wrong on the way is told in words that are made printable where they come from.
-fn trouble(text: &str) {
+fn transport_errors(text: &str) {
     let cause = printable(text, 300);
     assert_is_harmless(&cause, 300);
     assert!(text.chars().any(char::is_control) || text.len() > 300 || !text.is_ascii() || cause == text);
@@ -238,15 +238,15 @@ fn trouble(text: &str) {
         Box::new(Call { verb: "get", resource, namespace, name: "web".to_owned() })
     };
     let lost = [
-        Trouble::Connect { cause: cause.clone() },
-        Trouble::Lost { cause: cause.clone() },
-        Trouble::Timeout,
-        Trouble::Tls { cause: cause.clone() },
-        Trouble::TooLarge { limit: 4096 },
-        Trouble::Protocol { cause: "the answer is malformed" },
+        TransportError::Connect { cause: cause.clone() },
+        TransportError::Lost { cause: cause.clone() },
+        TransportError::Timeout,
+        TransportError::Tls { cause: cause.clone() },
+        TransportError::TooLarge { limit: 4096 },
+        TransportError::Protocol { cause: "the answer is malformed" },
     ];
-    for (at, trouble) in lost.into_iter().enumerate() {
-        let error = ApiError::Transport { call: call("team"), trouble };
+    for (at, error) in lost.into_iter().enumerate() {
+        let error = ApiError::Transport { call: call("team"), error };
         assert_eq!(error.is_retryable(), at < 3, "{error}");
         assert_is_harmless(&error.to_string(), 500);
         assert!(error.code().is_none() && error.reason().is_empty() && error.retry_after().is_none());
@@ -265,7 +265,7 @@ fn trouble(text: &str) {
 }
 
 fn answer(code: u16, body: &[u8]) {
-    trouble(&String::from_utf8_lossy(body));
+    transport_errors(&String::from_utf8_lossy(body));
     let call = || {
         let (resource, namespace, name) = ("secrets".to_owned(), "team".to_owned(), "db".to_owned());
         Box::new(Call { verb: "get", resource, namespace, name })

@@ -8,7 +8,7 @@ use super::subject::{NoClient, Subject, budget};
 use kube::ApiError;
 use kube::claims;
 use kube::config::ConfigError;
-use kube::error::Trouble;
+use kube::error::TransportError;
 use kube::look::ServerVersion;
 
 /// Reachability, version and clock.
@@ -80,17 +80,17 @@ fn without_client(why: &NoClient) -> Finding {
 /// Why the server gave no answer.
 fn judge_failure(server: &str, error: &ApiError) -> Finding {
     let (what, remedy) = match error {
-        ApiError::Transport { trouble: Trouble::Connect { cause }, .. } => (
+        ApiError::Transport { error: TransportError::Connect { cause }, .. } => (
             format!("no connection to {server}: {cause}"),
             "look whether the API server runs, and whether a network policy, kube-proxy or a wrong address stands in \
              between",
         ),
-        ApiError::Transport { trouble: Trouble::Tls { cause }, .. } => (
+        ApiError::Transport { error: TransportError::Tls { cause }, .. } => (
             format!("the certificate of {server} is not trusted: {cause}"),
             "the bundle of --kube-ca-file (in a pod: kube-root-ca.crt) must hold the authority that signed the API \
              server's certificate; something may also stand in between",
         ),
-        ApiError::Transport { trouble: Trouble::Timeout, .. } | ApiError::OutOfTime { .. } => (
+        ApiError::Transport { error: TransportError::Timeout, .. } | ApiError::OutOfTime { .. } => (
             format!("{server} gave no answer in time"),
             "the API server is overloaded, or packets are dropped on the way: look at its health and at network \
              policies",
@@ -187,13 +187,21 @@ mod tests {
 
     #[test]
     fn each_way_to_fail_has_its_words_and_its_remedy() {
-        let transport = |trouble| ApiError::Transport { call: call(), trouble };
+        let transport = |error| ApiError::Transport { call: call(), error };
         let status = |code| ApiError::from_answer(call(), code, None, b"");
         let cause = || "because".to_owned();
         let rows = [
-            (transport(Trouble::Connect { cause: cause() }), "no connection to S: because", "network policy"),
-            (transport(Trouble::Tls { cause: cause() }), "certificate of S is not trusted", "--kube-ca-file"),
-            (transport(Trouble::Timeout), "S gave no answer in time", "overloaded"),
+            (
+                transport(TransportError::Connect { cause: cause() }),
+                "no connection to S: because",
+                "network policy",
+            ),
+            (
+                transport(TransportError::Tls { cause: cause() }),
+                "certificate of S is not trusted",
+                "--kube-ca-file",
+            ),
+            (transport(TransportError::Timeout), "S gave no answer in time", "overloaded"),
             (ApiError::OutOfTime { call: call() }, "S gave no answer in time", "overloaded"),
             (status(401), "S does not accept the token", "has expired"),
             (status(403), "S refuses even", "public-info-viewer"),

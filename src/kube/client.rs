@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::budget::Budget;
 use super::config::{ClusterConfig, ConfigError};
-use super::error::{ApiError, Call, Trouble, json_problem};
+use super::error::{ApiError, Call, TransportError, json_problem};
 use super::gate::{Gate, Line};
 use super::resource::{PODS, SECRETS};
 use super::retry::Retry;
@@ -198,7 +198,7 @@ impl Client {
         outgoing: &Outgoing,
         budget: Budget,
         may_replace_token: &mut bool,
-        send: impl Fn(&Transport, Option<&SecretString>, Duration) -> Result<T, Trouble>,
+        send: impl Fn(&Transport, Option<&SecretString>, Duration) -> Result<T, TransportError>,
     ) -> Result<T, ApiError> {
         let inner = &*self.0;
         let pass = inner.gate.enter(outgoing.line(), budget.remaining());
@@ -213,7 +213,7 @@ impl Client {
             let result = send(&inner.transport, token, time);
             let code = result.as_ref().map_or("error".to_owned(), |answer| answer.code().to_string());
             (inner.observer)(outgoing.verb.name(), &code);
-            result.map_err(|trouble| ApiError::Transport { call: outgoing.call.clone(), trouble })
+            result.map_err(|error| ApiError::Transport { call: outgoing.call.clone(), error })
         };
         let token = inner.token.as_ref().map(|file| (file, file.current(Instant::now())));
         let answer = exchange(token.as_ref().map(|(_, token)| token))?;
@@ -234,7 +234,7 @@ impl Unread {
         let call = Box::new(call.clone());
         match self {
             Unread::CutOff(problem) | Unread::Shape(problem) => ApiError::Shape { call, problem },
-            Unread::Trouble(trouble) => ApiError::Transport { call, trouble },
+            Unread::Transport(error) => ApiError::Transport { call, error },
         }
     }
 }

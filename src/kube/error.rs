@@ -30,12 +30,12 @@ pub enum ApiError {
         /// True where a cause is that a field cannot be changed.
         is_about_immutable_field: bool,
     },
-    /// No answer came; see [`Trouble`].
+    /// No answer came; see [`TransportError`].
     Transport {
         /// What was tried, on what.
         call: Box<Call>,
         /// What went wrong on the way.
-        trouble: Trouble,
+        error: TransportError,
     },
     /// The caller's budget was spent before the request could be sent.
     OutOfTime {
@@ -78,7 +78,7 @@ pub struct Call {
 
 /// What went wrong between the request and a complete answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub enum TransportError {
     /// No connection; the request was certainly not seen.
     Connect {
         /// Why, printable and bounded.
@@ -234,8 +234,11 @@ impl ApiError {
             ApiError::Status { code, .. } => {
                 matches!(code, 429 | 500 | 502 | 503 | 504) || self.is_undecided()
             }
-            ApiError::Transport { trouble, .. } => {
-                matches!(trouble, Trouble::Connect { .. } | Trouble::Lost { .. } | Trouble::Timeout)
+            ApiError::Transport { error, .. } => {
+                matches!(
+                    error,
+                    TransportError::Connect { .. } | TransportError::Lost { .. } | TransportError::Timeout
+                )
             }
             ApiError::OutOfTime { .. } => true,
             ApiError::Shape { .. } | ApiError::Encode { .. } | ApiError::InvalidName { .. } => false,
@@ -348,20 +351,20 @@ impl fmt::Display for Call {
     }
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Trouble::Connect { cause } => write!(f, "no connection to the API server: {cause}"),
-            Trouble::Tls { cause } => {
+            TransportError::Connect { cause } => write!(f, "no connection to the API server: {cause}"),
+            TransportError::Tls { cause } => {
                 write!(
                     f,
                     "no trusted connection to the API server, check the certificate authority file: {cause}"
                 )
             }
-            Trouble::Lost { cause } => write!(f, "the connection ended before the answer: {cause}"),
-            Trouble::Timeout => write!(f, "no answer in time"),
-            Trouble::TooLarge { limit } => write!(f, "the answer is larger than {limit} bytes"),
-            Trouble::Protocol { cause } => write!(f, "the exchange failed: {cause}"),
+            TransportError::Lost { cause } => write!(f, "the connection ended before the answer: {cause}"),
+            TransportError::Timeout => write!(f, "no answer in time"),
+            TransportError::TooLarge { limit } => write!(f, "the answer is larger than {limit} bytes"),
+            TransportError::Protocol { cause } => write!(f, "the exchange failed: {cause}"),
         }
     }
 }
@@ -373,7 +376,7 @@ impl fmt::Display for ApiError {
                 f.write_str(message)
             }
             ApiError::Status { call, code, message, .. } => write!(f, "{call}: {message} (HTTP {code})"),
-            ApiError::Transport { call, trouble } => write!(f, "{call}: {trouble}"),
+            ApiError::Transport { call, error } => write!(f, "{call}: {error}"),
             ApiError::OutOfTime { call } => write!(f, "{call}: no time left to ask the API server"),
             ApiError::Shape { call, problem } => {
                 write!(f, "{call}: the answer is not as expected: {problem}")

@@ -8,8 +8,8 @@ use std::io::{self, BufRead, BufReader, Read};
 use serde::de::DeserializeSeed;
 use serde_json::error::Category;
 
-use super::error::{Trouble, json_problem};
-use super::transport::io_trouble;
+use super::error::{TransportError, json_problem};
+use super::transport::io_transport_error;
 
 /// An answer of the API server, one document or many.
 pub struct Stream(BufReader<Box<dyn Read + Send>>);
@@ -22,7 +22,7 @@ pub enum Unread {
     /// It is not what it should be: the place, never a value.
     Shape(String),
     /// It did not come.
-    Trouble(Trouble),
+    Transport(TransportError),
 }
 
 impl Stream {
@@ -43,9 +43,11 @@ impl Stream {
         let read = seed.deserialize(&mut serde_json::Deserializer::from_reader(&mut document));
         let is_too_large = document.left == 0;
         read.map(Some).map_err(|error| match error.classify() {
-            _ if is_too_large => Unread::Trouble(Trouble::TooLarge { limit: LARGEST_DOCUMENT_BYTES }),
+            _ if is_too_large => {
+                Unread::Transport(TransportError::TooLarge { limit: LARGEST_DOCUMENT_BYTES })
+            }
             Category::Eof => Unread::CutOff(json_problem(&error)),
-            Category::Io => Unread::Trouble(io_trouble(&io::Error::from(error))),
+            Category::Io => Unread::Transport(io_transport_error(&io::Error::from(error))),
             Category::Data | Category::Syntax => Unread::Shape(json_problem(&error)),
         })
     }
@@ -68,7 +70,7 @@ impl Stream {
     /// True when nothing but space is left.
     fn is_at_end(&mut self) -> Result<bool, Unread> {
         loop {
-            let bytes = self.0.fill_buf().map_err(|cause| Unread::Trouble(io_trouble(&cause)))?;
+            let bytes = self.0.fill_buf().map_err(|cause| Unread::Transport(io_transport_error(&cause)))?;
             let space = bytes.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
             if bytes.is_empty() || space < bytes.len() {
                 let is_empty = bytes.is_empty();
@@ -151,7 +153,7 @@ mod tests {
         let key = io::repeat(b'x').take(2 * LARGEST_DOCUMENT_BYTES);
         let long = Stream::new(io::repeat(b' ').take(9).chain("{\"b".as_bytes()).chain(key));
         let problem = { long }.next(PhantomData::<serde::de::IgnoredAny>).unwrap_err();
-        assert_eq!(problem, Unread::Trouble(Trouble::TooLarge { limit: LARGEST_DOCUMENT_BYTES }));
+        assert_eq!(problem, Unread::Transport(TransportError::TooLarge { limit: LARGEST_DOCUMENT_BYTES }));
     }
 
     #[test]
@@ -164,7 +166,10 @@ mod tests {
         }
         for begun in ["", "{\"a\""] {
             let problem = Stream::new(begun.as_bytes().chain(Broken)).next(Numbers::default()).unwrap_err();
-            assert!(matches!(problem, Unread::Trouble(Trouble::Lost { .. })), "{begun:?}: {problem:?}");
+            assert!(
+                matches!(problem, Unread::Transport(TransportError::Lost { .. })),
+                "{begun:?}: {problem:?}"
+            );
         }
     }
 }

@@ -22,7 +22,7 @@ use ureq::{Agent, Body};
 use zeroize::Zeroizing;
 
 use super::config::{ClusterConfig, ConfigError, load_authority};
-use super::error::Trouble;
+use super::error::TransportError;
 use super::stream::Stream;
 use super::token::LARGEST_TOKEN_BYTES;
 pub use super::verb::{Form, Verb};
@@ -114,13 +114,13 @@ impl Transport {
     /// Sends one request and reads the whole answer within `time`.
     ///
     /// # Errors
-    /// [`Trouble`] when no complete answer came. Any status code is an answer.
+    /// [`TransportError`] when no complete answer came. Any status code is an answer.
     pub fn send(
         &self,
         outbound: &Outbound<'_>,
         token: Option<&SecretString>,
         time: Duration,
-    ) -> Result<Answer, Trouble> {
+    ) -> Result<Answer, TransportError> {
         read(self.trusting(time, |left| self.exchange(outbound, token, Patience::Whole(left)))?)
     }
 
@@ -128,14 +128,14 @@ impl Transport {
     /// `lifetime`.
     ///
     /// # Errors
-    /// [`Trouble`] when no answer came.
+    /// [`TransportError`] when no answer came.
     pub fn open(
         &self,
         outbound: &Outbound<'_>,
         token: Option<&SecretString>,
         time: Duration,
         lifetime: Duration,
-    ) -> Result<Opened, Trouble> {
+    ) -> Result<Opened, TransportError> {
         let patience = |head| Patience::Stream { head, body: lifetime };
         let answer = self.trusting(time, |left| self.exchange(outbound, token, patience(left)))?;
         if answer.status().as_u16() != 200 {
@@ -149,12 +149,12 @@ impl Transport {
     fn trusting(
         &self,
         time: Duration,
-        exchange: impl Fn(Duration) -> Result<Response<Body>, Trouble>,
-    ) -> Result<Response<Body>, Trouble> {
+        exchange: impl Fn(Duration) -> Result<Response<Body>, TransportError>,
+    ) -> Result<Response<Body>, TransportError> {
         let started = Instant::now();
         self.refresh_authority(started, false);
         let first = exchange(time);
-        if !matches!(first, Err(Trouble::Tls { .. })) || !self.refresh_authority(started, true) {
+        if !matches!(first, Err(TransportError::Tls { .. })) || !self.refresh_authority(started, true) {
             return first;
         }
         exchange(time.saturating_sub(started.elapsed()))
@@ -165,10 +165,10 @@ impl Transport {
         outbound: &Outbound<'_>,
         token: Option<&SecretString>,
         patience: Patience,
-    ) -> Result<Response<Body>, Trouble> {
+    ) -> Result<Response<Body>, TransportError> {
         let (Patience::Whole(time) | Patience::Stream { head: time, .. }) = patience;
         if time.is_zero() {
-            return Err(Trouble::Timeout);
+            return Err(TransportError::Timeout);
         }
         let agent = self.session().agent.clone();
         let Outbound { verb, path, form, body } = outbound;
@@ -177,12 +177,12 @@ impl Transport {
         if let Some(token) = token {
             let bearer = Zeroizing::new(format!("Bearer {}", token.expose()));
             let mut value = HeaderValue::from_str(&bearer)
-                .map_err(|_| Trouble::Protocol { cause: "the token is not a legal header value" })?;
+                .map_err(|_| TransportError::Protocol { cause: "the token is not a legal header value" })?;
             value.set_sensitive(true);
             request = request.header(AUTHORIZATION, value);
         }
         let [whole, to_head, for_body] = patience.timeouts();
-        let illegal = |_| Trouble::Protocol { cause: "the request is not legal" };
+        let illegal = |_| TransportError::Protocol { cause: "the request is not legal" };
         let answer = match body {
             Some(body) => {
                 let request = request.header(CONTENT_TYPE, verb.content_type());
@@ -196,7 +196,7 @@ impl Transport {
                 agent.run(request.timeout_recv_response(to_head).timeout_recv_body(for_body).build())
             }
         };
-        answer.map_err(trouble)
+        answer.map_err(transport_error)
     }
 
     /// Looks at the authority bundle, at most once in [`AUTHORITY_REREAD_AFTER`] unless `at_once`; true when
@@ -282,54 +282,55 @@ fn agent(authority: &[CertificateDer<'static>], user_agent: &str) -> Agent {
 }
 
 /// Reads the answer to its end.
-fn read(mut answer: Response<Body>) -> Result<Answer, Trouble> {
+fn read(mut answer: Response<Body>) -> Result<Answer, TransportError> {
     let header = |name| answer.headers().get(name)?.to_str().ok();
     let retry_after = header(RETRY_AFTER).and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
     let date = header(DATE).map(str::to_owned);
-    let body = answer.body_mut().with_config().limit(LARGEST_ANSWER_BYTES).read_to_vec().map_err(trouble)?;
+    let body =
+        answer.body_mut().with_config().limit(LARGEST_ANSWER_BYTES).read_to_vec().map_err(transport_error)?;
     Ok(Answer { code: answer.status().as_u16(), retry_after, date, body: Zeroizing::new(body) })
 }
 
 /// The library's error in our terms.
-fn trouble(error: ureq::Error) -> Trouble {
+fn transport_error(error: ureq::Error) -> TransportError {
     use ureq::Timeout;
     match error {
-        ureq::Error::Io(cause) => io_trouble(&cause),
+        ureq::Error::Io(cause) => io_transport_error(&cause),
         ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => {
-            Trouble::Connect { cause: "timed out".to_owned() }
+            TransportError::Connect { cause: "timed out".to_owned() }
         }
-        ureq::Error::Timeout(_) => Trouble::Timeout,
-        ureq::Error::HostNotFound => Trouble::Connect { cause: "its name has no address".to_owned() },
-        ureq::Error::ConnectionFailed => Trouble::Connect { cause: "failed".to_owned() },
-        ureq::Error::Rustls(cause) => Trouble::Tls { cause: shown(&cause) },
-        ureq::Error::Tls(cause) => Trouble::Tls { cause: cause.to_owned() },
-        ureq::Error::BodyExceedsLimit(limit) => Trouble::TooLarge { limit },
+        ureq::Error::Timeout(_) => TransportError::Timeout,
+        ureq::Error::HostNotFound => TransportError::Connect { cause: "its name has no address".to_owned() },
+        ureq::Error::ConnectionFailed => TransportError::Connect { cause: "failed".to_owned() },
+        ureq::Error::Rustls(cause) => TransportError::Tls { cause: shown(&cause) },
+        ureq::Error::Tls(cause) => TransportError::Tls { cause: cause.to_owned() },
+        ureq::Error::BodyExceedsLimit(limit) => TransportError::TooLarge { limit },
         ureq::Error::LargeResponseHeader(_, limit) => {
-            Trouble::TooLarge { limit: u64::try_from(limit).unwrap_or(LARGEST_ANSWER_BYTES) }
+            TransportError::TooLarge { limit: u64::try_from(limit).unwrap_or(LARGEST_ANSWER_BYTES) }
         }
         // The rest describes bytes of the exchange; its kind is enough.
-        ureq::Error::Protocol(_) => Trouble::Protocol { cause: "the answer is malformed" },
-        _ => Trouble::Protocol { cause: "the library gave no reason" },
+        ureq::Error::Protocol(_) => TransportError::Protocol { cause: "the answer is malformed" },
+        _ => TransportError::Protocol { cause: "the library gave no reason" },
     }
 }
 
-pub(super) fn io_trouble(cause: &io::Error) -> Trouble {
+pub(super) fn io_transport_error(cause: &io::Error) -> TransportError {
     if let Some(tls) = cause.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        return Trouble::Tls { cause: shown(tls) };
+        return TransportError::Tls { cause: shown(tls) };
     }
     // The library says so of a body that does not go on, under whatever kind.
     let inner = cause.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>());
     if let Some(ureq::Error::Timeout(_)) = inner {
-        return Trouble::Timeout;
+        return TransportError::Timeout;
     }
     match cause.kind() {
         io::ErrorKind::ConnectionRefused
         | io::ErrorKind::HostUnreachable
         | io::ErrorKind::NetworkUnreachable
         | io::ErrorKind::NetworkDown
-        | io::ErrorKind::AddrNotAvailable => Trouble::Connect { cause: shown(cause) },
-        io::ErrorKind::TimedOut => Trouble::Timeout,
-        _ => Trouble::Lost { cause: shown(cause) },
+        | io::ErrorKind::AddrNotAvailable => TransportError::Connect { cause: shown(cause) },
+        io::ErrorKind::TimedOut => TransportError::Timeout,
+        _ => TransportError::Lost { cause: shown(cause) },
     }
 }
 

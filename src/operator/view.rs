@@ -21,7 +21,7 @@ use kube::resource::{
     DAEMON_SETS, NETWORK_POLICIES, PROXIES, Resource, SERVICE_ACCOUNTS,
 };
 use kube::types::{Kind, ObjectKey, Watched, Whole};
-use kube::watch::{Cache, News, Reflector, Selection};
+use kube::watch::{Cache, Change, Reflector, Selection};
 
 /// The objects that are followed.
 #[derive(Default)]
@@ -119,7 +119,7 @@ impl<K: Kind> Pane for Window<K> {
     }
 
     fn learn(&self, object: &Value) {
-        self.cache.learn(Whole::from(object.clone()));
+        self.cache.insert(Whole::from(object.clone()));
     }
 
     fn forget(&self) {
@@ -144,10 +144,10 @@ impl Opening<'_> {
         let bell = self.bell.clone();
         let cache = Arc::new(Cache::<Whole<K>>::of_picked(
             |_| true,
-            move |news| match news {
-                News::Changed { now: Some(now), .. } => bell.ring_for(now.version()),
-                News::Changed { now: None, .. } => bell.ring(),
-                News::Standing(_) => {}
+            move |change| match change {
+                Change::Object { now: Some(now), .. } => bell.ring_for(now.version()),
+                Change::Object { now: None, .. } => bell.ring(),
+                Change::State(_) => {}
             },
         ));
         let shutdown = self.shutdown.clone();

@@ -40,7 +40,7 @@ pub struct Classes {
 impl Classes {
     /// Follows nothing yet: that begins with the first class that is read.
     pub fn new(client: Client, pause: Pause) -> Classes {
-        let cache = Arc::new(Cache::of_wanted(|_| {}));
+        let cache = Arc::new(Cache::of_tracked(|_| {}));
         let (followed, selection) = (Arc::clone(&cache), Selection::default());
         let follower = Follower::new("watch-classes", client.clone(), selection, followed, pause);
         let turns = Gate::new(MOST_LARGE_AT_ONCE);
@@ -56,14 +56,14 @@ impl Classes {
     /// The class as the API server has it now.
     fn read(&self, key: &ObjectKey, budget: Budget) -> Result<Arc<SecretProviderClass>, ApiError> {
         // Wanted before it is read, so that no change in between is missed.
-        self.cache.want(key);
+        self.cache.track(key);
         self.follower.follow();
         match self.client.class(&key.namespace, &key.name, budget) {
             Ok(class) => {
                 // Volumes of one class share it.
                 let known = self.cache.get(key).filter(|known| **known == class);
                 let class = known.unwrap_or_else(|| Arc::new(class));
-                self.cache.learn(Arc::clone(&class));
+                self.cache.insert(Arc::clone(&class));
                 Ok(class)
             }
             Err(error) => {
@@ -114,7 +114,7 @@ impl Classes {
     /// has made its volume has told so before it ceases to need the class.
     fn release_unneeded(&self, needed: &HashMap<ObjectKey, usize>, key: &ObjectKey, volumes: &Volumes) {
         if !needed.contains_key(key) && !volumes.any_uses(key) {
-            self.cache.unwant(key);
+            self.cache.untrack(key);
             self.told.lock().remove(key);
         }
     }
@@ -241,7 +241,7 @@ mod tests {
         let need = rig.need();
         need.read(budget()).unwrap_err();
         drop(need);
-        rig.classes.cache.learn(rig.classes.client.class("team", "a", budget()).unwrap());
+        rig.classes.cache.insert(rig.classes.client.class("team", "a", budget()).unwrap());
         assert!(!rig.is_kept(), "nobody wants it any longer");
     }
 

@@ -16,11 +16,11 @@ use std::time::{Duration, Instant};
 use base::lock::{Condvar, Mutex, MutexGuard};
 
 /// Work for a worker.
-type Job = Box<dyn FnOnce() -> Rest + Send>;
+type Job = Box<dyn FnOnce() -> DeferredCompletion + Send>;
 
-/// What is left of a job when its work is done: it needs a look before long, and by then there is nothing to wait for
-/// more often than not. Its worker looks before its next job, or when it has been idle for a while.
-pub struct Rest(Option<Box<dyn FnOnce()>>);
+/// What is left of a job when its work is done: it is to be completed before long, and by then there is mostly nothing
+/// to wait for. Its worker completes it before its next job, or when it has been idle for a while.
+pub struct DeferredCompletion(Option<Box<dyn FnOnce()>>);
 
 /// The pool; clones share it.
 #[derive(Clone)]
@@ -45,8 +45,8 @@ struct State {
     queue: VecDeque<(Job, Ticket)>,
     workers: usize,
     idle: usize,
-    /// A worker stands by to see whether the others get stuck.
-    has_standby: bool,
+    /// A watchdog sees whether the others get stuck.
+    has_watchdog: bool,
     /// Jobs that workers have taken so far, wrapping: the queue moves when this does.
     taken: u64,
     closed: bool,
@@ -54,11 +54,11 @@ struct State {
 
 /// How a worker begins.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Duty {
+enum Role {
     /// With the first job in the queue.
-    Work,
+    Worker,
     /// By watching the queue.
-    StandBy,
+    Watchdog,
 }
 
 /// What a worker does next.
@@ -71,18 +71,18 @@ enum Next {
     Leave,
 }
 
-impl Rest {
+impl DeferredCompletion {
     /// Nothing is left.
-    pub const NONE: Rest = Rest(None);
+    pub const NONE: DeferredCompletion = DeferredCompletion(None);
 
     /// This is left to do.
-    pub fn of(look: impl FnOnce() + 'static) -> Rest {
-        Rest(Some(Box::new(look)))
+    pub fn of(completion: impl FnOnce() + 'static) -> DeferredCompletion {
+        DeferredCompletion(Some(Box::new(completion)))
     }
 
-    fn look(self) {
-        if let Some(look) = self.0 {
-            look();
+    fn run(self) {
+        if let Some(completion) = self.0 {
+            completion();
         }
     }
 }
@@ -94,7 +94,7 @@ impl Pool {
         let state = Mutex::new(State { workers: 1, ..State::default() });
         let shared = Arc::new(Shared { max_workers: max_workers.max(1), max_queued, state, work, quiet });
         // This one never leaves, so that a machine without threads to spare still makes progress.
-        start_worker(&shared, Duty::Work)?;
+        start_worker(&shared, Role::Worker)?;
         Ok(Pool { shared })
     }
 
@@ -132,15 +132,15 @@ pub struct Ticket {
 
 impl Ticket {
     /// Hands the job to a worker.
-    pub fn run(self, job: impl FnOnce() -> Rest + Send + 'static) {
+    pub fn run(self, job: impl FnOnce() -> DeferredCompletion + Send + 'static) {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
         let is_short_of_workers = state.idle <= state.queue.len();
         state.queue.push_back((Box::new(job), self));
         if is_short_of_workers && state.workers < EAGER_WORKERS {
-            shared.add_worker(&mut state, Duty::Work);
-        } else if is_short_of_workers && !state.has_standby {
-            shared.add_worker(&mut state, Duty::StandBy);
+            shared.add_worker(&mut state, Role::Worker);
+        } else if is_short_of_workers && !state.has_watchdog {
+            shared.add_worker(&mut state, Role::Watchdog);
         }
         drop(state);
         shared.work.notify_one();
@@ -159,17 +159,17 @@ impl Drop for Ticket {
 }
 
 impl Shared {
-    fn run_worker(self: &Arc<Shared>, duty: Duty) {
-        if duty == Duty::StandBy {
-            self.stand_by();
+    fn run_worker(self: &Arc<Shared>, role: Role) {
+        if role == Role::Watchdog {
+            self.watch_queue();
         }
-        let mut rest = Rest::NONE;
+        let mut deferred = DeferredCompletion::NONE;
         loop {
             let next = self.next();
-            std::mem::replace(&mut rest, Rest::NONE).look();
+            std::mem::replace(&mut deferred, DeferredCompletion::NONE).run();
             match next {
                 Next::Job(job, ticket) => {
-                    rest = job();
+                    deferred = job();
                     drop(ticket);
                 }
                 Next::Tidy => {}
@@ -181,7 +181,7 @@ impl Shared {
     /// Watches until the queue is empty, or did not move for a while: then the workers are stuck and get company,
     /// as many again. Either way this worker goes to work afterwards.
     #[expect(clippy::disallowed_methods, reason = "a few milliseconds, which no stop has to wait for")]
-    fn stand_by(self: &Arc<Shared>) {
+    fn watch_queue(self: &Arc<Shared>) {
         let mut seen = self.lock().taken;
         loop {
             thread::sleep(STUCK_AFTER);
@@ -191,28 +191,28 @@ impl Shared {
                 seen = state.taken;
                 continue;
             }
-            state.has_standby = false;
+            state.has_watchdog = false;
             // One of the queue is for this worker.
             let company = state.workers.min(state.queue.len().saturating_sub(1));
             for _ in 0..company {
-                self.add_worker(&mut state, Duty::Work);
+                self.add_worker(&mut state, Role::Worker);
             }
             if state.queue.len() > company {
-                self.add_worker(&mut state, Duty::StandBy);
+                self.add_worker(&mut state, Role::Watchdog);
             }
             return;
         }
     }
 
     /// Starts one more worker unless there are as many as there may be.
-    fn add_worker(self: &Arc<Shared>, state: &mut State, duty: Duty) {
+    fn add_worker(self: &Arc<Shared>, state: &mut State, role: Role) {
         if state.workers >= self.max_workers {
             return;
         }
-        match start_worker(self, duty) {
+        match start_worker(self, role) {
             Ok(()) => {
                 state.workers += 1;
-                state.has_standby |= duty == Duty::StandBy;
+                state.has_watchdog |= role == Role::Watchdog;
             }
             // The machine has no more threads for us: those that run will get to it.
             Err(error) => log::warn!(error:% = error; "could not start a worker thread"),
@@ -246,10 +246,10 @@ impl Shared {
     }
 }
 
-fn start_worker(shared: &Arc<Shared>, duty: Duty) -> io::Result<()> {
+fn start_worker(shared: &Arc<Shared>, role: Role) -> io::Result<()> {
     let shared = Arc::clone(shared);
     let worker = thread::Builder::new().name("worker".to_owned()).stack_size(WORKER_STACK_BYTES);
-    worker.spawn(move || shared.run_worker(duty)).map(drop)
+    worker.spawn(move || shared.run_worker(role)).map(drop)
 }
 
 /// So many workers are started at once: enough to keep a few cores busy with publishes.
@@ -270,9 +270,9 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
-    fn ending(work: impl FnOnce()) -> Rest {
+    fn ending(work: impl FnOnce()) -> DeferredCompletion {
         work();
-        Rest::NONE
+        DeferredCompletion::NONE
     }
 
     #[test]
@@ -283,7 +283,7 @@ mod tests {
             let tell = tell.clone();
             pool.admit().unwrap().run(move || {
                 tell.send(work).unwrap();
-                Rest::of(move || tell.send(left).unwrap())
+                DeferredCompletion::of(move || tell.send(left).unwrap())
             });
         }
         drop(tell);
@@ -296,7 +296,7 @@ mod tests {
     fn what_is_left_of_a_job_is_looked_at_though_no_other_comes() {
         let pool = Pool::start(1, 0).unwrap();
         let (tell, told) = mpsc::channel();
-        pool.admit().unwrap().run(move || Rest::of(move || tell.send("left").unwrap()));
+        pool.admit().unwrap().run(move || DeferredCompletion::of(move || tell.send("left").unwrap()));
         assert_eq!(told.recv_timeout(IDLE + PATIENCE), Ok("left"));
     }
 
@@ -310,7 +310,7 @@ mod tests {
             pool.admit().unwrap().run(move || {
                 gate.wait();
                 tell.send("gated").unwrap();
-                Rest::NONE
+                DeferredCompletion::NONE
             });
         }
         pool.admit().unwrap().run(move || ending(|| tell.send("queued").unwrap()));

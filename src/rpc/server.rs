@@ -16,7 +16,7 @@ use sys::socket::{self, SocketError};
 
 use super::deadline::Deadline;
 use super::method::{add_quick, method, report_unsent};
-use super::pool::{Pool, Rest};
+use super::pool::{DeferredCompletion, Pool};
 use super::status::{Code, Status};
 use super::{Environment, unix_address, wait};
 
@@ -108,7 +108,11 @@ fn call_of(method: &'static str, context: &RpcContext<'_>) -> Call {
 ///
 /// The answer leaves at once, but the library's word that it has comes from another thread: a worker that waited for it
 /// would be woken once more for each call. What is left is to hear it, and to hold the call until then.
-fn answer<R: Message>(call: Call, sink: UnarySink<R>, handle: impl FnOnce() -> Result<R, Status>) -> Rest {
+fn answer<R: Message>(
+    call: Call,
+    sink: UnarySink<R>,
+    handle: impl FnOnce() -> Result<R, Status>,
+) -> DeferredCompletion {
     let begun = Instant::now();
     let outcome = handle();
     let code = outcome.as_ref().err().map_or(Code::Ok, |status| status.code);
@@ -117,7 +121,7 @@ fn answer<R: Message>(call: Call, sink: UnarySink<R>, handle: impl FnOnce() -> R
         Ok(response) => sink.success(response),
         Err(status) => sink.fail(status.to_grpcio()),
     };
-    Rest::of(move || {
+    DeferredCompletion::of(move || {
         if let Some(sent) = wait(sending, || call.deadline.is_past()) {
             report_unsent(call.method, sent);
         }

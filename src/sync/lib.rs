@@ -1,8 +1,8 @@
 //! Mirrors what is mounted into Kubernetes Secrets, as a class's `secretObjects` ask for it.
 //!
 //! [`SecretSync`] is told by whoever publishes which volume came, was refreshed, or went. From then on a Secret is a
-//! piece of work of its own: `keeper` takes it from the `queue`, `reconcile` does it as a story, `plan` decides,
-//! `units` knows which volume feeds which Secret, `word` what this node says of it, `feeder` whose content it has
+//! piece of work of its own: `controller` takes it from the `queue`, `reconcile` does it as a story, `plan` decides,
+//! `states` knows which volume feeds which Secret, `word` what this node says of it, `source_pod` whose content it has
 //! where several nodes or classes could feed it, `edits` what others changed, `quarrel` how often they did. `secret_object`, `data`, `tls` and `owners` turn what a class and its
 //! files say into what a Secret holds. Secrets are never deleted here: they go with their owners, by the cluster's
 //! garbage collector.
@@ -16,11 +16,10 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests set their own stage"))]
 
 mod complaints;
+mod controller;
 pub mod data;
 mod edits;
 mod error;
-mod feeder;
-mod keeper;
 mod kind;
 pub mod owners;
 pub mod pem;
@@ -32,8 +31,9 @@ mod queue;
 mod reconcile;
 mod report;
 pub mod secret_object;
+mod source_pod;
+mod states;
 pub mod tls;
-mod units;
 mod word;
 
 use std::sync::Arc;
@@ -47,13 +47,13 @@ use kube::watch::Pause;
 use metrics::Metrics;
 use volume::target::TargetPath;
 
-use keeper::Keeper;
+use controller::SyncController;
 use reconcile::Waiting;
 
-pub use units::Freshness;
+pub use states::Freshness;
 
 /// Keeps the Secrets of one node's volumes.
-pub struct SecretSync(Arc<Keeper>);
+pub struct SecretSync(Arc<SyncController>);
 
 /// Where it runs.
 #[derive(Clone, Debug)]
@@ -92,7 +92,7 @@ impl SecretSync {
         metrics: Arc<Metrics>,
         pause: Pause,
     ) -> SecretSync {
-        SecretSync(Keeper::new(settings, client, events, metrics, pause))
+        SecretSync(SyncController::new(settings, client, events, metrics, pause))
     }
 
     /// A volume was published: its Secrets are brought up to date before this returns, as far as that is possible
@@ -100,7 +100,7 @@ impl SecretSync {
     /// what there is no time for, or no place because many pods of the namespace start at once.
     pub fn published(&self, volume: MirroredVolume, budget: Budget) {
         let namespace = volume.pod.namespace.clone();
-        let due = self.0.put(volume);
+        let due = self.0.upsert(volume);
         let queue = &self.0.queue;
         // From here on whoever looks at one of these Secrets sees this volume as well: one look serves many publishes.
         let asked: Vec<_> = due.iter().map(|key| (key, queue.ask(key, budget.remaining()))).collect();
@@ -114,7 +114,7 @@ impl SecretSync {
                 continue;
             }
             if place.is_some() && !budget.is_spent() && queue.take(key, budget.remaining()) {
-                self.0.attend(key, Waiting::Pod, budget);
+                self.0.process(key, Waiting::Pod, budget);
             } else {
                 queue.add(key, Duration::ZERO);
             }
@@ -123,7 +123,7 @@ impl SecretSync {
 
     /// A volume was refreshed, or found: its Secrets are brought up to date by and by.
     pub fn refreshed(&self, volume: MirroredVolume) {
-        self.0.queue.add_all(&self.0.put(volume), Duration::ZERO);
+        self.0.queue.add_all(&self.0.upsert(volume), Duration::ZERO);
     }
 
     /// A volume is gone. Its Secrets go with their owners.

@@ -14,14 +14,14 @@ use base::secret::SecretBytes;
 use kube::types::{MANAGED_LABEL, OwnerReference, SecretMeta, Written};
 
 use super::edits::is_edited;
-use super::feeder::{FED_BY, Feeder};
 use super::owners;
+use super::source_pod::{FED_BY, SourcePod};
 
 /// What a Secret should be.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Desired {
     /// The pod that says so.
-    pub feeder: Feeder,
+    pub source_pod: SourcePod,
     /// Type.
     pub kind: String,
     /// Labels, the driver's own included.
@@ -36,7 +36,7 @@ pub struct Desired {
 
 /// What the driver knows of a Secret's content at one version, since it read or wrote it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Held {
+pub struct LastWritten {
     /// Uid and version at which this was so.
     pub at: (String, String),
     /// Type.
@@ -60,7 +60,7 @@ pub enum Claim {
     /// Put right what others than drivers changed.
     Repair,
     /// The same, and say that the Secret is fed by that pod from now on, since it has the content of its class.
-    Remark(Feeder),
+    Remark(SourcePod),
     /// Leave it: it is another node's turn.
     Leave,
     /// Leave it and what else others changed: they do so time and again, and it is put right after a pause.
@@ -104,7 +104,7 @@ pub struct Changes {
     /// All owners, if any is to be added or replaced.
     pub owners: Option<Vec<OwnerReference>>,
     /// Whom the Secret is to name as its feeder, if another than before.
-    pub feeder: Option<Feeder>,
+    pub source_pod: Option<SourcePod>,
 }
 
 /// Whether a key is to be there.
@@ -119,7 +119,10 @@ pub enum Presence {
 impl Changes {
     /// True when nothing but owners changes, which nobody waits for.
     pub fn is_owners_only(&self) -> bool {
-        self.labels.is_empty() && self.annotations.is_empty() && self.data.is_empty() && self.feeder.is_none()
+        self.labels.is_empty()
+            && self.annotations.is_empty()
+            && self.data.is_empty()
+            && self.source_pod.is_none()
     }
 
     fn is_empty(&self) -> bool {
@@ -130,7 +133,7 @@ impl Changes {
 /// What is to be done so that the Secret is as desired, as far as this node may, and has these owners.
 pub fn plan(
     meta: &SecretMeta,
-    held: Option<&Held>,
+    last_written: Option<&LastWritten>,
     desired: &Desired,
     wanted_owners: &[OwnerReference],
     claim: &Claim,
@@ -139,7 +142,8 @@ pub fn plan(
         return Plan::Refuse(Refusal::NotManaged);
     }
     let written = &meta.writers;
-    let known = held.filter(|held| held.at.0 == meta.uid && held.at.1 == meta.resource_version);
+    let known = last_written
+        .filter(|last_written| last_written.at.0 == meta.uid && last_written.at.1 == meta.resource_version);
     let is_newer = matches!(claim, Claim::Write { .. });
     let may_repair = !matches!(claim, Claim::Leave | Claim::Pause);
     let may_write = is_newer || (may_repair && is_edited(meta, desired));
@@ -156,8 +160,10 @@ pub fn plan(
         Some(_) => {}
     }
     // What the class no longer asks for goes, if the driver put it there.
-    let (old_labels, old_annotations) = match held {
-        Some(held) if is_newer => (held.labels.as_slice(), held.annotations.as_slice()),
+    let (old_labels, old_annotations) = match last_written {
+        Some(last_written) if is_newer => {
+            (last_written.labels.as_slice(), last_written.annotations.as_slice())
+        }
         _ => (&[][..], &[][..]),
     };
     if *claim != Claim::Pause {
@@ -170,22 +176,27 @@ pub fn plan(
             });
     }
     changes.owners = owners::merged(&meta.owners, wanted_owners);
-    changes.feeder = new_feeder(meta, desired, claim, &changes);
+    changes.source_pod = new_source_pod(meta, desired, claim, &changes);
     if changes.is_empty() { Plan::Nothing } else { Plan::Change(changes) }
 }
 
 /// Whom the Secret is to name from now on, if another than it does.
-fn new_feeder(meta: &SecretMeta, desired: &Desired, claim: &Claim, changes: &Changes) -> Option<Feeder> {
-    let feeder = match claim {
-        _ if !changes.data.is_empty() => &desired.feeder,
-        Claim::Write { is_heir: true } => &desired.feeder,
-        Claim::Remark(feeder) => feeder,
+fn new_source_pod(
+    meta: &SecretMeta,
+    desired: &Desired,
+    claim: &Claim,
+    changes: &Changes,
+) -> Option<SourcePod> {
+    let source_pod = match claim {
+        _ if !changes.data.is_empty() => &desired.source_pod,
+        Claim::Write { is_heir: true } => &desired.source_pod,
+        Claim::Remark(source_pod) => source_pod,
         Claim::Write { is_heir: false } | Claim::Repair | Claim::Leave | Claim::Pause => return None,
     };
     let owners = changes.owners.as_deref().unwrap_or(&meta.owners);
     // What names somebody who is not alone any longer, or no more, is not left to be believed.
-    let is_told = feeder.has_company(owners) || meta.annotations.contains_key(FED_BY);
-    (is_told && Feeder::of(meta).as_ref() != Some(feeder)).then(|| feeder.clone())
+    let is_told = source_pod.has_company(owners) || meta.annotations.contains_key(FED_BY);
+    (is_told && SourcePod::of(meta).as_ref() != Some(source_pod)).then(|| source_pod.clone())
 }
 
 /// Keys that are no longer declared go, where nobody but drivers has written them.

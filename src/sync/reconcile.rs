@@ -13,13 +13,13 @@ use kube::types::{
     NewSecret, ObjectKey, OwnerReference, Secret, SecretMeta, SecretPatch, SecretProviderClassPodStatus,
 };
 
+use super::controller::SyncController;
 use super::edits::{self, Edit};
 use super::error::SyncError;
-use super::feeder::{self, FED_BY, Fed, Feeder};
-use super::keeper::Keeper;
 use super::owners;
-use super::plan::{Changes, Claim, Desired, Held, Plan, Presence, plan};
-use super::units::{Newer, Settled, Source, View};
+use super::plan::{Changes, Claim, Desired, LastWritten, Plan, Presence, plan};
+use super::source_pod::{self, FED_BY, Fed, SourcePod};
+use super::states::{Newer, Settled, Source, View};
 use super::word::Word;
 
 /// Who waits for a Secret.
@@ -48,13 +48,13 @@ pub enum Progress {
 
 /// A Secret in hand.
 struct Reconciliation<'a> {
-    keeper: &'a Keeper,
+    controller: &'a SyncController,
     key: &'a ObjectKey,
     waiting: Waiting,
     budget: Budget,
-    held: Option<Held>,
+    last_written: Option<LastWritten>,
     /// The pod of another class that was looked for last, and whether it is gone.
-    looked_for: Option<(Feeder, bool)>,
+    looked_for: Option<(SourcePod, bool)>,
     has_written_content: bool,
     /// Requests that the API server did as asked, and those among them that changed something.
     calls: u32,
@@ -69,25 +69,25 @@ enum Present {
     Nothing,
 }
 
-impl Keeper {
-    /// Brings one Secret up to date. `speaker` is told whose volume speaks for it, as soon as that is known.
+impl SyncController {
+    /// Brings one Secret up to date. `primary_source` becomes the volume whose content it has to have, as soon as that is known.
     pub(super) fn reconcile(
         &self,
         key: &ObjectKey,
         waiting: Waiting,
         budget: Budget,
-        speaker: &mut Option<Arc<Source>>,
+        primary_source: &mut Option<Arc<Source>>,
     ) -> Result<Progress, SyncError> {
-        let Some(view) = self.units().view(key) else {
+        let Some(view) = self.states().view(key) else {
             return Ok(Progress::Settled);
         };
-        let held = view.held.clone();
+        let last_written = view.last_written.clone();
         let begun = Reconciliation {
-            keeper: self,
+            controller: self,
             key,
             waiting,
             budget,
-            held,
+            last_written,
             looked_for: None,
             has_written_content: false,
             calls: 0,
@@ -97,10 +97,10 @@ impl Keeper {
             return begun.take_leave(&view);
         }
         // Pods that end need no Secret any longer, and it goes with its owners.
-        let Some(word) = self.word(key, &view, budget, speaker)? else {
+        let Some(word) = self.word(key, &view, budget, primary_source)? else {
             return Ok(Progress::Settled);
         };
-        let provider = speaker.as_ref().map_or("", |source| source.provider.as_str());
+        let provider = primary_source.as_ref().map_or("", |source| source.provider.as_str());
         begun.run(&view, &word, provider)
     }
 }
@@ -111,8 +111,8 @@ impl Reconciliation<'_> {
         let Word { desired, owners: wanted_owners, .. } = word;
         let known = match self.waiting {
             // What the watch has not confirmed is no promise to a pod.
-            Waiting::Pod => self.keeper.secrets.get_current(self.key),
-            Waiting::Nobody => self.keeper.secrets.get(self.key),
+            Waiting::Pod => self.controller.secrets.get_current(self.key),
+            Waiting::Nobody => self.controller.secrets.get(self.key),
         };
         let mut present = match known {
             Some(meta) => Present::Secret(meta),
@@ -120,7 +120,9 @@ impl Reconciliation<'_> {
         };
         for _ in 0..ATTEMPTS {
             let Present::Secret(meta) = &present else {
-                if self.waiting == Waiting::Nobody && !self.keeper.any_lives(&view.sources, self.budget)? {
+                if self.waiting == Waiting::Nobody
+                    && !self.controller.any_lives(&view.sources, self.budget)?
+                {
                     return Ok(Progress::Settled);
                 }
                 present = self.create(word)?;
@@ -129,11 +131,11 @@ impl Reconciliation<'_> {
             let meta = Arc::clone(meta);
             let fed = self.fed(view, word, &meta);
             let is_newer = is_newer(view, desired, &meta);
-            if let Fed::Left(feeder) = &fed
+            if let Fed::Left(source_pod) = &fed
                 && !is_newer
                 && meta.is_managed()
             {
-                present = self.withdraw(&meta, feeder)?;
+                present = self.withdraw(&meta, source_pod)?;
                 continue;
             }
             let edit = self.edit(view, word, &meta, &fed);
@@ -143,7 +145,7 @@ impl Reconciliation<'_> {
                 Claim::Pause if view.has_lost_owner => &[],
                 _ => wanted_owners.as_slice(),
             };
-            let progress = match plan(&meta, self.held.as_ref(), desired, wanted_owners, &claim) {
+            let progress = match plan(&meta, self.last_written.as_ref(), desired, wanted_owners, &claim) {
                 Plan::Nothing => Progress::Settled,
                 Plan::Change(changes) if self.waiting == Waiting::Pod && changes.is_owners_only() => {
                     Progress::OwnersMissing
@@ -153,7 +155,7 @@ impl Reconciliation<'_> {
                     present = self.change(&meta, desired, &changes)?;
                     if edit.is_some() && self.writes == writes {
                         // Most often another node was faster, and the Secret was changed back since.
-                        self.keeper.units().note_put_right(self.key, Instant::now());
+                        self.controller.states().note_put_right(self.key, Instant::now());
                     }
                     continue;
                 }
@@ -164,22 +166,22 @@ impl Reconciliation<'_> {
                 Plan::Refuse(refusal) => return Err(SyncError::Refused(refusal)),
             };
             if self.calls > 0 {
-                self.keeper.granted(&self.key.namespace);
+                self.controller.granted(&self.key.namespace);
             }
             if self.writes > 0 {
-                self.keeper.metrics.sync_succeeded(provider, begun.elapsed());
+                self.controller.metrics.sync_succeeded(provider, begun.elapsed());
             }
             if !patience.is_zero() {
                 if let Some(edit) = edit.filter(|_| claim == Claim::Pause) {
-                    self.keeper.report_quarrel(self.key, word, provider, &edit);
+                    self.controller.report_quarrel(self.key, word, provider, &edit);
                 }
                 return Ok(Progress::NotYet(patience));
             }
             // Of the nodes where a class has lost its place, the one that held it tells: the others have lost nothing.
             if view.feeds || view.newer != Newer::No || !matches!(fed, Fed::Elsewhere(_)) {
-                self.keeper.report_meeting(&meta, word, &fed);
+                self.controller.report_meeting(&meta, word, &fed);
             }
-            let feeds = match Feeder::of(&meta) {
+            let feeds = match SourcePod::of(&meta) {
                 Some(named) => word.here.iter().any(|here| here.uid == named.uid),
                 None => self.has_written_content || view.feeds,
             };
@@ -193,13 +195,13 @@ impl Reconciliation<'_> {
     /// No volume of this node feeds the Secret any longer. Where it has the content of one that did, and others own
     /// it, these are told.
     fn take_leave(mut self, view: &View) -> Result<Progress, SyncError> {
-        let mut found = self.keeper.secrets.get(self.key);
+        let mut found = self.controller.secrets.get(self.key);
         for _ in 0..ATTEMPTS {
-            let leaving = |meta: Arc<SecretMeta>| Some((feeder::leaving(&meta, &view.departed)?, meta));
-            let Some((feeder, meta)) = found.and_then(leaving) else {
+            let leaving = |meta: Arc<SecretMeta>| Some((source_pod::leaving(&meta, &view.departed)?, meta));
+            let Some((source_pod, meta)) = found.and_then(leaving) else {
                 return Ok(Progress::Parted);
             };
-            found = match self.withdraw(&meta, &feeder)? {
+            found = match self.withdraw(&meta, &source_pod)? {
                 Present::Secret(meta) => Some(meta),
                 Present::Nothing => None,
             };
@@ -208,25 +210,28 @@ impl Reconciliation<'_> {
     }
 
     /// Says on the Secret that its feeder has left.
-    fn withdraw(&mut self, meta: &SecretMeta, feeder: &Feeder) -> Result<Present, SyncError> {
-        let changes = Changes { feeder: Some(feeder.withdrawn()), ..Changes::default() };
+    fn withdraw(&mut self, meta: &SecretMeta, source_pod: &SourcePod) -> Result<Present, SyncError> {
+        let changes = Changes { source_pod: Some(source_pod.withdrawn()), ..Changes::default() };
         self.change(meta, &Desired::default(), &changes)
     }
 
     /// Reads the Secret with its content.
     fn read(&mut self) -> Result<Present, SyncError> {
-        match self.keeper.client.secret(self.key, self.budget) {
+        match self.controller.client.secret(self.key, self.budget) {
             Ok(Secret { meta, kind, data }) => {
-                let digest = |(key, value): (String, SecretBytes)| (key, self.keeper.digest(value.expose()));
+                let digest =
+                    |(key, value): (String, SecretBytes)| (key, self.controller.digest(value.expose()));
                 let digests = data.into_iter().map(digest).collect();
                 let (labels, annotations) =
-                    self.held.take().map_or_else(Default::default, |held| (held.labels, held.annotations));
-                self.held = Some(Held { at: at(&meta), kind, digests, labels, annotations });
+                    self.last_written.take().map_or_else(Default::default, |last_written| {
+                        (last_written.labels, last_written.annotations)
+                    });
+                self.last_written = Some(LastWritten { at: at(&meta), kind, digests, labels, annotations });
                 Ok(self.learn(meta))
             }
             Err(error) if error.is_not_found() => {
-                self.held = None;
-                self.keeper.secrets.forget(self.key);
+                self.last_written = None;
+                self.controller.secrets.forget(self.key);
                 Ok(Present::Nothing)
             }
             Err(error) => Err(SyncError::of_call(error)),
@@ -238,8 +243,8 @@ impl Reconciliation<'_> {
         let owners = owners::merged(&[], &word.owners).unwrap_or_default();
         self.check_pod_statuses(&owners)?;
         let mut annotations = desired.annotations.clone();
-        if desired.feeder.has_company(&owners) {
-            annotations.insert(FED_BY.to_owned(), desired.feeder.text());
+        if desired.source_pod.has_company(&owners) {
+            annotations.insert(FED_BY.to_owned(), desired.source_pod.text());
         }
         let secret = NewSecret {
             key: self.key,
@@ -249,13 +254,13 @@ impl Reconciliation<'_> {
             owners: &owners,
             data: &desired.data,
         };
-        match self.keeper.client.create_secret(&secret, self.budget) {
+        match self.controller.client.create_secret(&secret, self.budget) {
             Ok(meta) => {
                 log::info!(secret:% = self.key; "secret was created");
                 self.writes += 1;
                 self.has_written_content = true;
-                self.keeper.units().note_created(self.key, Instant::now());
-                self.held = Some(held(&meta, desired));
+                self.controller.states().note_created(self.key, Instant::now());
+                self.last_written = Some(last_written(&meta, desired));
                 Ok(self.learn(meta))
             }
             // Another node was faster, or an earlier attempt got through.
@@ -273,7 +278,7 @@ impl Reconciliation<'_> {
             return Ok(());
         }
         for owner in owners {
-            match self.keeper.client.pod_status(&self.key.namespace, &owner.name, self.budget) {
+            match self.controller.client.pod_status(&self.key.namespace, &owner.name, self.budget) {
                 Ok(found) if found.metadata.uid == owner.uid => return Ok(()),
                 Ok(_of_later) => {}
                 Err(error) if error.is_not_found() => {}
@@ -292,9 +297,9 @@ impl Reconciliation<'_> {
         let texts = |changes: &'a BTreeMap<String, Option<String>>| {
             changes.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect::<BTreeMap<_, _>>()
         };
-        let feeder = changes.feeder.as_ref().map(Feeder::text);
+        let source_pod = changes.source_pod.as_ref().map(SourcePod::text);
         let mut annotations = texts(&changes.annotations);
-        annotations.extend(feeder.as_deref().map(|text| (FED_BY, Some(text))));
+        annotations.extend(source_pod.as_deref().map(|text| (FED_BY, Some(text))));
         let data = changes.data.iter().map(|(key, presence)| {
             let value = desired.data.get(key).filter(|_| *presence == Presence::Present);
             (key.as_str(), value)
@@ -307,18 +312,18 @@ impl Reconciliation<'_> {
             owners: changes.owners.as_deref(),
             data: data.collect(),
         };
-        match self.keeper.client.patch_secret(&patch, self.budget) {
+        match self.controller.client.patch_secret(&patch, self.budget) {
             Ok(changed) => {
                 self.writes += 1;
                 if !changes.data.is_empty() {
                     log::info!(secret:% = self.key; "content of a secret was changed");
                     self.has_written_content = true;
-                    self.held = Some(held(&changed, desired));
+                    self.last_written = Some(last_written(&changed, desired));
                 } else {
                     log::debug!(secret:% = self.key; "labels, annotations or owners of a secret were changed");
                     // The content is as well known as it was before, which the version in the patch has made sure of.
-                    let known = self.held.as_mut().filter(|held| held.at == at(meta));
-                    known.into_iter().for_each(|held| held.at = at(&changed));
+                    let known = self.last_written.as_mut().filter(|last_written| last_written.at == at(meta));
+                    known.into_iter().for_each(|last_written| last_written.at = at(&changed));
                 }
                 Ok(self.learn(changed))
             }
@@ -330,24 +335,25 @@ impl Reconciliation<'_> {
     fn learn(&mut self, meta: SecretMeta) -> Present {
         self.calls += 1;
         if meta.is_managed() {
-            self.keeper.secrets.learn(meta.clone());
+            self.controller.secrets.insert(meta.clone());
         } else {
             // The watch never tells when this one goes.
-            self.keeper.secrets.forget(self.key);
+            self.controller.secrets.forget(self.key);
         }
         Present::Secret(Arc::new(meta))
     }
 
     fn settle(self, view: &View, desired: &Desired, feeds: bool, is_right: bool) {
-        let held = self.held.map(|held| Held {
+        let last_written = self.last_written.map(|last_written| LastWritten {
             labels: desired.labels.keys().cloned().collect(),
             annotations: desired.annotations.keys().cloned().collect(),
-            ..held
+            ..last_written
         });
         // What was not to be written yet has to look different when its volume is said to have changed.
-        let seen = if view.newer == Newer::No { view.seen.clone() } else { desired.digests.clone() };
-        let settled = Settled { held, seen, feeds, is_right };
-        self.keeper.units().settle(self.key, view.generation, settled, Instant::now());
+        let last_digests =
+            if view.newer == Newer::No { view.last_digests.clone() } else { desired.digests.clone() };
+        let settled = Settled { last_written, last_digests, feeds, is_right };
+        self.controller.states().settle(self.key, view.generation, settled, Instant::now());
     }
 }
 
@@ -356,14 +362,14 @@ fn is_newer(view: &View, desired: &Desired, meta: &SecretMeta) -> bool {
     match view.newer {
         Newer::No => false,
         Newer::Yes => true,
-        Newer::IfDifferent => view.seen != desired.digests,
+        Newer::IfDifferent => view.last_digests != desired.digests,
         // Both in seconds, of the same form, so that their texts compare as the times do.
         Newer::IfOlder(changed) => timestamp::rfc3339_seconds(changed) > meta.writers.at,
     }
 }
 
-fn held(meta: &SecretMeta, desired: &Desired) -> Held {
-    Held {
+fn last_written(meta: &SecretMeta, desired: &Desired) -> LastWritten {
+    LastWritten {
         at: at(meta),
         kind: desired.kind.clone(),
         digests: desired.digests.clone(),

@@ -10,14 +10,14 @@ use kube::types::{ObjectKey, SecretMeta};
 
 use super::MirroredVolume;
 use super::complaints::Concerned;
+use super::controller::SyncController;
 use super::edits::Edit;
 use super::error::{MISSING_ROLE, Remedy, SyncError};
-use super::feeder::Fed;
-use super::keeper::Keeper;
-use super::units::Source;
+use super::source_pod::Fed;
+use super::states::Source;
 use super::word::Word;
 
-impl Keeper {
+impl SyncController {
     /// A Secret is as it should be.
     pub(super) fn report_success(&self, key: &ObjectKey) {
         if self.complaints.lock().settle(&Concerned::Secret(key.clone())) {
@@ -28,24 +28,27 @@ impl Keeper {
     /// The Secret is settled, and has its content from there. Where classes meet in it, the owner of the pod that speaks
     /// for it is told, once while they do.
     pub(super) fn report_meeting(&self, meta: &SecretMeta, word: &Word, fed: &Fed) {
-        let (key, speaker) = (&meta.key, &word.desired.feeder);
+        let (key, primary_source) = (&meta.key, &word.desired.source_pod);
         let mut classes: BTreeSet<String> = word.here.iter().map(|here| here.class.clone()).collect();
-        let feeder = match fed {
-            Fed::Elsewhere(feeder) => feeder,
-            _ => speaker,
+        let source_pod = match fed {
+            Fed::Elsewhere(source_pod) => source_pod,
+            _ => primary_source,
         };
-        classes.insert(feeder.class.clone());
+        classes.insert(source_pod.class.clone());
         let names: Vec<&str> = classes.iter().map(String::as_str).collect();
         let message = format!(
             "classes {} name one secret, {}, which has the content of class {} now; unless one is to take the other's \
              place, give them different secretNames",
             printable(&names.join(" and "), LONGEST_NAMES_BYTES),
             key.name,
-            printable(&feeder.class, LONGEST_NAMES_BYTES),
+            printable(&source_pod.class, LONGEST_NAMES_BYTES),
         );
-        let pod =
-            PodRef { namespace: key.namespace.clone(), name: speaker.pod.clone(), uid: speaker.uid.clone() };
-        if self.units().note_classes(key, classes, !speaker.has_company(&meta.owners)) {
+        let pod = PodRef {
+            namespace: key.namespace.clone(),
+            name: primary_source.pod.clone(),
+            uid: primary_source.uid.clone(),
+        };
+        if self.states().note_classes(key, classes, !primary_source.has_company(&meta.owners)) {
             log::warn!(secret:% = key; "several classes name one secret");
             self.events.warn(&pod, SEVERAL_CLASSES, message);
         }
@@ -54,19 +57,22 @@ impl Keeper {
     /// Somebody changes the Secret back again and again: the owner of the pod that speaks for it is told who, each time
     /// that the pause has grown.
     pub(super) fn report_quarrel(&self, key: &ObjectKey, word: &Word, provider: &str, edit: &Edit) {
-        if !self.units().note_quarrel(key, Instant::now()) {
+        if !self.states().note_quarrel(key, Instant::now()) {
             return;
         }
-        let speaker = &word.desired.feeder;
+        let primary_source = &word.desired.source_pod;
         self.metrics.sync_failed(provider, CHANGED_BACK.name);
         log::warn!(secret:% = key, edit:% = edit; "a secret is changed back again and again, it is put right ever later");
         let message = format!(
             "secret {} of class {}/{} is changed back again and again: {edit}; it is put right after pauses that grow \
              to five minutes. Have that stop, or take it out of the class",
-            key.name, key.namespace, speaker.class
+            key.name, key.namespace, primary_source.class
         );
-        let pod =
-            PodRef { namespace: key.namespace.clone(), name: speaker.pod.clone(), uid: speaker.uid.clone() };
+        let pod = PodRef {
+            namespace: key.namespace.clone(),
+            name: primary_source.pod.clone(),
+            uid: primary_source.uid.clone(),
+        };
         self.events.warn(&pod, CHANGED_BACK, message);
     }
 
@@ -93,27 +99,27 @@ impl Keeper {
         self.events.warn(&volume.pod, FAILED_TO_CREATE, message);
     }
 
-    /// A Secret could not be brought up to date; `speaker` is the volume that spoke for it.
-    pub(super) fn report(&self, key: &ObjectKey, error: &SyncError, speaker: Option<&Source>) {
-        let provider = speaker.map_or("", |source| source.provider.as_str());
+    /// A Secret could not be brought up to date; `primary_source` is the volume that its content was to come from.
+    pub(super) fn report(&self, key: &ObjectKey, error: &SyncError, primary_source: Option<&Source>) {
+        let provider = primary_source.map_or("", |source| source.provider.as_str());
         self.metrics.sync_failed(provider, error.reason());
         if matches!(error, SyncError::Forbidden(_)) {
-            return self.denied(error, speaker);
+            return self.denied(error, primary_source);
         }
-        let class = speaker.map(|source| source.class.clone()).unwrap_or_default();
+        let class = primary_source.map(|source| source.class.clone()).unwrap_or_default();
         // A class may ask for thousands.
         if self.complaints.lock().raise(&Concerned::Secret(key.clone()), &class, error.reason()) {
             log::warn!(class:% = class, secret:% = key, error:% = error; "could not bring a secret up to date");
         } else {
             log::debug!(secret:% = key, error:% = error; "could not bring a secret up to date");
         }
-        if let (Some(source), Remedy::Owner | Remedy::RetryAndTell) = (speaker, error.remedy()) {
+        if let (Some(source), Remedy::Owner | Remedy::RetryAndTell) = (primary_source, error.remedy()) {
             self.events.warn(&source.pod, FAILED_TO_CREATE, error.message(&source.class, &key.name));
         }
     }
 
     /// The permission is missing: one warning in the log for all, one event for each pod that misses a Secret.
-    fn denied(&self, error: &SyncError, speaker: Option<&Source>) {
+    fn denied(&self, error: &SyncError, primary_source: Option<&Source>) {
         self.metrics.sync_permitted(false);
         if !self.is_denied.swap(true, Ordering::SeqCst) {
             let answer = match error {
@@ -122,8 +128,8 @@ impl Keeper {
             };
             log::warn!(answer = answer; "classes ask for Kubernetes Secrets, but {MISSING_ROLE}; mounting and refreshing are not affected");
         }
-        if let Some(source) = speaker
-            && self.told.lock().insert(source.target.as_str().to_owned())
+        if let Some(source) = primary_source
+            && self.notified.lock().insert(source.target.as_str().to_owned())
         {
             let message = format!("class {} asks for Kubernetes Secrets, but {MISSING_ROLE}", source.class);
             self.events.warn(&source.pod, FAILED_TO_CREATE, message);

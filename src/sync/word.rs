@@ -10,13 +10,13 @@ use kube::budget::Budget;
 use kube::types::{MANAGED, MANAGED_LABEL, ObjectKey, OwnerReference, Pod};
 use volume::place::{Found, Place};
 
+use super::controller::SyncController;
 use super::data::{self, DataError};
 use super::error::SyncError;
-use super::feeder::{FED_BY, Feeder};
-use super::keeper::Keeper;
 use super::owners;
 use super::plan::Desired;
-use super::units::{Source, View};
+use super::source_pod::{FED_BY, SourcePod};
+use super::states::{Source, View};
 
 /// What a node says of a Secret.
 pub struct Word {
@@ -25,7 +25,7 @@ pub struct Word {
     /// Who is to own it: all whose pods have it in a volume of this node.
     pub owners: Vec<OwnerReference>,
     /// The pods that can feed it from here.
-    pub here: Vec<Feeder>,
+    pub here: Vec<SourcePod>,
 }
 
 /// What a pod is to a Secret.
@@ -38,7 +38,7 @@ enum Need {
     Static,
 }
 
-impl Keeper {
+impl SyncController {
     /// What this node says of the Secret: its volumes are asked in their order, and the first that has a content
     /// speaks. None when no pod needs the Secret any longer.
     pub(super) fn word(
@@ -46,15 +46,15 @@ impl Keeper {
         key: &ObjectKey,
         view: &View,
         budget: Budget,
-        speaker: &mut Option<Arc<Source>>,
+        primary_source: &mut Option<Arc<Source>>,
     ) -> Result<Option<Word>, SyncError> {
-        *speaker = view.sources.first().cloned();
+        *primary_source = view.sources.first().cloned();
         let (mut able, mut all_owners, mut here) = (Vec::new(), Vec::new(), Vec::new());
         let mut of_static_pod: Option<&Arc<Source>> = None;
         for source in &view.sources {
             match self.need(source, budget)? {
                 Need::Owned(owners) => {
-                    here.push(Feeder {
+                    here.push(SourcePod {
                         class: source.class.name.clone(),
                         pod: source.pod.name.clone(),
                         uid: source.pod.uid.clone(),
@@ -68,15 +68,15 @@ impl Keeper {
                 Need::Ended => {}
             }
         }
-        for (source, feeder) in able.iter().zip(&here) {
-            *speaker = Some(Arc::clone(source));
-            if let Some(desired) = self.desired(source, feeder, key)? {
+        for (source, source_pod) in able.iter().zip(&here) {
+            *primary_source = Some(Arc::clone(source));
+            if let Some(desired) = self.desired(source, source_pod, key)? {
                 return Ok(Some(Word { desired, owners: all_owners, here }));
             }
         }
         match of_static_pod {
             Some(source) => {
-                *speaker = Some(Arc::clone(source));
+                *primary_source = Some(Arc::clone(source));
                 Err(SyncError::StaticPod)
             }
             None => Ok(None),
@@ -129,7 +129,7 @@ impl Keeper {
     fn desired(
         &self,
         source: &Source,
-        feeder: &Feeder,
+        source_pod: &SourcePod,
         key: &ObjectKey,
     ) -> Result<Option<Desired>, SyncError> {
         let Some(object) = source.object(&key.name) else {
@@ -159,8 +159,8 @@ impl Keeper {
         let mut labels = without(&object.labels, MANAGED_LABEL);
         labels.insert(MANAGED_LABEL.to_owned(), MANAGED.to_owned());
         let annotations = without(&object.annotations, FED_BY);
-        let (kind, feeder) = (object.kind.clone(), feeder.clone());
-        Ok(Some(Desired { feeder, kind, labels, annotations, data, digests }))
+        let (kind, source_pod) = (object.kind.clone(), source_pod.clone());
+        Ok(Some(Desired { source_pod, kind, labels, annotations, data, digests }))
     }
 
     /// Tells content from other content, within this process. Keyed, so that nobody can provide two that look alike.

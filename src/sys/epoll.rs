@@ -1,4 +1,4 @@
-//! Which of many descriptors has something to do, and a bell by which another thread is heard among them.
+//! Which of many descriptors has something to do, and a notifier by which another thread wakes who waits for them.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -89,43 +89,43 @@ const AT_A_TIME: usize = 256;
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Something to watch that another thread can give something to do.
-pub struct Bell(OwnedFd);
+pub struct Notifier(OwnedFd);
 
-impl Bell {
-    /// One that does not ring.
+impl Notifier {
+    /// One that is not notified.
     ///
     /// # Errors
     /// The system's.
-    pub fn new() -> io::Result<Bell> {
-        Ok(Bell(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
+    pub fn new() -> io::Result<Notifier> {
+        Ok(Notifier(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
     }
 
-    /// Rings until it is hushed, however often it was rung.
+    /// Is ready to read until it is cleared, however often it was notified.
     ///
     /// # Errors
     /// The system's.
-    pub fn ring(&self) -> io::Result<()> {
+    pub fn notify(&self) -> io::Result<()> {
         match rustix::io::write(&self.0, &1_u64.to_ne_bytes()) {
-            // It has been rung more often than can be counted.
+            // It has been notified more often than can be counted.
             Ok(_) | Err(Errno::AGAIN) => Ok(()),
             Err(errno) => Err(errno.into()),
         }
     }
 
-    /// Rings no more.
+    /// Is not ready any more.
     ///
     /// # Errors
     /// The system's.
-    pub fn hush(&self) -> io::Result<()> {
+    pub fn clear(&self) -> io::Result<()> {
         match rustix::io::read(&self.0, &mut [0; 8]) {
-            // It did not ring.
+            // It was not notified.
             Ok(_) | Err(Errno::AGAIN) => Ok(()),
             Err(errno) => Err(errno.into()),
         }
     }
 }
 
-impl AsFd for Bell {
+impl AsFd for Notifier {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.0.as_fd()
     }
@@ -142,16 +142,16 @@ mod tests {
     }
 
     #[test]
-    fn a_bell_rings_until_it_is_hushed() {
-        let (epoll, bell) = (Epoll::new().unwrap(), Bell::new().unwrap());
-        epoll.watch(&bell, 7, Interest::Read).unwrap();
+    fn a_notifier_is_ready_until_it_is_cleared() {
+        let (epoll, notifier) = (Epoll::new().unwrap(), Notifier::new().unwrap());
+        epoll.watch(&notifier, 7, Interest::Read).unwrap();
         assert_eq!(epoll.wait(soon()).unwrap(), [0; 0]);
-        bell.ring().unwrap();
-        bell.ring().unwrap();
+        notifier.notify().unwrap();
+        notifier.notify().unwrap();
         assert_eq!(epoll.wait(None).unwrap(), [7]);
         assert_eq!(epoll.wait(None).unwrap(), [7]);
-        bell.hush().unwrap();
-        bell.hush().unwrap();
+        notifier.clear().unwrap();
+        notifier.clear().unwrap();
         assert_eq!(epoll.wait(soon()).unwrap(), [0; 0]);
     }
 

@@ -35,7 +35,7 @@ pub fn play(stage: &mut Stage, board: &Board, driver: DriverProcess, verdicts: &
 
     let faults = pods.iter().filter_map(|(_, pod)| {
         let unpublished = stage.kubelet().unpublish(pod).map_err(|status| status.to_string());
-        unpublished.and_then(|()| stage.bury(pod)).err().map(|why| failed(pod, &why))
+        unpublished.and_then(|()| stage.delete_pod(pod)).err().map(|why| failed(pod, &why))
     });
     verdicts.check("every volume can be unpublished", faults);
     verdicts.check("no mount is left", volume_mounts(stage));

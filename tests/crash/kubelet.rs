@@ -51,7 +51,7 @@ impl PodWorker<'_> {
             *self.slot().published.write().unwrap_or_else(PoisonError::into_inner) = None;
         }
         self.unpublish(&pod)?;
-        self.stage.bury(&pod).map_err(|left| self.fault(&pod, "after its unpublish", &left))?;
+        self.stage.delete_pod(&pod).map_err(|left| self.fault(&pod, "after its unpublish", &left))?;
         *locked(&self.slot().pod) = None;
         Ok(())
     }

@@ -97,7 +97,7 @@ impl Stage {
     }
 
     /// What kubelet and the API server do when a pod's volume is gone. Whatever is left in the directories is told.
-    pub fn bury(&self, pod: &Pod) -> Result<(), String> {
+    pub fn delete_pod(&self, pod: &Pod) -> Result<(), String> {
         pod.remove_directories()?;
         self.mirror.world.api.delete(&format!("/api/v1/namespaces/default/pods/{}", pod.name));
         self.mirror.world.api.collect_garbage();

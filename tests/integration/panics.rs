@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use base::panics;
-use rpc::pool::{Pool, Rest};
+use rpc::pool::{DeferredCompletion, Pool};
 use web::http::{Response, Routes, Server};
 
 use kit::driver::program;
@@ -98,7 +98,7 @@ fn child_runs_a_job_that_panics() {
     let (tell, told) = mpsc::channel();
     pool.admit().unwrap().run(move || {
         tell.send(()).unwrap();
-        Rest::NONE
+        DeferredCompletion::NONE
     });
     assert!(told.recv_timeout(PATIENCE).is_err(), "the process has gone on");
 }

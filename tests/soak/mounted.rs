@@ -106,7 +106,7 @@ impl Mounted {
         let called = stage.kubelet().unpublish(&self.pod);
         called.or_else(|status| self.fault(stage, "its unpublish", status))?;
         stage.ledger.unpublishes.add();
-        stage.bury(&self.pod, &self.class).or_else(|left| self.fault(stage, "its unpublish", left))
+        stage.delete_pod(&self.pod, &self.class).or_else(|left| self.fault(stage, "its unpublish", left))
     }
 
     fn look(&mut self, stage: &Stage, before: u64) -> Result<(), Ended> {

@@ -154,7 +154,7 @@ impl Stage {
     }
 
     /// What kubelet and the API server do when a pod's volume is gone. Whatever is left in the directories is told.
-    pub fn bury(&self, pod: &Pod, class: &Class) -> Result<(), String> {
+    pub fn delete_pod(&self, pod: &Pod, class: &Class) -> Result<(), String> {
         pod.remove_directories()?;
         let api = &self.mirror.world.api;
         api.delete(&format!("/api/v1/namespaces/default/pods/{}", pod.name));

@@ -17,6 +17,6 @@ mod reflector;
 #[cfg(test)]
 mod reflector_tests;
 
-pub use cache::{Cache, News, Standing};
+pub use cache::{Cache, CacheState, Change};
 pub use follower::{Follower, Pause};
 pub use reflector::{Reflector, Selection};

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::cache::{Cache, Standing};
+use super::cache::{Cache, CacheState};
 use super::cycle::{Cycle, End, Progress, Step};
 use super::frame::Frame;
 use super::page::{Page, PageSeed};
 use crate::budget::Budget;
 use crate::client::{Client, Outgoing};
-use crate::error::{ApiError, Call, Trouble};
+use crate::error::{ApiError, Call, TransportError};
 use crate::stream::Unread;
 use crate::transport::Verb;
 use crate::types::Watched;
@@ -93,7 +93,7 @@ impl<T: Watched> Reflector<T> {
         }
         let budget = Budget::lasting(LIST_TIME);
         let outgoing = self.outgoing(Verb::List, &query).map_err(failed)?;
-        let page = PageSeed { present: &|object| self.cache.present(object), of: PhantomData };
+        let page = PageSeed { present: &|object| self.cache.upsert(object), of: PhantomData };
         let Page { version, next } =
             self.client.read(&outgoing, budget, || page).map_err(too_slow_or_failed)?;
         match cycle.listed(version, next) {
@@ -120,16 +120,16 @@ impl<T: Watched> Reflector<T> {
         let outgoing = self.outgoing(Verb::Watch, &query).map_err(failed)?;
         let lifetime = self.lifetime + STREAM_GRACE;
         let mut stream = self.client.open(&outgoing, lifetime, Budget::lasting(LIST_TIME)).map_err(failed)?;
-        self.cache.stand(Standing::Current);
+        self.cache.set_state(CacheState::Current);
         loop {
             match stream.next(PhantomData::<Frame<T>>) {
                 Ok(Some(Frame::Present(object))) => {
                     cycle.reached(object.version());
-                    self.cache.present(object);
+                    self.cache.upsert(object);
                 }
                 Ok(Some(Frame::Gone(object))) => {
                     cycle.reached(object.version());
-                    self.cache.gone(&object);
+                    self.cache.delete(&object);
                 }
                 Ok(Some(Frame::Bookmark(version))) => cycle.reached(&version),
                 Ok(Some(Frame::Error(code))) => {
@@ -137,7 +137,10 @@ impl<T: Watched> Reflector<T> {
                 }
                 // A stream that breaks is as good as one that ends: the next one begins where it was.
                 Ok(None)
-                | Err(Unread::CutOff(_) | Unread::Trouble(Trouble::Lost { .. } | Trouble::Timeout)) => {
+                | Err(
+                    Unread::CutOff(_)
+                    | Unread::Transport(TransportError::Lost { .. } | TransportError::Timeout),
+                ) => {
                     return Err((End::Closed, None));
                 }
                 Err(unread) => return Err(failed(unread.into_error(&outgoing.call))),
@@ -159,7 +162,7 @@ impl<T: Watched> Reflector<T> {
     fn tell(&self, end: End, error: Option<&ApiError>, was_failing: &mut bool) {
         let is_failing =
             matches!(end, End::Failed { .. } | End::Garbled | End::TooLarge | End::TooSlow | End::Forbidden);
-        self.cache.stand(if end == End::Forbidden { Standing::Forbidden } else { Standing::Behind });
+        self.cache.set_state(if end == End::Forbidden { CacheState::Forbidden } else { CacheState::Behind });
         if let Some(error) = error {
             let news = is_failing && !std::mem::replace(was_failing, is_failing);
             // Whoever needs the permission says what is missing, in words of its own.
@@ -183,7 +186,7 @@ fn failed(error: ApiError) -> Ended {
         error if error.is_gone() => End::Expired,
         error if error.is_undecided() => End::Undecided,
         error if error.is_forbidden() => End::Forbidden,
-        ApiError::Transport { trouble: Trouble::TooLarge { .. }, .. } => End::TooLarge,
+        ApiError::Transport { error: TransportError::TooLarge { .. }, .. } => End::TooLarge,
         ApiError::Shape { .. } => End::Garbled,
         error => End::Failed { retry_after: error.retry_after() },
     };
@@ -193,7 +196,7 @@ fn failed(error: ApiError) -> Ended {
 /// The same for a page of a list, which may be one of large objects on a slow way.
 fn too_slow_or_failed(error: ApiError) -> Ended {
     match error {
-        ApiError::Transport { trouble: Trouble::Timeout, .. } => (End::TooSlow, Some(error)),
+        ApiError::Transport { error: TransportError::Timeout, .. } => (End::TooSlow, Some(error)),
         error => failed(error),
     }
 }

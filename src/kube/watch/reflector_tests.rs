@@ -72,14 +72,14 @@ impl Rig {
     }
 }
 
-fn noting(told: Sender<String>) -> impl Fn(News<'_, SecretProviderClass>) + Send + Sync + 'static {
+fn noting(told: Sender<String>) -> impl Fn(Change<'_, SecretProviderClass>) + Send + Sync + 'static {
     let told = Mutex::new(told);
-    move |news| {
+    move |change| {
         let provider =
             |class: Option<&SecretProviderClass>| class.map_or("-".to_owned(), |c| c.provider.clone());
-        let text = match news {
-            News::Changed { key, before, now } => format!("{key} {} {}", provider(before), provider(now)),
-            News::Standing(standing) => format!("{standing:?}"),
+        let text = match change {
+            Change::Object { key, before, now } => format!("{key} {} {}", provider(before), provider(now)),
+            Change::State(state) => format!("{state:?}"),
         };
         told.lock().unwrap().send(text).ok();
     }

@@ -50,22 +50,22 @@ fn meta() -> SecretMeta {
 }
 
 /// The pod of that ReplicaSet.
-fn feeder(set: &str) -> Feeder {
+fn source_pod(set: &str) -> SourcePod {
     let (class, pod, uid) = (format!("class-{set}"), format!("{set}-1"), format!("uid-{set}-1"));
-    Feeder { class, pod, uid, owners: vec![format!("uid-{set}")] }
+    SourcePod { class, pod, uid, owners: vec![format!("uid-{set}")] }
 }
 
 /// The Secret of [`meta`], fed by that pod and owned by both.
 fn fed_by(set: &str) -> SecretMeta {
     let mut meta = meta();
-    meta.annotations.insert(FED_BY.into(), feeder(set).text());
+    meta.annotations.insert(FED_BY.into(), source_pod(set).text());
     meta.owners.push(owner("api"));
     meta
 }
 
 fn desired() -> Desired {
     Desired {
-        feeder: feeder("web"),
+        source_pod: source_pod("web"),
         kind: "Opaque".into(),
         labels: texts(&[(MANAGED_LABEL, MANAGED), ("env", "test")]),
         annotations: texts(&[("note", "x")]),
@@ -74,8 +74,8 @@ fn desired() -> Desired {
     }
 }
 
-fn held() -> Held {
-    Held {
+fn last_written() -> LastWritten {
+    LastWritten {
         at: ("u".into(), "5".into()),
         kind: "Opaque".into(),
         digests: digests(&[("user", 1)]),
@@ -95,28 +95,28 @@ fn changed(change: impl FnOnce(&mut Changes)) -> Plan {
     Plan::Change(changes)
 }
 
-fn planned(meta: &SecretMeta, held: Option<&Held>, desired: &Desired, claim: Claim) -> Plan {
-    plan(meta, held, desired, &[owner("web")], &claim)
+fn planned(meta: &SecretMeta, last_written: Option<&LastWritten>, desired: &Desired, claim: Claim) -> Plan {
+    plan(meta, last_written, desired, &[owner("web")], &claim)
 }
 
 #[test]
 fn nothing_is_done_when_nothing_differs() {
-    assert_eq!(planned(&meta(), Some(&held()), &desired(), AS_BEFORE), Plan::Nothing);
-    assert_eq!(planned(&meta(), Some(&held()), &desired(), NEWER), Plan::Nothing);
+    assert_eq!(planned(&meta(), Some(&last_written()), &desired(), AS_BEFORE), Plan::Nothing);
+    assert_eq!(planned(&meta(), Some(&last_written()), &desired(), NEWER), Plan::Nothing);
 }
 
 #[test]
 fn new_content_is_written_key_by_key_and_what_the_driver_no_longer_declares_goes() {
     let mut desired = desired();
     desired.digests = digests(&[("user", 2), ("pass", 3)]);
-    let held = Held {
+    let last_written = LastWritten {
         digests: digests(&[("user", 1), ("old", 9), ("theirs", 9), ("both", 9), ("unnoted", 9)]),
-        ..held()
+        ..last_written()
     };
     let mut meta = meta();
     meta.writers.data.ours.extend(["old", "both"].map(str::to_owned));
     meta.writers.data.theirs.extend(["theirs", "both"].map(|key| (key.to_owned(), Arc::from("x"))));
-    let plan = planned(&meta, Some(&held), &desired, NEWER);
+    let plan = planned(&meta, Some(&last_written), &desired, NEWER);
     let data = [("user", Presence::Present), ("pass", Presence::Present), ("old", Presence::Absent)];
     let data = data.map(|(key, presence)| (key.to_owned(), presence)).into();
     assert_eq!(plan, changed(|changes| changes.data = data));
@@ -124,10 +124,10 @@ fn new_content_is_written_key_by_key_and_what_the_driver_no_longer_declares_goes
 
 #[test]
 fn a_secret_whose_content_is_not_known_is_read_before_it_is_written() {
-    let elsewhere = Held { at: ("u".into(), "4".into()), ..held() };
-    let recreated = Held { at: ("other".into(), "5".into()), ..held() };
-    for held in [None, Some(&elsewhere), Some(&recreated)] {
-        assert_eq!(planned(&meta(), held, &desired(), NEWER), Plan::Read);
+    let elsewhere = LastWritten { at: ("u".into(), "4".into()), ..last_written() };
+    let recreated = LastWritten { at: ("other".into(), "5".into()), ..last_written() };
+    for last_written in [None, Some(&elsewhere), Some(&recreated)] {
+        assert_eq!(planned(&meta(), last_written, &desired(), NEWER), Plan::Read);
     }
 }
 
@@ -138,7 +138,7 @@ fn what_the_driver_wrote_on_another_node_stays_until_there_is_something_newer_he
     assert_eq!(planned(&theirs, None, &desired(), AS_BEFORE), Plan::Nothing);
     let mut desired = desired();
     desired.digests = digests(&[("user", 7)]);
-    assert_eq!(planned(&theirs, Some(&held()), &desired, AS_BEFORE), Plan::Nothing);
+    assert_eq!(planned(&theirs, Some(&last_written()), &desired, AS_BEFORE), Plan::Nothing);
 }
 
 #[test]
@@ -146,17 +146,21 @@ fn what_others_changed_is_put_right() {
     let mut edited = meta();
     edited.writers.data = written_by_others(&["user"]);
     assert_eq!(planned(&edited, None, &desired(), AS_BEFORE), Plan::Read);
-    let found = Held { digests: digests(&[("user", 8)]), ..held() };
+    let found = LastWritten { digests: digests(&[("user", 8)]), ..last_written() };
     let data = BTreeMap::from([("user".to_owned(), Presence::Present)]);
     assert_eq!(planned(&edited, Some(&found), &desired(), AS_BEFORE), changed(|changes| changes.data = data));
-    assert_eq!(planned(&edited, Some(&held()), &desired(), AS_BEFORE), Plan::Nothing, "the same content");
+    assert_eq!(
+        planned(&edited, Some(&last_written()), &desired(), AS_BEFORE),
+        Plan::Nothing,
+        "the same content"
+    );
 
     let mut relabelled = meta();
     relabelled.labels = texts(&[(MANAGED_LABEL, MANAGED), ("env", "prod"), ("theirs", "kept")]);
     relabelled.writers.labels.ours.remove("env");
     let labels = BTreeMap::from([("env".to_owned(), Some("test".to_owned()))]);
     let put_right = changed(|changes| changes.labels = labels);
-    assert_eq!(planned(&relabelled, Some(&held()), &desired(), AS_BEFORE), put_right);
+    assert_eq!(planned(&relabelled, Some(&last_written()), &desired(), AS_BEFORE), put_right);
 }
 
 #[test]
@@ -166,7 +170,7 @@ fn labels_and_annotations_that_the_class_dropped_go_and_foreign_ones_stay() {
     let mut desired = desired();
     desired.labels = texts(&[(MANAGED_LABEL, MANAGED), ("tier", "db")]);
     desired.annotations.clear();
-    let plan = planned(&found, Some(&held()), &desired, NEWER);
+    let plan = planned(&found, Some(&last_written()), &desired, NEWER);
     let expected = changed(|changes| {
         changes.labels =
             BTreeMap::from([("env".to_owned(), None), ("tier".to_owned(), Some("db".to_owned()))]);
@@ -189,14 +193,14 @@ fn a_secret_that_nobody_handed_over_is_never_touched() {
     for labels in [texts(&[]), texts(&[(MANAGED_LABEL, "false")])] {
         let foreign = SecretMeta { labels, ..meta() };
         let refused = Plan::Refuse(Refusal::NotManaged);
-        assert_eq!(planned(&foreign, Some(&held()), &desired(), NEWER), refused);
+        assert_eq!(planned(&foreign, Some(&last_written()), &desired(), NEWER), refused);
         assert_eq!(plan(&foreign, None, &desired(), &[owner("api")], &AS_BEFORE), refused);
     }
 }
 
 #[test]
 fn a_secret_of_another_type_is_left_alone() {
-    let found = Held { kind: "kubernetes.io/tls".into(), ..held() };
+    let found = LastWritten { kind: "kubernetes.io/tls".into(), ..last_written() };
     let refused = Plan::Refuse(Refusal::OtherType { found: "kubernetes.io/tls".into() });
     assert_eq!(planned(&meta(), Some(&found), &desired(), NEWER), refused);
 }
@@ -207,36 +211,44 @@ fn a_write_names_its_feeder_where_the_secret_has_other_owners_and_nowhere_else()
     desired.digests = digests(&[("user", 2)]);
     let data = BTreeMap::from([("user".to_owned(), Presence::Present)]);
     let named = |meta: &SecretMeta, owners: &[OwnerReference]| {
-        let Plan::Change(changes) = plan(meta, Some(&held()), &desired, owners, &NEWER) else {
+        let Plan::Change(changes) = plan(meta, Some(&last_written()), &desired, owners, &NEWER) else {
             unreachable!("it differs")
         };
         assert_eq!(changes.data, data);
-        changes.feeder
+        changes.source_pod
     };
     assert_eq!(named(&meta(), &[owner("web")]), None, "alone");
-    assert_eq!(named(&meta(), &[owner("web"), owner("api")]), Some(feeder("web")), "with one that comes");
-    assert_eq!(named(&fed_by("api"), &[owner("web")]), Some(feeder("web")));
+    assert_eq!(named(&meta(), &[owner("web"), owner("api")]), Some(source_pod("web")), "with one that comes");
+    assert_eq!(named(&fed_by("api"), &[owner("web")]), Some(source_pod("web")));
     assert_eq!(named(&fed_by("web"), &[owner("web")]), None, "it does already");
     let mut alone_again = fed_by("api");
     alone_again.owners.truncate(1);
-    assert_eq!(named(&alone_again, &[owner("web")]), Some(feeder("web")), "what is wrong does not stay");
+    assert_eq!(named(&alone_again, &[owner("web")]), Some(source_pod("web")), "what is wrong does not stay");
 }
 
 #[test]
 fn who_takes_over_says_so_though_the_content_is_the_same() {
     let orphan = fed_by("api");
-    let takes_over = changed(|changes| changes.feeder = Some(feeder("web")));
-    assert_eq!(planned(&orphan, Some(&held()), &desired(), HEIR), takes_over);
-    assert_eq!(planned(&orphan, Some(&held()), &desired(), NEWER), Plan::Nothing, "it is fed by another");
-    assert_eq!(planned(&fed_by("web"), Some(&held()), &desired(), HEIR), Plan::Nothing, "it has");
+    let takes_over = changed(|changes| changes.source_pod = Some(source_pod("web")));
+    assert_eq!(planned(&orphan, Some(&last_written()), &desired(), HEIR), takes_over);
+    assert_eq!(
+        planned(&orphan, Some(&last_written()), &desired(), NEWER),
+        Plan::Nothing,
+        "it is fed by another"
+    );
+    assert_eq!(planned(&fed_by("web"), Some(&last_written()), &desired(), HEIR), Plan::Nothing, "it has");
     assert_eq!(planned(&orphan, None, &desired(), HEIR), Plan::Read);
-    assert_eq!(planned(&meta(), Some(&held()), &desired(), HEIR), Plan::Nothing, "there is nobody to tell");
+    assert_eq!(
+        planned(&meta(), Some(&last_written()), &desired(), HEIR),
+        Plan::Nothing,
+        "there is nobody to tell"
+    );
 }
 
 #[test]
 fn a_class_that_lives_on_is_named_without_a_look_at_the_content() {
-    let remark = Claim::Remark(feeder("web"));
-    let expected = changed(|changes| changes.feeder = Some(feeder("web")));
+    let remark = Claim::Remark(source_pod("web"));
+    let expected = changed(|changes| changes.source_pod = Some(source_pod("web")));
     assert_eq!(planned(&fed_by("api"), None, &desired(), remark), expected);
 }
 
@@ -247,7 +259,7 @@ fn what_is_another_nodes_turn_is_left_but_for_labels_and_owners() {
     let mut desired = desired();
     desired.digests = digests(&[("user", 7)]);
     assert!(is_edited(&edited, &desired));
-    assert_eq!(planned(&edited, Some(&held()), &desired, Claim::Leave), Plan::Nothing);
+    assert_eq!(planned(&edited, Some(&last_written()), &desired, Claim::Leave), Plan::Nothing);
     assert_eq!(planned(&edited, None, &desired, Claim::Leave), Plan::Nothing);
     let owners = [owner("web"), owner("new")];
     let Plan::Change(changes) = plan(&edited, None, &desired, &owners, &Claim::Leave) else {
@@ -263,8 +275,9 @@ fn keys_of_others_beside_the_declared_ones_are_neither_read_nor_written() {
     for claim in [AS_BEFORE, Claim::Leave, Claim::Pause] {
         assert_eq!(planned(&meta, None, &desired(), claim), Plan::Nothing);
     }
-    let held = Held { digests: digests(&[("user", 1), ("token", 9), ("ca.crt", 9)]), ..held() };
-    assert_eq!(planned(&meta, Some(&held), &desired(), NEWER), Plan::Nothing, "nor with news");
+    let last_written =
+        LastWritten { digests: digests(&[("user", 1), ("token", 9), ("ca.crt", 9)]), ..last_written() };
+    assert_eq!(planned(&meta, Some(&last_written), &desired(), NEWER), Plan::Nothing, "nor with news");
 }
 
 #[test]
@@ -275,8 +288,8 @@ fn while_a_quarrel_pauses_nothing_that_others_changed_is_touched_but_a_new_owner
     edited.writers.labels.ours.remove("env");
     edited.annotations.clear();
     edited.writers.annotations = Written::default();
-    for held in [None, Some(&held())] {
-        assert_eq!(planned(&edited, held, &desired(), Claim::Pause), Plan::Nothing);
+    for last_written in [None, Some(&last_written())] {
+        assert_eq!(planned(&edited, last_written, &desired(), Claim::Pause), Plan::Nothing);
     }
     let Plan::Change(changes) = plan(&edited, None, &desired(), &[owner("web"), owner("new")], &Claim::Pause)
     else {

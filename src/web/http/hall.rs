@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use sys::epoll::{Bell, Epoll, Interest};
+use sys::epoll::{Epoll, Interest, Notifier};
 
 use super::answer::Answer;
 use super::connection::{Answering, Head, Incomplete};
@@ -24,7 +24,7 @@ pub(super) struct Hall {
     routes: Arc<Routes>,
     makers: Makers,
     epoll: Epoll,
-    bell: Arc<Bell>,
+    notifier: Arc<Notifier>,
     door: Door,
     next: Number,
     /// The first one is the oldest.
@@ -57,11 +57,11 @@ impl Hall {
         routes: Arc<Routes>,
         makers: Makers,
         listener: TcpListener,
-        bell: Arc<Bell>,
+        notifier: Arc<Notifier>,
     ) -> io::Result<Hall> {
         let epoll = Epoll::new()?;
         epoll.watch(&listener, DOOR, Interest::Read)?;
-        epoll.watch(&bell, BELL, Interest::Read)?;
+        epoll.watch(&notifier, NOTIFIER, Interest::Read)?;
         Ok(Hall {
             name: name.to_owned(),
             limits,
@@ -69,7 +69,7 @@ impl Hall {
             waiting: (0..makers.len()).map(|_| VecDeque::new()).collect(),
             makers,
             epoll,
-            bell,
+            notifier,
             door: Door { listener: Some(listener), closed_until: None, warned: None },
             next: FIRST,
             incomplete: BTreeMap::new(),
@@ -94,7 +94,7 @@ impl Hall {
             for number in numbers.iter().copied().filter(|number| *number >= FIRST) {
                 self.attend(number, now);
             }
-            if numbers.contains(&BELL) {
+            if numbers.contains(&NOTIFIER) {
                 self.answer_the_bell(now);
             }
             if stopping.load(Ordering::SeqCst) {
@@ -127,8 +127,8 @@ impl Hall {
     }
 
     fn answer_the_bell(&mut self, now: Instant) {
-        if let Err(error) = self.bell.hush() {
-            log::error!(server = self.name.as_str(), error:%; "could not hush the bell of an http server");
+        if let Err(error) = self.notifier.clear() {
+            log::error!(server = self.name.as_str(), error:%; "could not clear the notifier of an http server");
         }
         while let Some((page, answer)) = self.makers.made() {
             let queue = self.waiting.get_mut(page).map(std::mem::take).unwrap_or_default();
@@ -326,7 +326,7 @@ impl Hall {
 }
 
 const DOOR: u64 = 0;
-const BELL: u64 = 1;
+const NOTIFIER: u64 = 1;
 const FIRST: Number = 2;
 
 /// How many are let in before the others have their turn.

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use sys::epoll::Bell;
+use sys::epoll::Notifier;
 
 use super::Routes;
 use super::answer::Answer;
@@ -28,19 +28,19 @@ struct Maker {
     began: Option<Instant>,
 }
 
-/// Starts a thread for each page. `bell` rings when one is made.
+/// Starts a thread for each page. `notifier` is notified when one is made.
 pub(super) fn start(
     routes: &Arc<Routes>,
     name: &str,
-    bell: &Arc<Bell>,
+    notifier: &Arc<Notifier>,
 ) -> io::Result<(Makers, Vec<JoinHandle<()>>)> {
     let (finished, made) = channel();
     let (mut pages, mut threads) = (Vec::new(), Vec::new());
     for number in 0..routes.pages().len() {
         let (orders, ordered) = channel();
-        let (routes, finished, bell) = (Arc::clone(routes), finished.clone(), Arc::clone(bell));
+        let (routes, finished, notifier) = (Arc::clone(routes), finished.clone(), Arc::clone(notifier));
         let thread = thread::Builder::new().name(format!("{name}-{number}"));
-        threads.push(thread.spawn(move || work(&routes, number, &ordered, &finished, &bell))?);
+        threads.push(thread.spawn(move || work(&routes, number, &ordered, &finished, &notifier))?);
         pages.push(Maker { orders, is_at_work: false, began: None });
     }
     Ok((Makers { pages, made }, threads))
@@ -52,14 +52,14 @@ fn work(
     number: usize,
     ordered: &Receiver<()>,
     finished: &Sender<(usize, Answer)>,
-    bell: &Bell,
+    notifier: &Notifier,
 ) {
     while let Ok(()) = ordered.recv() {
         let Some(page) = routes.pages().get(number) else { return };
         if finished.send((number, Answer::from(page.make()))).is_err() {
             return;
         }
-        if let Err(error) = bell.ring() {
+        if let Err(error) = notifier.notify() {
             log::error!(error:%; "could not hand over a page");
         }
     }

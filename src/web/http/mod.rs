@@ -35,7 +35,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use base::panics;
-use sys::epoll::Bell;
+use sys::epoll::Notifier;
 
 use hall::Hall;
 pub use listener::bind;
@@ -49,7 +49,7 @@ pub struct Server {
     name: String,
     address: SocketAddr,
     stopping: Arc<AtomicBool>,
-    bell: Arc<Bell>,
+    notifier: Arc<Notifier>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -77,15 +77,15 @@ impl Server {
             name: name.to_owned(),
             address: listener.local_addr().map_err(context)?,
             stopping: Arc::default(),
-            bell: Arc::new(Bell::new()?),
+            notifier: Arc::new(Notifier::new()?),
             threads: Vec::new(),
         };
         // From here on a failure drops the server, which stops the threads that run already.
         let routes = Arc::new(routes);
-        let (makers, threads) = maker::start(&routes, name, &server.bell)?;
+        let (makers, threads) = maker::start(&routes, name, &server.notifier)?;
         server.threads = threads;
-        let (stopping, bell) = (Arc::clone(&server.stopping), Arc::clone(&server.bell));
-        let hall = Hall::new(limits, name, routes, makers, listener, bell)?;
+        let (stopping, notifier) = (Arc::clone(&server.stopping), Arc::clone(&server.notifier));
+        let hall = Hall::new(limits, name, routes, makers, listener, notifier)?;
         let thread = thread::Builder::new().name(format!("{name}-http"));
         server.threads.push(thread.spawn(move || hall.run(&stopping))?);
         Ok(server)
@@ -104,7 +104,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::SeqCst);
-        if let Err(error) = self.bell.ring() {
+        if let Err(error) = self.notifier.notify() {
             log::warn!(server = self.name.as_str(), error:%; "could not wake the thread of an http server");
             return;
         }

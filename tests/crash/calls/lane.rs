@@ -96,7 +96,7 @@ impl Lane {
         if op != Op::Unpublish {
             self.unpublish(&pod)?;
         }
-        self.stage.bury(&pod)?;
+        self.stage.delete_pod(&pod)?;
         Ok(logs)
     }
 
@@ -175,7 +175,7 @@ impl Lane {
         self.start()?;
         if case.op == Op::Unpublish {
             self.unpublish(pod)?;
-            return self.stage.bury(pod);
+            return self.stage.delete_pod(pod);
         }
         let retried = self.stage.kubelet().publish(pod);
         retried.map_err(|status| format!("the next try fails: {status}, log:\n{}", self.driver_log()))?;
@@ -189,7 +189,7 @@ impl Lane {
         }
         published(None);
         self.unpublish(pod)?;
-        self.stage.bury(pod)
+        self.stage.delete_pod(pod)
     }
 
     /// A driver that serves, and a pod for that call.

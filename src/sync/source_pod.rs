@@ -15,7 +15,7 @@ use kube::types::{OwnerReference, SecretMeta};
 
 /// A pod that feeds a Secret, on whatever node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Feeder {
+pub struct SourcePod {
     /// Its class, of the Secret's namespace.
     pub class: String,
     /// Name of the pod.
@@ -32,25 +32,25 @@ pub enum Fed {
     /// From this node, from another pod of a class that is here, or from nobody knows where.
     Here,
     /// From a pod of that pod's class which has left; the class lives on in this one.
-    ByItsClass(Feeder),
+    ByItsClass(SourcePod),
     /// From that pod of another class.
-    Elsewhere(Feeder),
+    Elsewhere(SourcePod),
     /// From a pod of this node that has left, and of whose class nothing is left here; nobody else knows yet.
-    Left(Feeder),
+    Left(SourcePod),
     /// From a pod that is gone.
     Nowhere,
 }
 
-impl Feeder {
+impl SourcePod {
     /// The one that the Secret names.
-    pub fn of(meta: &SecretMeta) -> Option<Feeder> {
+    pub fn of(meta: &SecretMeta) -> Option<SourcePod> {
         let text = meta.annotations.get(FED_BY)?;
         let mut parts = text.split('/').map(|part| if part.len() > LONGEST_NAME { "" } else { part });
         let mut part = || parts.next().unwrap_or_default().to_owned();
         let (class, pod, uid) = (part(), part(), part());
         let owners = text.split('/').nth(3).unwrap_or_default();
         let owners = owners.split(',').filter(|owner| !owner.is_empty()).map(str::to_owned).collect();
-        Some(Feeder { class, pod, uid, owners })
+        Some(SourcePod { class, pod, uid, owners })
     }
 
     /// As the annotation has it. Neither names nor uids have slashes or commas in them.
@@ -62,8 +62,8 @@ impl Feeder {
     }
 
     /// The same class, without a pod.
-    pub fn withdrawn(&self) -> Feeder {
-        Feeder { class: self.class.clone(), ..Feeder::default() }
+    pub fn withdrawn(&self) -> SourcePod {
+        SourcePod { class: self.class.clone(), ..SourcePod::default() }
     }
 
     /// True when the Secret is owned by others as well, so that they have to know of this one.
@@ -93,13 +93,13 @@ impl Feeder {
 /// drivers of earlier releases name nobody.
 pub fn fed(
     meta: &SecretMeta,
-    here: &[Feeder],
+    here: &[SourcePod],
     departed: &BTreeSet<(String, String)>,
     has_lost_owner: bool,
 ) -> Fed {
     let of_class = |class: &str| here.iter().find(|one| one.class == class);
     let unless = |is_lost: bool| if is_lost { Fed::Nowhere } else { Fed::Here };
-    let Some(found) = Feeder::of(meta) else {
+    let Some(found) = SourcePod::of(meta) else {
         return unless(has_lost_owner || departed.iter().any(|(class, _)| of_class(class).is_none()));
     };
     if here.iter().any(|one| one.class == found.class && one.uid == found.uid) {
@@ -118,8 +118,8 @@ pub fn fed(
 
 /// The feeder that the Secret names, if it is one of those that left a node on which nobody feeds the Secret any
 /// longer, and somebody else might.
-pub fn leaving(meta: &SecretMeta, departed: &BTreeSet<(String, String)>) -> Option<Feeder> {
-    let named = Feeder::of(meta).filter(|named| meta.is_managed() && named.has_company(&meta.owners))?;
+pub fn leaving(meta: &SecretMeta, departed: &BTreeSet<(String, String)>) -> Option<SourcePod> {
+    let named = SourcePod::of(meta).filter(|named| meta.is_managed() && named.has_company(&meta.owners))?;
     departed.contains(&(named.class.clone(), named.uid.clone())).then_some(named)
 }
 
@@ -140,9 +140,9 @@ mod tests {
     use super::*;
     use kube::types::{MANAGED, MANAGED_LABEL};
 
-    fn feeder(class: &str, pod: &str, owners: &[&str]) -> Feeder {
+    fn source_pod(class: &str, pod: &str, owners: &[&str]) -> SourcePod {
         let owners = owners.iter().map(|owner| (*owner).to_owned()).collect();
-        Feeder { class: class.into(), pod: pod.into(), uid: format!("uid-{pod}"), owners }
+        SourcePod { class: class.into(), pod: pod.into(), uid: format!("uid-{pod}"), owners }
     }
 
     fn departed(class: &str, pod: &str) -> BTreeSet<(String, String)> {
@@ -165,23 +165,23 @@ mod tests {
 
     #[test]
     fn the_annotation_is_read_as_it_was_written_and_anything_else_as_nobody_that_lives() {
-        for one in [feeder("canary", "web", &["a", "b"]), feeder("canary", "web", &[]).withdrawn()] {
-            assert_eq!(Feeder::of(&meta(Some(&one.text()), &[])), Some(one));
+        for one in [source_pod("canary", "web", &["a", "b"]), source_pod("canary", "web", &[]).withdrawn()] {
+            assert_eq!(SourcePod::of(&meta(Some(&one.text()), &[])), Some(one));
         }
-        assert_eq!(feeder("canary", "web", &["a", "b"]).text(), "canary/web/uid-web/a,b");
+        assert_eq!(source_pod("canary", "web", &["a", "b"]).text(), "canary/web/uid-web/a,b");
         let long = "x".repeat(300);
         for text in ["", "/", "////", "a/b/c/,,", "\u{fffd}/\n", &long] {
-            let read = Feeder::of(&meta(Some(text), &["", "a"])).unwrap();
+            let read = SourcePod::of(&meta(Some(text), &["", "a"])).unwrap();
             assert!(read.class.len() <= LONGEST_NAME);
             assert!(!read.lives(&[owner(""), owner("a")]), "{text}");
         }
-        assert_eq!(Feeder::of(&meta(None, &[])), None);
+        assert_eq!(SourcePod::of(&meta(None, &[])), None);
     }
 
     #[test]
     fn where_a_content_comes_from_is_told_by_the_annotation_the_owners_and_who_is_here() {
-        let (stable, canary) = (feeder("stable", "s", &["S"]), feeder("canary", "c", &["C"]));
-        let (other, sister) = (canary.text(), feeder("stable", "s2", &["S2"]).text());
+        let (stable, canary) = (source_pod("stable", "s", &["S"]), source_pod("canary", "c", &["C"]));
+        let (other, sister) = (canary.text(), source_pod("stable", "s2", &["S2"]).text());
         let rows = [
             ("nobody is named", None, vec!["S", "C"], Fed::Here),
             ("the pod of this node", Some(stable.text()), vec!["S", "C"], Fed::Here),
@@ -205,23 +205,23 @@ mod tests {
 
     #[test]
     fn a_pod_that_left_this_node_is_told_of_unless_its_class_is_still_here() {
-        let (stable, canary) = (feeder("stable", "s", &["S"]), feeder("canary", "c", &["C"]));
+        let (stable, canary) = (source_pod("stable", "s", &["S"]), source_pod("canary", "c", &["C"]));
         let fed_by_canary = meta(Some(&canary.text()), &["S", "C"]);
         let departed = departed("canary", "c");
-        let is_fed = |here: &[Feeder]| fed(&fed_by_canary, here, &departed, false);
+        let is_fed = |here: &[SourcePod]| fed(&fed_by_canary, here, &departed, false);
         assert_eq!(is_fed(std::slice::from_ref(&stable)), Fed::Left(canary.clone()));
-        let next = feeder("canary", "c2", &["C"]);
+        let next = source_pod("canary", "c2", &["C"]);
         assert_eq!(is_fed(&[stable.clone(), next.clone()]), Fed::ByItsClass(next.clone()));
         assert_eq!(is_fed(std::slice::from_ref(&canary)), Fed::Here, "another volume of the same pod");
 
-        let by_nobody = |here: &[Feeder]| fed(&meta(None, &["S", "C"]), here, &departed, false);
+        let by_nobody = |here: &[SourcePod]| fed(&meta(None, &["S", "C"]), here, &departed, false);
         assert_eq!(by_nobody(std::slice::from_ref(&stable)), Fed::Nowhere, "it may have been the one");
         assert_eq!(by_nobody(&[stable, next]), Fed::Here);
     }
 
     #[test]
     fn who_leaves_a_node_for_good_tells_only_where_it_fed_and_is_not_alone() {
-        let canary = feeder("canary", "c", &["C"]);
+        let canary = source_pod("canary", "c", &["C"]);
         let rows = [
             ("it fed, and others own", Some(canary.text()), vec!["S", "C"], departed("canary", "c"), true),
             ("it fed alone", Some(canary.text()), vec!["C"], departed("canary", "c"), false),
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn an_owner_that_was_lost_counts_where_the_annotation_does_not_tell_who_is_gone() {
-        let (stable, canary) = (feeder("stable", "s", &["S"]), feeder("canary", "c", &["C"]));
+        let (stable, canary) = (source_pod("stable", "s", &["S"]), source_pod("canary", "c", &["C"]));
         let rows = [
             ("nobody is named", None, Fed::Nowhere),
             ("this node's own pod", Some(stable.text()), Fed::Nowhere),
@@ -254,15 +254,15 @@ mod tests {
     #[test]
     fn who_owns_a_secret_longest_has_the_first_turn_and_everybody_has_one() {
         let owners: Vec<_> = (0..40).map(|number| owner(&number.to_string())).collect();
-        let turn = |uid: &str| feeder("x", "x", &[uid]).turn(&owners);
+        let turn = |uid: &str| source_pod("x", "x", &[uid]).turn(&owners);
         assert_eq!((turn("0"), turn("1"), turn("4")), (TURN, TURN * 2, TURN * 5));
         assert_eq!((turn("39"), turn("nobody")), (TURN * 10, TURN * 10));
-        assert_eq!(feeder("x", "x", &["7", "2"]).turn(&owners), TURN * 3);
+        assert_eq!(source_pod("x", "x", &["7", "2"]).turn(&owners), TURN * 3);
     }
 
     #[test]
     fn a_secret_with_owners_of_one_pod_alone_has_nobody_to_tell() {
-        let one = feeder("x", "x", &["a", "b"]);
+        let one = source_pod("x", "x", &["a", "b"]);
         assert!(!one.has_company(&[owner("a")]) && !one.has_company(&[]));
         assert!(one.has_company(&[owner("a"), owner("c")]));
     }

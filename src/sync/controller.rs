@@ -13,23 +13,23 @@ use kube::budget::Budget;
 use kube::client::Client;
 use kube::event::EventSink;
 use kube::types::{MANAGED, MANAGED_LABEL, ObjectKey, OwnerReference, Pod, SecretMeta};
-use kube::watch::{Cache, Follower, News, Pause, Selection, Standing};
+use kube::watch::{Cache, CacheState, Change, Follower, Pause, Selection};
 use metrics::Metrics;
 
 use super::complaints::{Complaints, Concerned};
 use super::error::{Remedy, SyncError};
-use super::feeder;
 use super::kind;
 use super::permission::{ASK_EVERY, Permission};
 use super::publishes::Publishes;
 use super::queue::{Done, Queue};
 use super::reconcile::{Progress, Waiting};
 use super::secret_object::{self, SecretObject};
-use super::units::{Source, Units};
+use super::source_pod;
+use super::states::{SecretStates, Source};
 use super::{MirroredVolume, SyncSettings};
 
 /// All that is shared between those who publish, the workers and the watches.
-pub struct Keeper {
+pub struct SyncController {
     pub(super) settings: SyncSettings,
     pub(super) client: Client,
     pub(super) events: Arc<EventSink>,
@@ -38,7 +38,7 @@ pub struct Keeper {
     pub(super) secrets: Arc<Cache<SecretMeta>>,
     pub(super) pods_follower: Follower<Pod>,
     secrets_follower: Follower<SecretMeta>,
-    units: Mutex<Units>,
+    states: Mutex<SecretStates>,
     permission: Mutex<Permission>,
     pub(super) queue: Queue,
     pub(super) publishes: Publishes,
@@ -50,41 +50,41 @@ pub struct Keeper {
     /// Set while the list of Secrets is refused.
     is_list_denied: AtomicBool,
     /// Targets of the volumes whose pods have been told of it.
-    pub(super) told: Mutex<HashSet<String>>,
+    pub(super) notified: Mutex<HashSet<String>>,
 }
 
-impl Keeper {
+impl SyncController {
     pub(super) fn new(
         settings: SyncSettings,
         client: Client,
         events: Arc<EventSink>,
         metrics: Arc<Metrics>,
         pause: Pause,
-    ) -> Arc<Keeper> {
+    ) -> Arc<SyncController> {
         let on_node =
             Selection { fields: format!("spec.nodeName={}", settings.node), ..Selection::default() };
         let managed = Selection { labels: format!("{MANAGED_LABEL}={MANAGED}"), ..Selection::default() };
-        Arc::new_cyclic(|inner: &Weak<Keeper>| {
+        Arc::new_cyclic(|inner: &Weak<SyncController>| {
             let (of_pods, of_secrets) = (Weak::clone(inner), Weak::clone(inner));
             let driver = settings.driver.clone();
             let pods = Arc::new(Cache::of_picked(
                 move |pod: &Pod| pod.volumes.iter().any(|volume| volume.driver == driver),
-                move |news| {
+                move |change| {
                     if let Some(inner) = of_pods.upgrade() {
-                        inner.pod_news(&news);
+                        inner.pod_changed(&change);
                     }
                 },
             ));
-            let secrets = Arc::new(Cache::of_wanted(move |news| {
+            let secrets = Arc::new(Cache::of_tracked(move |change| {
                 if let Some(inner) = of_secrets.upgrade() {
-                    inner.secret_news(&news);
+                    inner.secret_changed(&change);
                 }
             }));
             let (followed, wait) = (Arc::clone(&pods), Arc::clone(&pause));
             let pods_follower = Follower::new("watch-pods", client.clone(), on_node, followed, wait);
             let followed = Arc::clone(&secrets);
             let secrets_follower = Follower::new("watch-secrets", client.clone(), managed, followed, pause);
-            Keeper {
+            SyncController {
                 publishes: Publishes::new(settings.publishes),
                 settings,
                 client,
@@ -94,7 +94,7 @@ impl Keeper {
                 secrets,
                 pods_follower,
                 secrets_follower,
-                units: Mutex::default(),
+                states: Mutex::default(),
                 permission: Mutex::default(),
                 queue: Queue::new(MOST_WORKERS_OF_ONE),
                 complaints: Mutex::default(),
@@ -102,13 +102,13 @@ impl Keeper {
                 workers: Default::default(),
                 is_denied: AtomicBool::new(false),
                 is_list_denied: AtomicBool::new(false),
-                told: Mutex::default(),
+                notified: Mutex::default(),
             }
         })
     }
 
     /// Takes the volume in. Answers which of its Secrets are to be looked at.
-    pub(super) fn put(self: &Arc<Self>, volume: MirroredVolume) -> Vec<ObjectKey> {
+    pub(super) fn upsert(self: &Arc<Self>, volume: MirroredVolume) -> Vec<ObjectKey> {
         let class = volume.class.key.clone();
         let objects = self.objects(&volume);
         let asks_for_secrets = !objects.is_empty();
@@ -122,15 +122,15 @@ impl Keeper {
             changed: volume.changed,
         };
         let moved = {
-            let mut units = self.units();
-            if !asks_for_secrets && !units.has(source.target.as_str()) {
+            let mut states = self.states();
+            if !asks_for_secrets && !states.has(source.target.as_str()) {
                 return Vec::new();
             }
-            units.put(source, volume.freshness, Instant::now())
+            states.upsert(source, volume.freshness, Instant::now())
         };
         self.part_with(&moved.forsaken);
         for key in &moved.due {
-            self.secrets.want(key);
+            self.secrets.track(key);
         }
         if !moved.due.is_empty() {
             self.pods_follower.follow();
@@ -162,18 +162,18 @@ impl Keeper {
 
     /// Lets a volume go.
     pub(super) fn let_go(&self, target: &str) {
-        let moved = self.units().remove(target, Instant::now());
+        let moved = self.states().remove(target, Instant::now());
         self.part_with(&moved.forsaken);
         self.queue.add_all(&moved.due, Duration::ZERO);
-        self.told.lock().remove(target);
+        self.notified.lock().remove(target);
         self.complaints.lock().settle(&Concerned::Volume(target.to_owned()));
     }
 
     /// Nobody here feeds these Secrets any longer. Where that has to be said on one, it is kept until that is done.
     fn part_with(&self, forsaken: &[ObjectKey]) {
         for key in forsaken {
-            let departed = self.units().view(key).map(|view| view.departed).unwrap_or_default();
-            let is_to_tell = |meta: Arc<SecretMeta>| feeder::leaving(&meta, &departed).is_some();
+            let departed = self.states().view(key).map(|view| view.departed).unwrap_or_default();
+            let is_to_tell = |meta: Arc<SecretMeta>| source_pod::leaving(&meta, &departed).is_some();
             if self.secrets.get(key).is_some_and(is_to_tell) {
                 self.queue.add(key, Duration::ZERO);
             } else {
@@ -184,13 +184,13 @@ impl Keeper {
 
     /// Forgets a Secret that no volume feeds; false when one does.
     fn end(&self, key: &ObjectKey) -> bool {
-        if !self.units().end(key) {
+        if !self.states().end(key) {
             return false;
         }
         self.queue.forget(key);
-        self.secrets.unwant(key);
+        self.secrets.untrack(key);
         self.complaints.lock().settle(&Concerned::Secret(key.clone()));
-        if !self.units().has_namespace(&key.namespace) {
+        if !self.states().has_namespace(&key.namespace) {
             self.permission.lock().grant(&key.namespace);
         }
         true
@@ -199,28 +199,28 @@ impl Keeper {
     fn work(&self) -> ! {
         loop {
             let key = self.queue.next();
-            self.attend(&key, Waiting::Nobody, Budget::lasting(WORK_TIME));
+            self.process(&key, Waiting::Nobody, Budget::lasting(WORK_TIME));
         }
     }
 
     /// Looks at one Secret that was taken from the queue, and gives it back.
-    pub(super) fn attend(&self, key: &ObjectKey, waiting: Waiting, budget: Budget) {
+    pub(super) fn process(&self, key: &ObjectKey, waiting: Waiting, budget: Budget) {
         let done = self.look_at(key, waiting, budget);
         self.queue.done(key, done);
     }
 
     /// Brings one Secret up to date, and tells everybody concerned what came of it.
     fn look_at(&self, key: &ObjectKey, waiting: Waiting, budget: Budget) -> Done {
-        let mut speaker = None;
+        let mut primary_source = None;
         let result = match self.may_ask(key) {
             Err(_) if self.end(key) => return Done::Settled,
             Err(done) => {
                 // Others have asked and were refused: that is true of this Secret as well.
-                let speaker = self.units().view(key).and_then(|view| view.sources.first().cloned());
-                self.report(key, &SyncError::Forbidden(None), speaker.as_deref());
+                let primary_source = self.states().view(key).and_then(|view| view.sources.first().cloned());
+                self.report(key, &SyncError::Forbidden(None), primary_source.as_deref());
                 return done;
             }
-            Ok(()) => self.reconcile(key, waiting, budget, &mut speaker),
+            Ok(()) => self.reconcile(key, waiting, budget, &mut primary_source),
         };
         match result {
             Ok(Progress::Parted) => {
@@ -237,14 +237,14 @@ impl Keeper {
                 }
             }
             Err(error) => {
-                if self.units().departed_for(key, Instant::now()).is_some_and(|time| time > FAREWELL_TIME) {
+                if self.states().departed_for(key, Instant::now()).is_some_and(|time| time > FAREWELL_TIME) {
                     // If no volume feeds it, who does has long noticed in another way.
                     self.end(key);
                 }
                 if matches!(error, SyncError::Forbidden(_)) {
                     self.permission.lock().refuse(&key.namespace, Instant::now());
                 }
-                self.report(key, &error, speaker.as_deref());
+                self.report(key, &error, primary_source.as_deref());
                 match error.remedy() {
                     Remedy::Retry | Remedy::RetryAndTell => Done::Failed,
                     Remedy::Permission => Done::Later(ASK_EVERY),
@@ -256,7 +256,7 @@ impl Keeper {
 
     /// Whether the API server may be asked about that Secret, or what becomes of it instead.
     fn may_ask(&self, key: &ObjectKey) -> Result<(), Done> {
-        if self.secrets.standing() == Standing::Forbidden {
+        if self.secrets.state() == CacheState::Forbidden {
             // The list is tried again each minute; when it succeeds, everything is looked at.
             return Err(Done::Settled);
         }
@@ -282,55 +282,55 @@ impl Keeper {
         self.metrics.sync_permitted(true);
         if self.is_denied.swap(false, Ordering::SeqCst) {
             log::info!("secrets may be written again");
-            self.told.lock().clear();
+            self.notified.lock().clear();
         }
     }
 
     fn look_at_all(&self, of: impl Fn(&Source) -> bool) {
-        let keys = self.units().keys(of);
+        let keys = self.states().keys(of);
         self.queue.add_all(&keys, Duration::ZERO);
     }
 
-    fn pod_news(&self, news: &News<'_, Pod>) {
-        if let News::Changed { before: Some(before), now: Some(now), .. } = news
+    fn pod_changed(&self, change: &Change<'_, Pod>) {
+        if let Change::Object { before: Some(before), now: Some(now), .. } = change
             && before.owners != now.owners
         {
             self.look_at_all(|source| source.pod.uid == now.uid);
         }
     }
 
-    fn secret_news(&self, news: &News<'_, SecretMeta>) {
-        match news {
-            News::Changed { key, now: None, .. } => {
-                let pause = self.units().pause_before_recreation(key, Instant::now());
+    fn secret_changed(&self, change: &Change<'_, SecretMeta>) {
+        match change {
+            Change::Object { key, now: None, .. } => {
+                let pause = self.states().pause_before_recreation(key, Instant::now());
                 self.queue.add(key, pause);
             }
-            News::Changed { key, before, now: Some(now) } => {
+            Change::Object { key, before, now: Some(now) } => {
                 let is_there = |owner: &OwnerReference| now.owners.iter().any(|left| left.uid == owner.uid);
                 if before.is_some_and(|before| !before.owners.iter().all(is_there)) {
-                    self.units().note_lost_owner(key);
+                    self.states().note_lost_owner(key);
                 }
                 if before.is_some_and(|before| now.writers.took_from_others(&before.writers)) {
-                    self.units().note_put_right(key, Instant::now());
+                    self.states().note_put_right(key, Instant::now());
                 }
-                if !self.units().knows(key, &now.uid, &now.resource_version) {
+                if !self.states().knows(key, &now.uid, &now.resource_version) {
                     self.queue.add(key, SETTLE_AFTER);
                 }
             }
-            News::Standing(Standing::Current) => {
+            Change::State(CacheState::Current) => {
                 if self.is_list_denied.swap(false, Ordering::SeqCst) {
                     self.permission.lock().forget();
                     self.no_longer_denied();
                 }
                 self.look_at_all(|_| true);
             }
-            News::Standing(Standing::Forbidden) => {
+            Change::State(CacheState::Forbidden) => {
                 self.is_list_denied.store(true, Ordering::SeqCst);
-                let keys = self.units().keys(|_| true);
+                let keys = self.states().keys(|_| true);
                 // For the warning and the events; nothing is asked of the API server.
                 self.queue.add_all(&keys, Duration::ZERO);
             }
-            News::Standing(Standing::Unknown | Standing::Behind) => {}
+            Change::State(CacheState::Unknown | CacheState::Behind) => {}
         }
     }
 
@@ -344,8 +344,8 @@ impl Keeper {
         }
     }
 
-    pub(super) fn units(&self) -> MutexGuard<'_, Units> {
-        self.units.lock()
+    pub(super) fn states(&self) -> MutexGuard<'_, SecretStates> {
+        self.states.lock()
     }
 }
 

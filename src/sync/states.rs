@@ -1,6 +1,6 @@
 //! Which Secrets this node keeps, from which volumes, and what is known of each. Pure: no clock, no I/O.
 //!
-//! A unit is one Secret. Several volumes may feed it: those of the pods that use one class, or classes that name the
+//! Several volumes may feed it: those of the pods that use one class, or classes that name the
 //! same Secret. The one whose content changed last speaks for all. A volume that can feed it no longer is remembered
 //! until that has been dealt with: the Secret may have its content.
 
@@ -12,7 +12,7 @@ use kube::event::PodRef;
 use kube::types::{ObjectKey, OwnerReference};
 use volume::target::TargetPath;
 
-use super::plan::Held;
+use super::plan::LastWritten;
 use super::quarrel::{FIRST_PAUSE, Quarrel};
 use super::secret_object::SecretObject;
 
@@ -50,21 +50,21 @@ pub enum Freshness {
 
 /// The Secrets of this node.
 #[derive(Debug, Default)]
-pub struct Units {
+pub struct SecretStates {
     sources: HashMap<String, Arc<Source>>,
-    units: BTreeMap<ObjectKey, Unit>,
+    states: BTreeMap<ObjectKey, SecretState>,
 }
 
 #[derive(Debug, Default)]
-struct Unit {
+struct SecretState {
     /// Targets of its sources.
     targets: BTreeSet<String>,
     newer: Newer,
     /// Counts what happened to it, so that work which began before does not settle it.
     generation: u64,
-    held: Option<Held>,
+    last_written: Option<LastWritten>,
     /// What its sources held when it was last looked at.
-    seen: BTreeMap<String, u64>,
+    last_digests: BTreeMap<String, u64>,
     /// Class and pod's uid of each volume that has left, and when the first one did.
     departed: BTreeSet<(String, String)>,
     departed_at: Option<Instant>,
@@ -75,7 +75,7 @@ struct Unit {
     /// Since when it is known that the Secret waits for somebody's turn.
     waits_since: Option<Instant>,
     /// The classes of which the pods' owners have been told that they meet in this Secret.
-    told: BTreeSet<String>,
+    notified: BTreeSet<String>,
     /// Who deletes it, if somebody does: how often it was created.
     creations: Quarrel,
     /// Who changes it back, if somebody does: how often a driver put it right.
@@ -83,7 +83,7 @@ struct Unit {
     /// Whether others have changed it since it was last as it should be.
     is_edited: bool,
     /// How often it had been put right when that was last told.
-    told_of_repairs: u32,
+    notified_of_repairs: u32,
 }
 
 /// Whether this node has something newer for a Secret than the Secret itself.
@@ -100,7 +100,7 @@ pub enum Newer {
     Yes,
 }
 
-/// A unit as a worker needs it.
+/// The state of a Secret as a worker needs it.
 #[derive(Debug)]
 pub struct View {
     /// Its volumes, the one whose content changed last first.
@@ -108,16 +108,16 @@ pub struct View {
     /// Whether there is something newer here.
     pub newer: Newer,
     /// What is known of the Secret.
-    pub held: Option<Held>,
+    pub last_written: Option<LastWritten>,
     /// What the volumes held when they were last looked at.
-    pub seen: BTreeMap<String, u64>,
+    pub last_digests: BTreeMap<String, u64>,
     /// Class and pod's uid of each volume that has left since.
     pub departed: BTreeSet<(String, String)>,
     /// Whether an owner has left the Secret since.
     pub has_lost_owner: bool,
     /// Whether the Secret had its content from here then.
     pub feeds: bool,
-    /// To be handed back to [`Units::settle`].
+    /// To be handed back to [`SecretStates::settle`].
     pub generation: u64,
 }
 
@@ -125,27 +125,27 @@ pub struct View {
 #[derive(Debug, Default)]
 pub struct Settled {
     /// What it holds, as far as it is known.
-    pub held: Option<Held>,
+    pub last_written: Option<LastWritten>,
     /// What its volumes held.
-    pub seen: BTreeMap<String, u64>,
+    pub last_digests: BTreeMap<String, u64>,
     /// Whether it has its content from here.
     pub feeds: bool,
     /// Whether all that others changed is put right.
     pub is_right: bool,
 }
 
-/// What has become of the units.
+/// Which Secrets a volume that came or went concerns.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Moved {
     /// To be looked at.
     pub due: Vec<ObjectKey>,
-    /// Wanted by no volume of this node any longer, and kept until [`Units::end`].
+    /// Wanted by no volume of this node any longer, and kept until [`SecretStates::end`].
     pub forsaken: Vec<ObjectKey>,
 }
 
-impl Units {
+impl SecretStates {
     /// Puts a volume, new or again.
-    pub fn put(&mut self, mut source: Source, freshness: Freshness, now: Instant) -> Moved {
+    pub fn upsert(&mut self, mut source: Source, freshness: Freshness, now: Instant) -> Moved {
         let target = source.target.as_str().to_owned();
         let before = self.sources.get(&target).cloned();
         if let Some(before) = before.as_ref().filter(|_| freshness == Freshness::Same) {
@@ -166,11 +166,11 @@ impl Units {
             };
             let is_other_owner = before.as_ref().is_none_or(|before| before.pod_status != source.pod_status);
             let key = source.key(object);
-            let unit = self.units.entry(key.clone()).or_default();
-            unit.targets.insert(target.clone());
+            let state = self.states.entry(key.clone()).or_default();
+            state.targets.insert(target.clone());
             if newer != Newer::No || is_other_owner {
-                unit.generation += 1;
-                unit.newer = unit.newer.or(newer);
+                state.generation += 1;
+                state.newer = state.newer.or(newer);
                 moved.due.push(key);
             }
         }
@@ -189,81 +189,81 @@ impl Units {
         moved
     }
 
-    /// Drops a unit that no volume of this node feeds; false when one does, or when there is no such unit.
+    /// Drops the state of a Secret that no volume of this node feeds; false when one does, or when there is none.
     pub fn end(&mut self, key: &ObjectKey) -> bool {
-        let is_forsaken = self.units.get(key).is_some_and(|unit| unit.targets.is_empty());
-        is_forsaken && self.units.remove(key).is_some()
+        let is_forsaken = self.states.get(key).is_some_and(|state| state.targets.is_empty());
+        is_forsaken && self.states.remove(key).is_some()
     }
 
-    /// The unit as it is.
+    /// The state of that Secret.
     pub fn view(&self, key: &ObjectKey) -> Option<View> {
-        let unit = self.units.get(key)?;
+        let state = self.states.get(key)?;
         let mut sources: Vec<_> =
-            unit.targets.iter().filter_map(|target| self.sources.get(target)).cloned().collect();
+            state.targets.iter().filter_map(|target| self.sources.get(target)).cloned().collect();
         sources.sort_by(|one, other| {
             other.changed.cmp(&one.changed).then(one.target.as_str().cmp(other.target.as_str()))
         });
         Some(View {
             sources,
-            newer: unit.newer,
-            held: unit.held.clone(),
-            seen: unit.seen.clone(),
-            departed: unit.departed.clone(),
-            has_lost_owner: unit.has_lost_owner,
-            feeds: unit.feeds,
-            generation: unit.generation,
+            newer: state.newer,
+            last_written: state.last_written.clone(),
+            last_digests: state.last_digests.clone(),
+            departed: state.departed.clone(),
+            has_lost_owner: state.has_lost_owner,
+            feeds: state.feeds,
+            generation: state.generation,
         })
     }
 
     /// The Secret was compared with what its volumes held, and is as it should be.
     pub fn settle(&mut self, key: &ObjectKey, generation: u64, settled: Settled, now: Instant) {
-        if let Some(unit) = self.units.get_mut(key) {
-            if std::mem::take(&mut unit.is_edited) && settled.is_right {
-                unit.repairs.note(now);
+        if let Some(state) = self.states.get_mut(key) {
+            if std::mem::take(&mut state.is_edited) && settled.is_right {
+                state.repairs.note(now);
             }
-            unit.held = settled.held;
-            unit.seen = settled.seen;
-            unit.feeds = settled.feeds;
-            unit.waits_since = None;
-            if unit.generation == generation {
-                unit.newer = Newer::No;
-                unit.departed.clear();
-                unit.departed_at = None;
-                unit.has_lost_owner = false;
+            state.last_written = settled.last_written;
+            state.last_digests = settled.last_digests;
+            state.feeds = settled.feeds;
+            state.waits_since = None;
+            if state.generation == generation {
+                state.newer = Newer::No;
+                state.departed.clear();
+                state.departed_at = None;
+                state.has_lost_owner = false;
             }
         }
     }
 
     /// An owner has left the Secret.
     pub fn note_lost_owner(&mut self, key: &ObjectKey) {
-        if let Some(unit) = self.units.get_mut(key) {
-            unit.generation += 1;
-            unit.has_lost_owner = true;
+        if let Some(state) = self.states.get_mut(key) {
+            state.generation += 1;
+            state.has_lost_owner = true;
         }
     }
 
     /// How much of `turn` is left, counted from the first time that this is asked of a Secret that is not settled.
     pub fn wait_for_turn(&mut self, key: &ObjectKey, turn: Duration, now: Instant) -> Duration {
-        self.units.get_mut(key).map_or(Duration::ZERO, |unit| {
-            let since = *unit.waits_since.get_or_insert(now);
+        self.states.get_mut(key).map_or(Duration::ZERO, |state| {
+            let since = *state.waits_since.get_or_insert(now);
             turn.saturating_sub(now.saturating_duration_since(since))
         })
     }
 
     /// The same for what others changed: it waits the longer, the more often they do.
     pub fn wait_to_put_right(&mut self, key: &ObjectKey, turn: Duration, now: Instant) -> Duration {
-        let Some(unit) = self.units.get_mut(key) else { return Duration::ZERO };
-        unit.is_edited = true;
-        let pause = unit.repairs.pause(now);
+        let Some(state) = self.states.get_mut(key) else { return Duration::ZERO };
+        state.is_edited = true;
+        let pause = state.repairs.pause(now);
         self.wait_for_turn(key, turn + pause, now)
     }
 
     /// Another node's driver put it right: so that all of them wait for as long before the next time.
     pub fn note_put_right(&mut self, key: &ObjectKey, now: Instant) {
-        if let Some(unit) = self.units.get_mut(key) {
-            unit.repairs.note(now);
-            if std::mem::take(&mut unit.is_edited) {
-                unit.waits_since = None;
+        if let Some(state) = self.states.get_mut(key) {
+            state.repairs.note(now);
+            if std::mem::take(&mut state.is_edited) {
+                state.waits_since = None;
             }
         }
     }
@@ -271,67 +271,68 @@ impl Units {
     /// True when the Secret has been put right so often that its owner has to know, and more often than when this was
     /// last asked.
     pub fn note_quarrel(&mut self, key: &ObjectKey, now: Instant) -> bool {
-        self.units.get_mut(key).is_some_and(|unit| {
-            let times = unit.repairs.times(now);
-            let is_news = times >= WORTH_TELLING && unit.told_of_repairs != times;
-            unit.told_of_repairs = times;
+        self.states.get_mut(key).is_some_and(|state| {
+            let times = state.repairs.times(now);
+            let is_news = times >= WORTH_TELLING && state.notified_of_repairs != times;
+            state.notified_of_repairs = times;
             is_news
         })
     }
 
-    /// For how long a volume has been gone from the unit, if that has not been dealt with.
+    /// For how long a volume has been gone from the Secret, if that has not been dealt with.
     pub fn departed_for(&self, key: &ObjectKey, now: Instant) -> Option<Duration> {
-        let at = self.units.get(key)?.departed_at?;
+        let at = self.states.get(key)?.departed_at?;
         Some(now.saturating_duration_since(at))
     }
 
     /// Notes which classes meet in the Secret now, and whether it has no other owners. True when that is more than
     /// anybody was told since it last had none.
     pub fn note_classes(&mut self, key: &ObjectKey, classes: BTreeSet<String>, is_alone: bool) -> bool {
-        let Some(unit) = self.units.get_mut(key) else { return false };
+        let Some(state) = self.states.get_mut(key) else { return false };
         if classes.len() < 2 {
             if is_alone {
-                unit.told.clear();
+                state.notified.clear();
             }
             return false;
         }
-        let is_news = !classes.is_subset(&unit.told) && unit.told.len() < MOST_CLASSES;
+        let is_news = !classes.is_subset(&state.notified) && state.notified.len() < MOST_CLASSES;
         if is_news {
-            unit.told.extend(classes);
+            state.notified.extend(classes);
         }
         is_news
     }
 
     /// True when the Secret is known at exactly that uid and version.
     pub fn knows(&self, key: &ObjectKey, uid: &str, version: &str) -> bool {
-        let held = self.units.get(key).and_then(|unit| unit.held.as_ref());
-        held.is_some_and(|held| held.at.0 == uid && held.at.1 == version)
+        let last_written = self.states.get(key).and_then(|state| state.last_written.as_ref());
+        last_written.is_some_and(|last_written| last_written.at.0 == uid && last_written.at.1 == version)
     }
 
     /// The Secret was created.
     pub fn note_created(&mut self, key: &ObjectKey, now: Instant) {
-        if let Some(unit) = self.units.get_mut(key) {
-            unit.creations.note(now);
+        if let Some(state) = self.states.get_mut(key) {
+            state.creations.note(now);
         }
     }
 
     /// How long to wait before a Secret that has gone is created again. It often goes together with the pods that need
     /// it: their end is given time to arrive. Somebody who deletes it time and again is not quarrelled with.
     pub fn pause_before_recreation(&self, key: &ObjectKey, now: Instant) -> Duration {
-        self.units.get(key).map_or(FIRST_PAUSE, |unit| unit.creations.pause(now).max(FIRST_PAUSE))
+        self.states.get(key).map_or(FIRST_PAUSE, |state| state.creations.pause(now).max(FIRST_PAUSE))
     }
 
-    /// The keys of all units that `is_it` picks by its volumes.
+    /// The keys of all Secrets whose volumes `is_it` picks.
     pub fn keys(&self, is_it: impl Fn(&Source) -> bool) -> Vec<ObjectKey> {
-        let picks =
-            |unit: &Unit| unit.targets.iter().filter_map(|t| self.sources.get(t)).any(|source| is_it(source));
-        self.units.iter().filter(|(_, unit)| picks(unit)).map(|(key, _)| key.clone()).collect()
+        let picks = |state: &SecretState| {
+            state.targets.iter().filter_map(|t| self.sources.get(t)).any(|source| is_it(source))
+        };
+        self.states.iter().filter(|(_, state)| picks(state)).map(|(key, _)| key.clone()).collect()
     }
 
-    /// True when there is a unit in that namespace.
+    /// True when a Secret of that namespace is known.
     pub fn has_namespace(&self, namespace: &str) -> bool {
         let first = ObjectKey::new(namespace, "");
-        self.units.range(first..).next().is_some_and(|(key, _)| key.namespace == namespace)
+        self.states.range(first..).next().is_some_and(|(key, _)| key.namespace == namespace)
     }
 
     /// True when that volume has been put.
@@ -342,13 +343,13 @@ impl Units {
     fn release(&mut self, source: &Source, lets_go: impl Fn(&str) -> bool, now: Instant, moved: &mut Moved) {
         for object in source.objects.values().filter(|object| lets_go(&object.name)) {
             let key = source.key(object);
-            if let Some(unit) = self.units.get_mut(&key)
-                && unit.targets.remove(source.target.as_str())
+            if let Some(state) = self.states.get_mut(&key)
+                && state.targets.remove(source.target.as_str())
             {
-                unit.generation += 1;
-                unit.departed.insert((source.class.name.clone(), source.pod.uid.clone()));
-                unit.departed_at.get_or_insert(now);
-                let whither = if unit.targets.is_empty() { &mut moved.forsaken } else { &mut moved.due };
+                state.generation += 1;
+                state.departed.insert((source.class.name.clone(), source.pod.uid.clone()));
+                state.departed_at.get_or_insert(now);
+                let whither = if state.targets.is_empty() { &mut moved.forsaken } else { &mut moved.due };
                 whither.push(key);
             }
         }
