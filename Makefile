@@ -31,6 +31,7 @@ machine := $(shell uname -m)
 image := $(CARGO_TARGET_DIR)/image/secrets-store-csi-driver-$(version).tar
 operator_image := $(CARGO_TARGET_DIR)/image/secrets-store-csi-operator-$(version).tar
 image_here := $(CARGO_TARGET_DIR)/image/$(machine)/secrets-store-csi-driver-$(version).tar
+operator_image_here := $(CARGO_TARGET_DIR)/image/$(machine)/secrets-store-csi-operator-$(version).tar
 # The kubelets that the driver is run under, oldest first.
 kubernetes := $(shell ls tests/node/kubelet | sort -V)
 newest_kubernetes := $(lastword $(kubernetes))
@@ -103,25 +104,26 @@ e2e-operator: ## run the operator against a real API server (needs Go); with CAS
 	@cargo run --quiet $(cargo_flags) $(sandbox) -p secrets-store-e2e-operator -- \
 		'$(go_bin)/cluster' '$(go_bin)/tools' "$$E2E_CASE"
 
-# run_on_node KUBERNETES PACE TEXT
-run_on_node = cargo run --quiet $(cargo_flags) $(sandbox) -p secrets-store-node -- \
-	$(1) '$(go_bin)/cluster' '$(go_bin)/node' '$(go_bin)/tools' '$(image_here)' $(2) $(3)
+# run_on_node PACE
+run_on_node = cargo run --quiet $(cargo_flags) $(sandbox) -p secrets-store-node -- "$$NODE_KUBERNETES" '$(go_bin)/cluster' \
+	'$(go_bin)/node' '$(go_bin)/tools' '$(image_here)' '$(operator_image_here)' $(1) "$$NODE_CASE"
 
+# build_node [--with-upstream]
 define build_node
 	@scripts/ensure-tools.sh build mount go node
 	@tests/e2e/cluster/build.sh '$(go_bin)/cluster'
 	@tests/e2e/tools/build.sh '$(go_bin)/tools'
-	@tests/node/build.sh '$(go_bin)/node' "$$NODE_KUBERNETES"
+	@tests/node/build.sh '$(go_bin)/node' $(1) "$$NODE_KUBERNETES"
 	@cargo build $(cargo_flags) -p secrets-store-node --bins
 endef
 
-node: image-here ## run the image on a real node (needs Go and root); with KUBERNETES=version of kubelet, CASE=text
-	$(build_node)
-	@$(call run_on_node,"$$NODE_KUBERNETES",default,"$$NODE_CASE")
+node: image-here ## run the images on a real node (needs Go and root); with KUBERNETES=version of kubelet, CASE=text
+	$(call build_node,--with-upstream)
+	@$(call run_on_node,default)
 
 node-smoke: image-here ## the quick cases of these, under a kubelet that looks after its volumes more often
-	$(build_node)
-	@$(call run_on_node,"$$NODE_KUBERNETES",quick,"$$NODE_CASE")
+	$(call build_node)
+	@$(call run_on_node,quick)
 
 node-matrix: ## run all of these under each kubelet, and write docs/supported-versions.md's rows
 	@tests/node/matrix.sh docs/supported-versions.md $(kubernetes)
@@ -246,9 +248,11 @@ image: static ## make the images of the driver and of the operator for both arch
 		scripts/image/build.sh secrets-store-csi-operator '$(static)' '$(operator_image)'
 	@printf '%s\n' '$(image)' '$(operator_image)'
 
-image-here: static-here ## make the image of the driver for this machine's architecture alone
+image-here: static-here ## make the images for this machine's architecture alone
 	@$(identity) ARCHITECTURES='$(machine)' \
 		scripts/image/build.sh secrets-store-csi-driver '$(static)' '$(image_here)'
+	@$(identity) ARCHITECTURES='$(machine)' IMAGE_NAME="$$OPERATOR_IMAGE_NAME" \
+		scripts/image/build.sh secrets-store-csi-operator '$(static)' '$(operator_image_here)'
 
 test-image: image ## run the images with containerd and runc, and build them from their Dockerfiles
 	@scripts/ensure-tools.sh build mount containers

@@ -1,7 +1,8 @@
 #!/bin/sh
-# build.sh DIRECTORY KUBERNETES...: builds into DIRECTORY what a node needs beside the control plane: containerd, its shim
-# and its client, runc, a provider in Go, and kubelet in each of the versions, as kubelet-KUBERNETES; from the versions
-# that the modules beside this file pin. Says what it does, and does nothing for what was built from the same files already.
+# build.sh DIRECTORY [--with-upstream] KUBERNETES...: builds into DIRECTORY what a node needs beside the control plane:
+# containerd, its shim and its client, runc, a provider in Go, and kubelet in each of the versions, as
+# kubelet-KUBERNETES; and if asked for, the upstream driver, with its manifests; from the versions that the modules beside
+# this file pin. Says what it does, and does nothing for what was built from the same files already.
 set -eu
 
 case $1 in
@@ -58,6 +59,24 @@ if ! is_built provider provider main.go; then
     echo 'building the provider' >&2
     (cd provider && go build -o "$out/node-provider" -ldflags '-s -w' .)
     built provider
+fi
+
+if [ "${1-}" = --with-upstream ]; then
+    shift
+    if ! is_built upstream upstream registrar/main.go mlog/mlog.go; then
+        upstream=sigs.k8s.io/secrets-store-csi-driver
+        version=$(cd upstream && go list -m -f '{{.Version}}' $upstream)
+        echo "building the upstream driver $version, once: this takes about two minutes on two cores" >&2
+        (
+            cd upstream
+            go build -o "$out/upstream-driver" -ldflags '-s -w' $upstream/cmd/secrets-store-csi-driver
+            go build -o "$out/upstream-registrar" -ldflags '-s -w' ./registrar
+            rm -rf -- "$out/upstream-manifests"
+            cp -R -- "$(go list -m -f '{{.Dir}}' $upstream)/deploy" "$out/upstream-manifests"
+            chmod -R u+w "$out/upstream-manifests"
+        )
+        built upstream
+    fi
 fi
 
 for kubernetes in "$@"; do

@@ -20,12 +20,28 @@ pub fn make(programs: &Programs, directory: &Path) -> Vec<PathBuf> {
         symlink("busybox", shell.join("bin").join(applet)).expect("the directory is new");
     }
     install(&programs.node.join("node-provider"), &provider.join("node-provider"));
-    vec![
-        programs.image.clone(),
+    let mut archives = programs.images.to_vec();
+    if programs.has_upstream() {
+        // It calls mount and umount.
+        let driver = directory.join("upstream");
+        copy(&shell, &driver);
+        install(&programs.node.join("upstream-driver"), &driver.join("secrets-store-csi"));
+        archives.push(pack(UPSTREAM, &driver, r#"["/secrets-store-csi"]"#, &directory.join("upstream.tar")));
+        let registrar = directory.join("registrar");
+        install(&programs.node.join("upstream-registrar"), &registrar.join("registrar"));
+        archives.push(pack(REGISTRAR, &registrar, r#"["/registrar"]"#, &directory.join("registrar.tar")));
+    }
+    archives.extend([
         pack(PAUSE, &shell, r#"["/bin/sleep","infinity"]"#, &directory.join("pause.tar")),
         pack(SHELL, &shell, "[]", &directory.join("shell.tar")),
         pack(PROVIDER, &provider, r#"["/node-provider"]"#, &directory.join("provider.tar")),
-    ]
+    ]);
+    archives
+}
+
+fn copy(root: &Path, place: &Path) {
+    let status = Command::new("cp").args(["-R", "--no-dereference"]).args([root, place]).status();
+    assert!(status.is_ok_and(|status| status.success()), "{} can be copied", root.display());
 }
 
 fn pack(name: &str, root: &Path, entrypoint: &str, archive: &Path) -> PathBuf {
@@ -56,6 +72,9 @@ fn output(program: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("it prints text")
 }
 
+/// The upstream driver, and what registers it, as its manifest names them.
+const UPSTREAM: &str = "registry.k8s.io/csi-secrets-store/driver:v1.6.1";
+const REGISTRAR: &str = "registry.k8s.io/sig-storage/csi-node-driver-registrar:v2.16.0";
 /// A shell with the usual commands.
 pub const SHELL: &str = "localhost/shell:node";
 /// The provider.

@@ -1,6 +1,6 @@
-//! `node KUBERNETES CLUSTER NODE TOOLS IMAGE PACE [TEXT]`: the driver on a real node, under the kubelet of that version
-//! of Kubernetes. The directories have the programs of the control plane, those of a node, and kubectl and Helm; IMAGE
-//! is the archive of the driver's image. The pace is `default` for kubelet as it is everywhere, or `quick` for one that
+//! `node KUBERNETES CLUSTER NODE TOOLS DRIVER OPERATOR PACE [TEXT]`: the driver on a real node, under the kubelet of that
+//! version of Kubernetes. The directories have the programs of the control plane, those of a node, and kubectl and Helm;
+//! DRIVER and OPERATOR are the archives of the images. The pace is `default` for kubelet as it is everywhere, or `quick` for one that
 //! looks after its volumes more often. With a text, only the cases whose group or sentence contains it.
 //!
 //! Nothing is played here: etcd, the API server, the controllers, the scheduler, kubelet, containerd and runc are the real
@@ -48,14 +48,23 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let (programs, pace, text) = match arguments[..] {
         ["init", disk] => init::run(Path::new(disk)),
-        [kubernetes, cluster, node, tools, image, pace @ ("default" | "quick"), ref text @ ..] => {
-            let [cluster, node, tools, image] = [cluster, node, tools, image].map(Into::into);
-            let programs = Programs { cluster, node, tools, image, kubernetes: kubernetes.to_owned() };
+        [kubernetes, cluster, node, tools, driver, operator, pace @ ("default" | "quick"), ref text @ ..] => {
+            let [cluster, node, tools, driver, operator] =
+                [cluster, node, tools, driver, operator].map(Into::into);
+            let programs = Programs {
+                cluster,
+                node,
+                tools,
+                images: [driver, operator],
+                kubernetes: kubernetes.to_owned(),
+            };
             let pace = if pace == "quick" { Pace::Quick } else { Pace::Default };
             (programs, pace, text.first().copied().unwrap_or_default().to_owned())
         }
         _ => {
-            eprintln!("usage: node KUBERNETES CLUSTER NODE TOOLS IMAGE PACE [TEXT]; `make node` knows them");
+            eprintln!(
+                "usage: node KUBERNETES CLUSTER NODE TOOLS DRIVER OPERATOR PACE [TEXT]; `make node` knows them"
+            );
             return ExitCode::from(USAGE);
         }
     };

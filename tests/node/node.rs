@@ -20,8 +20,8 @@ pub struct Programs {
     pub node: PathBuf,
     /// kubectl and Helm.
     pub tools: PathBuf,
-    /// The image of the driver, an archive.
-    pub image: PathBuf,
+    /// The images of the driver and of the operator, archives.
+    pub images: [PathBuf; 2],
     /// The version of Kubernetes whose kubelet is to run.
     pub kubernetes: String,
 }
@@ -111,6 +111,11 @@ impl Node {
 }
 
 impl Programs {
+    /// Whether the upstream driver was built, too.
+    pub fn has_upstream(&self) -> bool {
+        self.node.join("upstream-driver").exists()
+    }
+
     fn kubelet(&self) -> PathBuf {
         self.node.join(format!("kubelet-{}", self.kubernetes))
     }

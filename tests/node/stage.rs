@@ -34,7 +34,7 @@ impl Stage {
         let provider = Provider::new(&node.kubectl, &disk.join("store"));
         let install = disk.join("install");
         std::fs::create_dir(&install).unwrap_or_else(|error| panic!("{}: {error}", install.display()));
-        let driver = Driver::new(&node.kubectl, &install);
+        let driver = Driver::new(&node.kubectl, &install, programs.node.join("upstream-manifests"));
         let mut stage = Stage { driver, provider, node, namespaces: Vec::new(), remarks: Vec::new() };
         stage.tidy();
         stage
