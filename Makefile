@@ -57,8 +57,8 @@ export FUZZ_TARGET := $(value TARGET)
 
 .PHONY: help build test demo sanity e2e e2e-operator node node-smoke node-matrix bundle-check crash faults limits \
 	defences soak soak-static lint bench bench-static bench-compare static static-here test-static test-emulated \
-	nightly image image-here test-image fuzz fuzz-smoke fuzz-coverage sbom sbom-check advisories parity proto proto-check audit-lines \
-	fmt clean
+	nightly image image-here test-image fuzz fuzz-smoke fuzz-coverage sbom sbom-check advisories parity proto \
+	proto-check audit-lines fmt clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

@@ -1,8 +1,8 @@
 #!/bin/sh
 # build.sh DIRECTORY [--with-upstream] KUBERNETES...: builds into DIRECTORY what a node needs beside the control plane:
 # containerd, its shim and its client, runc, a provider in Go, and kubelet in each of the versions, as
-# kubelet-KUBERNETES; and if asked for, the upstream driver, with its manifests; from the versions that the modules beside
-# this file pin. Says what it does, and does nothing for what was built from the same files already.
+# kubelet-KUBERNETES; and if asked for, the upstream driver, with its manifests; from the versions that the modules
+# beside this file pin. Says what it does, and does nothing for what was built from the same files already.
 set -eu
 
 case $1 in

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
+use e2e::patience::until;
+
 /// One group in each hierarchy. They are removed when this ends, in whatever way it does.
 pub struct Groups {
     directories: Vec<PathBuf>,
@@ -32,6 +34,19 @@ impl Groups {
             .expect("a shell can be started");
         let heartbeat = undertaker.stdin.take();
         Groups { directories, heartbeat, undertaker }
+    }
+
+    /// Removes all groups within them, in which nothing runs any longer: no machine that starts has any.
+    pub fn clear(&self) {
+        until("the machine's control groups are empty", || {
+            let cleared = Command::new("find")
+                .args(&self.directories)
+                .args(["-mindepth", "1", "-depth", "-type", "d", "-exec", "rmdir", "{}", "+"])
+                .stderr(Stdio::null())
+                .status();
+            // It also fails where a process is not quite gone.
+            cleared.is_ok_and(|status| status.success())
+        });
     }
 
     /// A command in front of others that enters the groups first.

@@ -1,6 +1,6 @@
 #!/bin/sh
-# image.sh NAME ROOT ENTRYPOINT OUT: packs a directory as the image NAME, whose entrypoint is that list in JSON, into the
-# archive OUT, in the format that `docker save` writes and every engine loads.
+# image.sh NAME ROOT ENTRYPOINT OUT: packs a directory as the image NAME, whose entrypoint is that list in JSON, into
+# the archive OUT, in the format that `docker save` writes and every engine loads.
 set -eu
 
 name=$1

@@ -45,7 +45,8 @@ fn boot(disk: &Path) {
     fs::write("/proc/sys/net/ipv4/ip_forward", "1").expect("the machine's network is its own");
 }
 
-/// What is written to that directory is on the machine's disk; what is read is the real one's where nothing was written.
+/// What is written to that directory is on the machine's disk; what is read is the real one's where nothing was
+/// written.
 fn overlay(disk: &Path, directory: &str) {
     let [upper, work] =
         ["upper", "work"].map(|kind| disk.join(format!("{kind}{}", directory.replace('/', "-"))));
@@ -65,14 +66,15 @@ fn own_settings(disk: &Path) {
         fs::write(&own, value).unwrap_or_else(|error| panic!("{}: {error}", own.display()));
         command("mount", &["--bind", path(&own), path(&real)]);
     }
-    // Where something of it is hidden, nobody in a user namespace may mount another, as the pods with users of their own do.
+    // Where something of it is hidden, nobody in a user namespace may mount another, as the pods with users of their
+    // own do.
     let whole = Path::new("/run/proc");
     fs::create_dir(whole).unwrap_or_else(|error| panic!("{}: {error}", whole.display()));
     command("mount", &["-t", "proc", "proc", path(whole)]);
 }
 
-/// Shows the groups as the namespace has them, the machine's own as the root, and makes one in it for what is no pod: in
-/// version 2 a group that has others whose resources are limited holds no process.
+/// Shows the groups as the namespace has them, the machine's own as the root, and makes one in it for what is no pod:
+/// in version 2 a group that has others whose resources are limited holds no process.
 fn own_groups() {
     let mounts = fs::read_to_string("/proc/self/mounts").expect("the kernel tells of mounts");
     let real: Vec<(PathBuf, Vec<String>)> = groups::hierarchies()

@@ -35,6 +35,7 @@ impl Machine {
     /// Ends everything that runs on it at once, as a power failure does. Its disk stays.
     pub fn switch_off(&mut self) {
         self.power = None;
+        self.groups.clear();
     }
 
     /// Starts it again with what is on its disk.

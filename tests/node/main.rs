@@ -1,10 +1,11 @@
-//! `node KUBERNETES CLUSTER NODE TOOLS DRIVER OPERATOR PACE [TEXT]`: the driver on a real node, under the kubelet of that
-//! version of Kubernetes. The directories have the programs of the control plane, those of a node, and kubectl and Helm;
-//! DRIVER and OPERATOR are the archives of the images. The pace is `default` for kubelet as it is everywhere, or `quick` for one that
-//! looks after its volumes more often. With a text, only the cases whose group or sentence contains it.
+//! `node KUBERNETES CLUSTER NODE TOOLS DRIVER OPERATOR PACE [TEXT]`: the driver on a real node, under the kubelet of
+//! that version of Kubernetes. The directories have the programs of the control plane, those of a node, and kubectl and
+//! Helm; DRIVER and OPERATOR are the archives of the images. The pace is `default` for kubelet as it is everywhere, or
+//! `quick` for one that looks after its volumes more often. With a text, only the cases whose group or sentence
+//! contains it.
 //!
-//! Nothing is played here: etcd, the API server, the controllers, the scheduler, kubelet, containerd and runc are the real
-//! ones, and the driver is the image that ships, installed with the manifests and the chart that ship. They run in
+//! Nothing is played here: etcd, the API server, the controllers, the scheduler, kubelet, containerd and runc are the
+//! real ones, and the driver is the image that ships, installed with the manifests and the chart that ship. They run in
 //! namespaces of their own, so nothing listens on this machine, and all of it ends with this program.
 
 #![allow(

@@ -1,7 +1,7 @@
 #!/bin/sh
 # matrix.sh DOCUMENT KUBERNETES...: runs all cases under the kubelet of each version, and writes into the table of the
-# document, between its two marks, a row for each version under which all held: with the date, the commit and the version
-# of the control groups that this machine has. Ends badly when a version has no row.
+# document, between its two marks, a row for each version under which all held: with the date, the commit and the
+# version of the control groups that this machine has. Ends badly when a version has no row.
 set -eu
 
 document=$1
