@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use crate::message::decoded;
+use crate::message;
 use base::secret::SecretString;
 use kube::claims::pod_uid;
 use kube::types::TextMap;
@@ -38,8 +38,8 @@ pub fn check(bytes: &[u8]) {
 
 /// The message, which must be read as it is written.
 fn decoded<M: Message>(bytes: &[u8]) -> Option<M> {
-    let message = decoded::<M>(bytes)?;
-    let again = decoded::<M>(&message.write_to_bytes().unwrap()).unwrap();
+    let message = message::decoded::<M>(bytes)?;
+    let again = message::decoded::<M>(&message.write_to_bytes().unwrap()).unwrap();
     assert!(again == message, "a message changes when it is written");
     Some(message)
 }
