@@ -22,8 +22,8 @@ pub fn problems(object: &Value) -> Vec<Problem> {
     if total > LARGEST_ANNOTATIONS {
         problems.push(Problem::too_long("metadata.annotations", LARGEST_ANNOTATIONS));
     }
-    for owner in metadata["ownerReferences"].as_array().into_iter().flatten() {
-        owner_problems(owner, &mut problems);
+    for (index, owner) in metadata["ownerReferences"].as_array().into_iter().flatten().enumerate() {
+        owner_problems(index, owner, &mut problems);
     }
     problems
 }
@@ -109,22 +109,22 @@ fn value_problems(value: &str, problems: &mut Vec<Problem>) {
     }
 }
 
-fn owner_problems(owner: &Value, problems: &mut Vec<Problem>) {
+fn owner_problems(index: usize, owner: &Value, problems: &mut Vec<Problem>) {
+    let place = format!("metadata.ownerReferences[{index}]");
     let text = |field: &str| owner[field].as_str().unwrap_or("");
     let version = text("apiVersion");
-    if version.is_empty() || version.split('/').count() > 2 {
+    if version.split('/').count() > 2 {
         let why = "version must not be empty";
-        problems.push(Problem::invalid("metadata.ownerReferences.apiVersion", &quoted(version), why));
+        problems.push(Problem::invalid(&format!("{place}.apiVersion"), &quoted(version), why));
     }
-    for field in ["kind", "name", "uid"] {
+    for field in ["apiVersion", "kind", "name", "uid"] {
         if text(field).is_empty() {
-            let path = format!("metadata.ownerReferences.{field}");
-            problems.push(Problem::invalid(&path, "\"\"", "must not be empty"));
+            problems.push(Problem::required(&format!("{place}.{field}"), "must not be empty"));
         }
     }
     if version == "v1" && text("kind") == "Event" {
         let why = "/v1, Kind=Event is disallowed from being an owner";
-        problems.push(Problem::invalid("metadata.ownerReferences", &owner.to_string(), why));
+        problems.push(Problem::invalid(&place, &owner.to_string(), why));
     }
 }
 

@@ -94,7 +94,7 @@ pub fn patch(store: &mut Store, place: &Place, key: Key, request: &Request) -> A
             let why = unmarshal_into(&other, "Go value of type map[string]interface {}");
             return status::bad_request(&format!("error decoding patch: {why}"));
         }
-        Err(_) => return status::bad_request("error decoding patch: unexpected end of JSON input"),
+        Err(_) => return status::bad_request("invalid JSON patch"),
     };
     let mut merged = stored.clone();
     merge(&mut merged, &patch);

@@ -98,16 +98,16 @@ pub const CASES: &[Case] = &[
         same("details' group", &body["details"]["group"], &json!("secrets-store.csi.x-k8s.io"))
     }),
     ("an owner says all that it is", |api| {
-        let why = "[metadata.ownerReferences.apiVersion: Invalid value: \"\": version must not be empty, \
-                   metadata.ownerReferences.kind: Invalid value: \"\": must not be empty, \
-                   metadata.ownerReferences.name: Invalid value: \"\": must not be empty, \
-                   metadata.ownerReferences.uid: Invalid value: \"\": must not be empty]";
+        let why = "[metadata.ownerReferences[0].apiVersion: Required value: must not be empty, \
+                   metadata.ownerReferences[0].kind: Required value: must not be empty, \
+                   metadata.ownerReferences[0].name: Required value: must not be empty, \
+                   metadata.ownerReferences[0].uid: Required value: must not be empty]";
         refused(api, &with(secret("a", json!({})), "ownerReferences", json!([{}])), "a", why)
     }),
     ("an event owns nothing", |api| {
         let owner = json!({"apiVersion": "v1", "kind": "Event", "name": "y", "uid": "z"});
         let why = format!(
-            "metadata.ownerReferences: Invalid value: {owner}: /v1, Kind=Event is disallowed from being an owner"
+            "metadata.ownerReferences[0]: Invalid value: {owner}: /v1, Kind=Event is disallowed from being an owner"
         );
         refused(api, &with(secret("a", json!({})), "ownerReferences", json!([owner])), "a", &why)
     }),

@@ -96,7 +96,7 @@ pub const CASES: &[Case] = &[
         let path = format!("{}/a", api.core("secrets"));
         api.post(&api.core("secrets"), &secret("a", json!({})))?.expect(201)?;
         let owner = json!({"apiVersion": "v1", "kind": "Pod", "name": "y"});
-        let why = "metadata.ownerReferences.uid: Invalid value: \"\": must not be empty";
+        let why = "metadata.ownerReferences[0].uid: Required value: must not be empty";
         let message = format!("Secret \"a\" is invalid: {why}");
         let patch = json!({"metadata": {"ownerReferences": [owner]}});
         api.patch(&path, &patch)?.fails(422, "Invalid", &message).map(drop)
@@ -124,12 +124,12 @@ pub const CASES: &[Case] = &[
         api.post(&api.core("secrets"), &secret("a", json!({})))?.expect(201)?;
         let into = "Go value of type map[string]interface {}";
         for (body, why) in [
-            ("{", "unexpected end of JSON input".to_owned()),
-            ("[]", format!("json: cannot unmarshal array into {into}")),
-            ("\"x\"", format!("json: cannot unmarshal string into {into}")),
+            ("{", "invalid JSON patch".to_owned()),
+            ("[]", format!("error decoding patch: json: cannot unmarshal array into {into}")),
+            ("\"x\"", format!("error decoding patch: json: cannot unmarshal string into {into}")),
         ] {
             let headers = [("Content-Type", "application/merge-patch+json")];
-            let message = format!("error decoding patch: {why}");
+            let message = why;
             api.ask("PATCH", &path, &headers, body)?.fails(400, "BadRequest", &message)?;
         }
         Ok(())
