@@ -87,12 +87,15 @@ class Build:
         for package in packages:
             profile = f'profile.release.package."{package["name"]}"'
             flags += ["--config", f"{profile}.opt-level=0", "--config", f"{profile}.codegen-units=64"]
-        targets = set()
-        for package in packages:
-            for target in package["targets"]:
-                kind = target["kind"][0]
-                if kind in ("lib", "test") and target["name"] in programs:
-                    targets |= {f"--package={package['name']}", "--lib" if kind == "lib" else f"--test={target['name']}"}
+        # A program of tests by its name, or else the tests of the crate that is called so.
+        kinds, targets = {}, set()
+        for kind in ("test", "lib"):
+            for package in packages:
+                for target in package["targets"]:
+                    name = target["name"]
+                    if target["kind"][0] == kind and name in programs and name not in kinds:
+                        kinds[name] = kind
+                        targets |= {f"--package={package['name']}", "--lib" if kind == "lib" else f"--test={name}"}
         environment = dict(os.environ, CARGO_TARGET_DIR=str(self.target), CARGO_INCREMENTAL="1")
         # The programs under test first, which tests do not build by themselves.
         for command in (
@@ -105,7 +108,9 @@ class Build:
         for line in done.stdout.decode().splitlines():
             message = json.loads(line)
             if message["reason"] == "compiler-artifact" and message["profile"]["test"]:
-                built[message["target"]["name"]] = Path(message["executable"])
+                target = message["target"]
+                if kinds.get(target["name"]) == target["kind"][0]:
+                    built[target["name"]] = Path(message["executable"])
         return built
 
     def run(self, program: Path, tests: list[str], out: int | None, patience: int) -> tuple[int | None, str]:
