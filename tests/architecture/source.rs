@@ -5,6 +5,8 @@
 
 use std::path::Path;
 
+use base::logging::OURS;
+
 /// A file of `src/`, by its path below that directory.
 pub struct Source {
     /// As in `kube/client.rs`.
@@ -327,24 +329,6 @@ fn starts_use(words: &[Word]) -> bool {
         .is_some_and(|name| name == "use")
 }
 
-/// The crates of the product, as paths name them.
-pub const OURS: [&str; 15] = [
-    "base",
-    "config",
-    "confinement",
-    "doctor",
-    "kube",
-    "metrics",
-    "mounter",
-    "operator",
-    "provider",
-    "publish",
-    "rpc",
-    "sync",
-    "sys",
-    "volume",
-    "web",
-];
 /// How the program calls the driver's library.
 const CRATE: &str = "secrets_store_csi_driver";
 
